@@ -1,0 +1,127 @@
+"""IDX, the file format of MNIST and its look-alikes (Fashion-MNIST, KMNIST, ...).
+
+A file is a big-endian header (the magic number 0x000008RR: unsigned bytes, RR dimensions; then
+one uint32 per dimension) and the bytes themselves, often gzipped. LeCun, Cortes, Burges, "The
+MNIST database of handwritten digits".
+"""
+
+import gzip
+import io
+import math
+import struct
+import zlib
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from gan_jax.data.dataset import Dataset, Split
+from gan_jax.errors import InputError
+
+_PREFIX: dict[Split, str] = {"train": "train", "test": "t10k"}
+_GZIP_MAGIC = b"\x1f\x8b"
+_MAX_DEFLATE_RATIO = 1032  # no deflate stream expands more
+
+
+def load_directory(directory: Path | Traversable, split: Split = "train", name: str | None = None) -> Dataset:
+    """The images and labels of one split of a directory of four IDX files.
+
+    The files are named as MNIST's, `train-images-idx3-ubyte`, `train-labels-idx1-ubyte` and the
+    same with `t10k` for the test split; `.idx3-ubyte` in place of `-idx3-ubyte` is understood, each
+    may be gzipped (`.gz`), and the plain file is read where both are there. The *training* labels
+    say how many classes there are, whichever split is asked for.
+
+    Returns:
+        uint8 images [N, H, W, 1] and their labels.
+
+    Raises:
+        InputError: the directory or a file is missing, or does not hold what it should.
+    """
+    name = name or f"idx:{directory}"
+    try:
+        entries = [entry.name for entry in directory.iterdir()]
+    except OSError as error:
+        raise InputError(
+            f"{name}: can't list the directory ({error.strerror or error}); give a directory of "
+            "four IDX files named as MNIST's, as train-images-idx3-ubyte.gz."
+        ) from error
+    if not entries:
+        raise InputError(
+            f"{name}: the directory is empty; put the four IDX files named as MNIST's there, as "
+            "train-images-idx3-ubyte.gz."
+        )
+    images = _read(directory, entries, _PREFIX[split], "images", 3, name)
+    labels = _read(directory, entries, _PREFIX[split], "labels", 1, name)
+    train_labels = labels if split == "train" else _read(directory, entries, _PREFIX["train"], "labels", 1, name)
+    return Dataset(name, images[..., None], labels.astype(np.int32), int(train_labels.max()) + 1)
+
+
+def parse(data: bytes, filename: str, rank: int) -> UInt8[np.ndarray, "..."]:
+    """The array in the bytes of an IDX file, gzipped where `filename` ends in `.gz`.
+
+    Never allocates more than these bytes could hold, whatever their header claims.
+
+    Args:
+        data: the whole file.
+        filename: what to call the file in an error.
+        rank: how many dimensions it must have: 3 for images, 1 for labels.
+
+    Returns:
+        A non-empty, read-only uint8 array of `rank` dimensions.
+
+    Raises:
+        InputError: this is not such a file, or not the whole of it.
+    """
+    zipped = filename.endswith(".gz")
+    if zipped and not data.startswith(_GZIP_MAGIC):
+        raise InputError(
+            f"{filename} is not a gzip file; download it again, or drop .gz from its name if it is not compressed."
+        )
+    capacity = len(data) * (_MAX_DEFLATE_RATIO if zipped else 1)
+    stream = gzip.GzipFile(fileobj=io.BytesIO(data)) if zipped else io.BytesIO(data)
+    try:
+        header = stream.read(4 * (1 + rank))
+        if len(header) < 4 * (1 + rank):
+            raise InputError(f"{filename} is truncated, it ends within its header; download it again.")
+        magic, *dimensions = struct.unpack(f">{1 + rank}I", header)
+        if magic != 0x0800 + rank:
+            raise InputError(
+                f"{filename} has the wrong magic number {magic:#010x}, expected "
+                f"{0x0800 + rank:#010x} (unsigned bytes, {rank} dimensions); give the file that "
+                "its name promises."
+            )
+        size = math.prod(dimensions)
+        body = stream.read(min(size, capacity) + 1)
+    except (EOFError, OSError, zlib.error) as error:
+        raise InputError(f"{filename} is a truncated or damaged gzip file ({error}); download it again.") from error
+    if len(body) != size:
+        fault = "is truncated" if len(body) < size else "is too long"
+        raise InputError(
+            f"{filename} {fault}, its header promises {size} bytes for shape {dimensions} and "
+            f"{'only ' if len(body) < size else ''}{'more' if len(body) > size else len(body)} "
+            "follow; download it again."
+        )
+    if size == 0:
+        raise InputError(f"{filename} is empty, its shape is {dimensions}; give at least one item.")
+    return np.frombuffer(body, np.uint8).reshape(dimensions)
+
+
+def _read(
+    directory: Path | Traversable, entries: list[str], prefix: str, what: str, rank: int, name: str
+) -> UInt8[np.ndarray, "..."]:
+    """The array of the one file of `directory` with that prefix and content."""
+    candidates = [f"{prefix}-{what}{joint}idx{rank}-ubyte{suffix}" for suffix in ("", ".gz") for joint in "-."]
+    found = [candidate for candidate in candidates if candidate in entries]
+    if not found:
+        raise InputError(
+            f"{name}: there is no {candidates[0]} nor {candidates[0]}.gz in the directory; "
+            "put all four IDX files there, named as MNIST's."
+        )
+    try:
+        data = (directory / found[0]).read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{name}: can't read {found[0]} ({error.strerror or error}); make it a readable file."
+        ) from error
+    return parse(data, f"{name}: {found[0]}", rank)

@@ -1,0 +1,248 @@
+"""tensorflow-datasets, read without TensorFlow.
+
+Data prepared in a random-access format (array_record) needs no TensorFlow to read; most of the
+stock datasets need it, and the network, to be prepared.
+"""
+
+import contextlib
+import difflib
+import http.client
+import io
+import os
+import threading
+import urllib.error
+import urllib.request
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gan_jax.data import npz
+from gan_jax.data.dataset import Dataset, Split
+from gan_jax.errors import InputError
+
+_SPLITS: dict[Split, tuple[str, ...]] = {
+    "train": ("train",),
+    "test": ("test", "validation", "train"),
+}
+_CHUNK = 5000  # records read at once: several times faster than one by one
+_HOST = "https://storage.googleapis.com"  # where tfds keeps what it hosts itself
+_ELSEWHERE = (
+    "run `tfds build {name} --file_format=array_record` on a machine with network and TensorFlow "
+    "and copy the result to {data_dir} here, or use mnist, idx:DIR or npz:FILE instead"
+)
+
+
+def load(name: str, split: Split = "train") -> Dataset:
+    """The images, and the labels if any, of a dataset of tensorflow-datasets.
+
+    Looked for where tfds does, in $TFDS_DATA_DIR or ~/tensorflow_datasets. What is not prepared
+    there yet is prepared, if there is a network and tfds can do it without TensorFlow. Decoding is
+    slow, so it is done once: the arrays are kept beside the prepared data, in a file of their own
+    per split, and come from there the next time.
+
+    Args:
+        name: as tfds has it, `NAME[/CONFIG][:VERSION]`.
+        split: "train"; or "test", which is the test split, the validation split where there is
+            none, the training data itself where there is neither.
+
+    Returns:
+        uint8 images [N, H, W, C], in the order in which tfds stores them. The images are those
+        that the dataset names as supervised input, else its only image feature; the labels its
+        supervised target if that is a class, else its only class feature, else none.
+
+    Raises:
+        InputError: the dataset is unknown, can't be prepared or read here, or is not made of
+            8-bit images of one size.
+    """
+    spec = f"tfds:{name}"
+    builder = _prepared_builder(name, spec)
+    stored = next((s for s in _SPLITS[split] if s in builder.info.splits), None)
+    if stored is None:
+        raise InputError(
+            f"{spec}: there is no train split, only {', '.join(builder.info.splits) or 'nothing'}; use another dataset."
+        )
+    image_key, label_key = _feature_keys(builder.info, spec)
+    count = builder.info.splits[stored].num_examples
+    cache = Path(builder.data_dir) / (f"gan_jax-{builder.info.full_name.replace('/', '-')}-{stored}.npz")
+    num_classes = builder.info.features[label_key].num_classes if label_key else 0
+    cached = _read_cache(cache, count, labelled=label_key is not None)
+    arrays = cached or _decode(builder, stored, image_key, label_key, spec)
+    dataset = Dataset(spec, arrays["images"], arrays.get("labels"), num_classes)
+    if cached is None:
+        _write_cache(cache, arrays)
+    return dataset
+
+
+def _prepared_builder(name: str, spec: str) -> Any:
+    """The tfds builder of a dataset that is prepared, perhaps just now."""
+    import tensorflow_datasets as tfds  # type: ignore[import-untyped]
+
+    # tfds reads the variable once, when first imported.
+    data_dir = os.environ.get("TFDS_DATA_DIR")
+    try:
+        builder = tfds.builder(name, data_dir=data_dir)
+    except tfds.core.DatasetNotFoundError as error:
+        names = tfds.list_builders(with_community_datasets=False)
+        near = difflib.get_close_matches(name, names, n=1)
+        raise InputError(
+            f"{spec}: tensorflow-datasets has no dataset of this name and none is prepared in "
+            f"{data_dir or 'its directory'}"
+            f"{f', did you mean tfds:{near[0]}' if near else ''}; give NAME[/CONFIG][:VERSION] as "
+            "its catalogue does."
+        ) from error
+    # tfds raises nearly anything for a name it can't use: ValueError, AssertionError (a version it
+    # does not have), TypeError, ImportError (a dataset whose code wants more packages) ...
+    except Exception as error:
+        raise InputError(
+            f"{spec}: tensorflow-datasets can't use this name ({_first_line(error)}); give "
+            "NAME[/CONFIG][:VERSION] as its catalogue does."
+        ) from error
+    if builder.data_path.exists():
+        if builder.is_prepared():
+            return builder
+        raise InputError(
+            f"{spec}: {builder.data_dir} is there but holds no whole dataset; copy or prepare it again, or delete it."
+        )
+    advice = _ELSEWHERE.format(name=name, data_dir=builder.data_dir)
+    urls = (url for url in builder.url_infos or () if url.startswith("http"))
+    if not _reachable(next(urls, _HOST)):
+        raise InputError(
+            f"{spec}: the dataset is not prepared on this machine and there is no network to download it; {advice}."
+        )
+    try:
+        # Without TensorFlow tfds prints a banner about it; the sentence below says the same.
+        with contextlib.redirect_stdout(io.StringIO()):
+            builder.download_and_prepare(
+                file_format="array_record",
+                download_config=tfds.download.DownloadConfig(try_download_gcs=False),
+            )
+    except ImportError as error:
+        reason = str(error).strip().rpartition("\n")[2]
+        raise InputError(
+            f"{spec}: preparing the dataset needs a package that is not installed here ({reason}); {advice}."
+        ) from error
+    # Downloads and dataset code fail in any way they like.
+    except Exception as error:
+        raise InputError(
+            f"{spec}: tensorflow-datasets could not prepare the dataset "
+            f"({type(error).__name__}: {_first_line(error)}); {advice}."
+        ) from error
+    return builder
+
+
+def _reachable(url: str, timeout: float = 3.0) -> bool:
+    """Whether anything answers at `url` within `timeout` seconds; honours the proxy variables.
+
+    In a thread, for the lookup of a name may hang and can't be given a timeout.
+    """
+    answered = threading.Event()
+
+    def ask() -> None:
+        try:
+            with urllib.request.urlopen(url, timeout=timeout):
+                answered.set()
+        except urllib.error.HTTPError:  # a refusal is an answer
+            answered.set()
+        except (OSError, http.client.HTTPException):
+            return
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(timeout)
+    return answered.is_set()
+
+
+def _feature_keys(info: Any, spec: str) -> tuple[str, str | None]:
+    """The names of the features that hold the images and the labels."""
+    from tensorflow_datasets import features as kinds
+
+    named = isinstance(info.features, kinds.FeaturesDict)
+    features = dict(sorted(info.features.items())) if named else {}
+    supervised = info.supervised_keys or ()
+    images = [key for key, kind in features.items() if isinstance(kind, kinds.Image)]
+    classes = [key for key, kind in features.items() if isinstance(kind, kinds.ClassLabel)]
+    image = [key for key in images if key in supervised] or images
+    label = [key for key in classes if key in supervised] or classes
+    if len(image) != 1:
+        raise InputError(
+            f"{spec}: expected one image feature, found {', '.join(images) or 'none'} among "
+            f"{', '.join(features)}; use another dataset, or write its images to an npz:FILE."
+        )
+    return image[0], label[0] if len(label) == 1 else None
+
+
+def _decode(builder: Any, split: str, image_key: str, label_key: str | None, spec: str) -> dict[str, np.ndarray]:
+    """`images` and, with a label feature, `labels` int32 of a whole split."""
+    try:
+        source = builder.as_data_source(split)
+    except NotImplementedError as error:
+        raise InputError(
+            f"{spec}: the data in {builder.data_dir} is not in a random-access format, which alone "
+            "can be read without TensorFlow; prepare it again with "
+            f"`tfds build {builder.name} --file_format=array_record --overwrite`."
+        ) from error
+    count = len(source)
+    if count == 0:
+        raise InputError(f"{spec}: split {split} is empty; use another dataset.")
+    images: np.ndarray | None = None
+    labels = np.empty(count, np.int32)
+    for start in range(0, count, _CHUNK):
+        keys = range(start, min(start + _CHUNK, count))
+        try:
+            examples = source.__getitems__(list(keys))
+        # The record reader and the decoders raise nearly anything for damaged data.
+        except Exception as error:
+            raise InputError(
+                f"{spec}: the data in {builder.data_dir} is damaged ({type(error).__name__}: "
+                f"{_first_line(error)}); prepare it again."
+            ) from error
+        for i, example in zip(keys, examples, strict=True):
+            image = example[image_key]
+            if images is None:
+                images = np.empty((count, *image.shape), image.dtype)
+            if image.shape != images.shape[1:]:
+                raise InputError(
+                    f"{spec}: images are of several sizes, as {images.shape[1:]} and "
+                    f"{image.shape}; resize them to one and save them as an npz:FILE."
+                )
+            images[i] = image
+            if label_key is not None:
+                labels[i] = example[label_key]
+    assert images is not None
+    return {"images": images} if label_key is None else {"images": images, "labels": labels}
+
+
+def _read_cache(path: Path, count: int, *, labelled: bool) -> dict[str, np.ndarray] | None:
+    """What `_write_cache` wrote, or None where it must be written anew."""
+    if not path.exists():
+        return None
+    try:
+        arrays = npz.read_arrays(path)
+    except InputError as error:
+        warnings.warn(f"decoding the dataset again, for its cache is bad: {error}", stacklevel=2)
+        return None
+    expected = {"images", "labels"} if labelled else {"images"}
+    whole = set(arrays) == expected and all(a.shape[:1] == (count,) for a in arrays.values())
+    return arrays if whole else None
+
+
+def _write_cache(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Writes the arrays in one step: a reader sees all of them or no file."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.npz")
+    try:
+        try:
+            np.savez(partial, allow_pickle=False, **arrays)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        warnings.warn(
+            f"the dataset will be decoded again the next time, for its cache can't be written: {error}",
+            stacklevel=2,
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(".:")

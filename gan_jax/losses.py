@@ -1,0 +1,123 @@
+"""Adversarial losses on logits.
+
+A loss is a value of four pure functions: what the discriminator minimises, what the generator minimises, how a logit
+reads as a score for the log, and what divergence the discriminator's loss estimates. All take logits `[B]` (never
+`[B, 1]`) and stay finite, with finite gradients, at any finite logit: cross-entropies are written with softplus,
+because log(sigmoid(x) + eps) saturates.
+
+Sigmoid cross-entropy in two identities: -log sigmoid(a) = softplus(-a) and -log(1 - sigmoid(a)) = softplus(a).
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+Logits = Float[Array, " batch"]
+Scalar = Float[Array, ""]
+
+
+class Loss(NamedTuple):
+    """One adversarial game.
+
+    Attributes:
+      d: `(real_logits [B], fake_logits [B]) -> scalar`, minimised by the discriminator.
+      g: `(real_logits [B], fake_logits [B]) -> scalar`, minimised by the generator.
+      score: `logits [B] -> [B]`, how D's output is logged: a probability where D models one, else the logit itself.
+      estimate: `d_loss -> scalar`, the divergence between data and generator that this discriminator loss bounds from
+        below: 0 where D can't tell the two apart.
+    """
+
+    d: Callable[[Logits, Logits], Scalar]
+    g: Callable[[Logits, Logits], Scalar]
+    score: Callable[[Logits], Logits]
+    estimate: Callable[[Scalar], Scalar]
+
+
+def _identity(logits: Logits) -> Logits:
+    return logits
+
+
+def _cross_entropy_d(real_logits: Logits, fake_logits: Logits) -> Scalar:
+    return jnp.mean(jax.nn.softplus(-real_logits)) + jnp.mean(jax.nn.softplus(fake_logits))
+
+
+def minimax() -> Loss:
+    """The saturating game of the original paper (Goodfellow et al. 2014, arXiv:1406.2661, eq. 1).
+
+    D minimises -E log D(x) - E log(1 - D(G(z))), G minimises E log(1 - D(G(z))). `estimate` is the Jensen-Shannon
+    divergence in nats: log 2 - d_loss / 2 (theorem 1), which can't exceed log 2.
+    """
+    return Loss(
+        d=_cross_entropy_d,
+        g=lambda real_logits, fake_logits: -jnp.mean(jax.nn.softplus(fake_logits)),
+        score=jax.nn.sigmoid,
+        estimate=lambda d_loss: jnp.log(2.0) - d_loss / 2,
+    )
+
+
+def non_saturating() -> Loss:
+    """The game that is played in practice (Goodfellow et al. 2014, section 3): as `minimax`, G minimises -E log D(G(z))."""
+    return minimax()._replace(g=lambda real_logits, fake_logits: jnp.mean(jax.nn.softplus(-fake_logits)))
+
+
+def least_squares() -> Loss:
+    """Least-squares GAN with targets a = 0, b = c = 1 (Mao et al. 2017, arXiv:1611.04076, eq. 9).
+
+    D minimises E (D(x) - 1)^2 / 2 + E D(G(z))^2 / 2, G minimises E (D(G(z)) - 1)^2 / 2. At the optimal D the loss is
+    half of E[p q / (p + q)], so `estimate` 1 - 4 d_loss is the Vincze-Le Cam divergence, in [0, 1].
+    """
+    return Loss(
+        d=lambda real_logits, fake_logits: (
+            jnp.mean(jnp.square(real_logits - 1)) / 2 + jnp.mean(jnp.square(fake_logits)) / 2
+        ),
+        g=lambda real_logits, fake_logits: jnp.mean(jnp.square(fake_logits - 1)) / 2,
+        score=_identity,
+        estimate=lambda d_loss: 1 - 4 * d_loss,
+    )
+
+
+def hinge() -> Loss:
+    """Hinge loss (Lim & Ye 2017, arXiv:1705.02894; Miyato et al. 2018, arXiv:1802.05957, eq. 16-17).
+
+    D minimises E max(0, 1 - D(x)) + E max(0, 1 + D(G(z))), G minimises -E D(G(z)). `estimate` 1 - d_loss / 2 is the
+    total variation distance at the optimal D.
+    """
+    return Loss(
+        d=lambda real_logits, fake_logits: (
+            jnp.mean(jax.nn.relu(1 - real_logits)) + jnp.mean(jax.nn.relu(1 + fake_logits))
+        ),
+        g=lambda real_logits, fake_logits: -jnp.mean(fake_logits),
+        score=_identity,
+        estimate=lambda d_loss: 1 - d_loss / 2,
+    )
+
+
+def wasserstein() -> Loss:
+    """The Wasserstein game (Arjovsky et al. 2017, arXiv:1701.07875, algorithm 1): no log, no sigmoid.
+
+    D (the critic) minimises E D(G(z)) - E D(x), G minimises -E D(G(z)). `estimate` is the critic's estimate of the
+    distance, E D(x) - E D(G(z)), up to the critic's Lipschitz constant: the curve by which convergence is seen.
+    """
+    return Loss(
+        d=lambda real_logits, fake_logits: jnp.mean(fake_logits) - jnp.mean(real_logits),
+        g=lambda real_logits, fake_logits: -jnp.mean(fake_logits),
+        score=_identity,
+        estimate=lambda d_loss: -d_loss,
+    )
+
+
+def relativistic_pairing() -> Loss:
+    """Relativistic pairing loss (Jolicoeur-Martineau 2018, arXiv:1807.00734; Huang et al. 2024, arXiv:2501.05441, eq. 2).
+
+    With u = D(x_i) - D(G(z_i)) on pairs of the batch, D minimises E softplus(-u), G minimises E softplus(u).
+    `estimate` log 2 - d_loss is 0 where D can't order a pair.
+    """
+    return Loss(
+        d=lambda real_logits, fake_logits: jnp.mean(jax.nn.softplus(fake_logits - real_logits)),
+        g=lambda real_logits, fake_logits: jnp.mean(jax.nn.softplus(real_logits - fake_logits)),
+        score=_identity,
+        estimate=lambda d_loss: jnp.log(2.0) - d_loss,
+    )

@@ -1,0 +1,102 @@
+"""Whole training runs on the device: data resident as uint8, minibatches drawn in the graph, many steps a dispatch.
+
+Everything is a pure function for the caller to jit:
+
+    run = jax.jit(train, static_argnums=(0, 4, 5), donate_argnums=1)
+    state, metrics = run(gan, state, data, rng, 1000, 64)
+
+All randomness of a step derives from (rng, state.step), so a run that is cut anywhere, and goes on from that state with
+the same rng, sees the same minibatches and the same noise.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from gan_jax.gan import GAN, Batch, GANState, Metrics
+
+
+class Examples(NamedTuple):
+    """Raw data: x uint8 `[..., H, W, C]` images or float32 `[..., D]` points, and labels int32 `[...]` or None."""
+
+    x: Array
+    labels: Int[Array, "..."] | None = None
+
+
+def to_unit(x: Array, data_range: tuple[float, float]) -> Float[Array, "..."]:
+    """uint8 images scaled from [0, 255] to `data_range`; floats (points) as they are."""
+    if x.dtype != jnp.uint8:
+        return x
+    low, high = data_range
+    return x.astype(jnp.float32) * ((high - low) / 255) + low
+
+
+def to_uint8(x: Float[Array, "..."], data_range: tuple[float, float]) -> Array:
+    """The inverse of `to_unit`, rounded, for images that leave."""
+    low, high = data_range
+    return jnp.round(jnp.clip((x - low) / (high - low), 0, 1) * 255).astype(jnp.uint8)
+
+
+def as_batch(gan: GAN, examples: Examples) -> Batch:
+    """Raw examples as the GAN sees them: scaled to its range, with its condition."""
+    x = to_unit(examples.x, gan.data_range)
+    return Batch(x, gan.condition(x, examples.labels))
+
+
+def initial_state(gan: GAN, rng: PRNGKeyArray, examples: Examples) -> GANState:
+    """A fresh state for data like `examples` (leaves `[N, ...]`; only shapes and dtypes matter)."""
+    one = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf[:1], (gan.n_critic, 1, *leaf.shape[1:])), examples)
+    return gan.init(rng, as_batch(gan, one))
+
+
+def _step_keys(rng: PRNGKeyArray, step: Int[Array, ""]) -> PRNGKeyArray:
+    return jax.random.split(jax.random.fold_in(rng, step))
+
+
+def draw_indices(rng: PRNGKeyArray, step: Int[Array, ""], n_critic: int, batch_size: int, count: int) -> Array:
+    """Which of `count` examples step number `step` trains on: int32 `[n_critic, B]`, uniform with replacement.
+
+    Independent draws are what the papers' algorithms say ("sample a batch from the real data"); they make a
+    minibatch a function of (rng, step) alone, with no epoch to carry along.
+    """
+    return jax.random.randint(_step_keys(rng, step)[0], (n_critic, batch_size), 0, count)
+
+
+def train(
+    gan: GAN, state: GANState, data: Examples, rng: PRNGKeyArray, steps: int, batch_size: int
+) -> tuple[GANState, Metrics]:
+    """`steps` train steps on resident data in one scan.
+
+    Args:
+      gan: the GAN; static.
+      state: where to start.
+      data: the whole data set, leaves `[N, ...]`.
+      rng: the run's key, the same for every call of one run.
+      steps: generator updates; static.
+      batch_size: examples per minibatch; static.
+
+    Returns:
+      The last state, and metrics with leaves `[steps]`.
+    """
+
+    def body(state: GANState, _: None) -> tuple[GANState, Metrics]:
+        indices = draw_indices(rng, state.step, gan.n_critic, batch_size, data.x.shape[0])
+        return _step(gan, state, jax.tree.map(lambda leaf: leaf[indices], data), rng)
+
+    return lax.scan(body, state, length=steps)
+
+
+def train_streamed(gan: GAN, state: GANState, chunk: Examples, rng: PRNGKeyArray) -> tuple[GANState, Metrics]:
+    """As `train`, on examples `[steps, n_critic, B, ...]` that the host gathered by `draw_indices`: the same numbers."""
+
+    def body(state: GANState, examples: Examples) -> tuple[GANState, Metrics]:
+        return _step(gan, state, examples, rng)
+
+    return lax.scan(body, state, chunk)
+
+
+def _step(gan: GAN, state: GANState, examples: Examples, rng: PRNGKeyArray) -> tuple[GANState, Metrics]:
+    return gan.train_step(state, as_batch(gan, examples), _step_keys(rng, state.step)[1])

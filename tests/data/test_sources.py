@@ -1,0 +1,120 @@
+import gzip
+import hashlib
+import importlib.resources
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import gan_jax.data
+from gan_jax.data import load
+from gan_jax.errors import InputError
+
+MNIST_SHA256 = {
+    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
+
+
+@pytest.mark.parametrize(("name", "digest"), MNIST_SHA256.items())
+def test_the_embedded_files_are_mnist(name: str, digest: str) -> None:
+    data = (importlib.resources.files("gan_jax.data") / "mnist" / f"{name}.gz").read_bytes()
+    assert hashlib.sha256(gzip.decompress(data)).hexdigest() == digest
+
+
+@pytest.mark.parametrize(
+    ("split", "first_labels", "counts"),
+    [
+        (
+            "train",
+            [5, 0, 4, 1, 9],
+            [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949],
+        ),
+        ("test", [7, 2, 1, 0, 4], [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]),
+    ],
+)
+def test_mnist(split: str, first_labels: list[int], counts: list[int]) -> None:
+    start = time.perf_counter()
+    dataset = load("mnist", split)
+    assert time.perf_counter() - start < 1
+    assert dataset.name == "mnist"
+    assert dataset.x.shape == (sum(counts), 28, 28, 1)
+    assert dataset.labels is not None
+    assert dataset.labels[:5].tolist() == first_labels
+    assert np.bincount(dataset.labels).tolist() == counts
+    assert dataset.num_classes == 10
+    assert (dataset.x.min(), dataset.x.max()) == (0, 255)
+
+
+def test_mnist_has_the_mean_and_deviation_everyone_quotes() -> None:
+    counts = np.bincount(load("mnist").x.ravel(), minlength=256)
+    values = np.arange(256) / 255
+    mean = np.average(values, weights=counts)
+    std = np.sqrt(np.average((values - mean) ** 2, weights=counts))
+    assert mean == pytest.approx(0.1307, abs=5e-5)
+    assert std == pytest.approx(0.3081, abs=5e-5)
+
+
+@pytest.mark.parametrize("name", ["ring", "grid"])
+def test_toys(name: str) -> None:
+    assert load(name).shape == load(name, "test").shape == (2,)
+
+
+def test_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    mnist = Path(str(importlib.resources.files("gan_jax.data"))) / "mnist"
+    np.testing.assert_array_equal(load(f"idx:{mnist}", "test").x, load("mnist", "test").x)
+    (tmp_path / "images").mkdir()
+    Image.fromarray(np.zeros((2, 3), np.uint8)).save(tmp_path / "images" / "a.png")
+    assert load("folder:~/images").shape == (2, 3, 1)
+    np.savez(tmp_path / "a:b.npz", images=np.zeros((1, 2, 3), np.uint8))
+    assert load("npz:~/a:b.npz").shape == (2, 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        (
+            "mnits",
+            "no dataset 'mnits', did you mean mnist; choose one of mnist, ring, grid, idx:DI",
+        ),
+        ("Ring", "did you mean ring;"),
+        ("mnist:9", "did you mean mnist;"),
+        ("folders:/tmp", "did you mean folder:DIR;"),
+        ("npz", "did you mean npz:FILE;"),
+        ("idx:", "did you mean idx:DIR;"),
+        ("", "no dataset ''; choose one of"),
+        ("lfasjdhf", "no dataset 'lfasjdhf'; choose one of"),
+        ("npz:~no_such_user/a.npz", "home directory is unknown"),
+    ],
+)
+def test_unknown_spec(spec: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        load(spec)
+
+
+def test_unknown_split() -> None:
+    with pytest.raises(InputError, match="no split 'val'; choose train or test"):
+        load("ring", "val")
+
+
+def test_import_and_mnist_need_nothing_slow() -> None:
+    """Without `gan_jax/__init__.py`, whose own imports are another matter."""
+    package = Path(gan_jax.data.__file__).parents[1]
+    code = f"""
+import sys, types
+stub = sys.modules["gan_jax"] = types.ModuleType("gan_jax")
+stub.__path__ = [{str(package)!r}]
+import gan_jax.data
+gan_jax.data.load("mnist", "test")
+slow = {{"tensorflow_datasets", "tensorflow", "PIL", "scipy", "jax", "flax", "urllib.request"}}
+print(sorted(slow & set(sys.modules)))
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout == "[]\n", result.stderr
