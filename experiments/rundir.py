@@ -1,0 +1,180 @@
+"""Run directories: config.json, metrics.jsonl, checkpoints/, samples/, TensorBoard events; and a run back from disk."""
+
+import contextlib
+import dataclasses
+import importlib.metadata
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from experiments.configs import EXPERIMENTS, RECIPE_OPTIONS, RUN_OPTIONS, Config
+from gan_jax import checkpoint, recipes
+from gan_jax.data import Dataset
+from gan_jax.errors import InputError
+from gan_jax.gan import GAN, GANState
+from gan_jax.training import Examples, initial_state
+
+_PACKAGES = ("gan-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What a run directory's config.json says.
+
+    Attributes:
+      path: the directory.
+      config: the options it was started with.
+      shape: shape of one example.
+      num_classes: classes of the data, 0 when unlabelled.
+    """
+
+    path: Path
+    config: Config
+    shape: tuple[int, ...]
+    num_classes: int
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    def gan(self) -> GAN:
+        """The run's GAN, built by its recipe."""
+        recipe = getattr(recipes, EXPERIMENTS[self.config.experiment].recipe)
+        return recipe(self.shape, self.num_classes, **self.config.recipe)
+
+    def fresh_state(self, gan: GAN) -> GANState:
+        """The state before the first step."""
+        return initial_state(gan, run_keys(self.config)[0], _example(self.shape, self.num_classes))
+
+    def restore(self, gan: GAN, *, quarantine: bool = False) -> GANState:
+        """The state of the newest whole checkpoint. Raises InputError if there is none."""
+        like = jax.eval_shape(lambda: self.fresh_state(gan))
+        return checkpoint.restore(self.checkpoints, like, quarantine=quarantine)
+
+    def fixed_keys(self) -> tuple[jax.Array, jax.Array]:
+        """The keys of the latents and of the conditions in this run's sample grids, the same at every step."""
+        z_rng, y_rng = jax.random.split(run_keys(self.config)[2])
+        return z_rng, y_rng
+
+
+def run_keys(config: Config) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The keys of initialisation, training and sample grids."""
+    init_rng, train_rng, sample_rng = jax.random.split(jax.random.key(config.run["seed"]), 3)
+    return init_rng, train_rng, sample_rng
+
+
+def _example(shape: tuple[int, ...], num_classes: int) -> Examples:
+    x = jnp.zeros((1, *shape), jnp.uint8 if len(shape) == 3 else jnp.float32)
+    return Examples(x, jnp.zeros((1,), jnp.int32) if num_classes else None)
+
+
+def create(config: Config, dataset: Dataset, out: Path | None, *, overwrite: bool) -> Run:
+    """Makes the directory of a new run, `out` or the next free runs/NAME/NNN, and writes its config.json.
+
+    Raises:
+      InputError: the directory holds something already and `overwrite` was not asked for, or can't be written.
+    """
+    with _writing(out or Path("runs")):
+        path = _next_free(Path("runs") / config.experiment) if out is None else out
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            if not overwrite:
+                raise InputError(f"{path} exists already: name another --out, or say --overwrite to replace that run")
+            if not (path / "config.json").is_file():
+                raise InputError(f"{path} is not a run, and --overwrite only replaces runs: name another --out")
+            shutil.rmtree(path)
+        path.mkdir(parents=True, exist_ok=True)
+        record = {
+            "experiment": config.experiment,
+            "run": dict(config.run),
+            "recipe": dict(config.recipe),
+            "shape": list(dataset.shape),
+            "num_classes": dataset.num_classes,
+            "versions": {name: importlib.metadata.version(name) for name in _PACKAGES if _installed(name)},
+            "commit": _commit(),
+            "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
+        }
+        write_whole(path / "config.json", json.dumps(record, indent=2) + "\n")
+    return Run(path, config, dataset.shape, dataset.num_classes)
+
+
+def load(path: Path) -> Run:
+    """The run in a directory.
+
+    Raises:
+      InputError: there is no run, or its config.json is not one that `create` writes.
+    """
+    file = path / "config.json"
+    try:
+        record = json.loads(file.read_text())
+    except FileNotFoundError as error:
+        raise InputError(f"{path} is not a run: it has no config.json; name a directory like runs/wgan/001") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file} can't be read ({error}): name another run") from error
+    try:
+        name = record["experiment"]
+        experiment = EXPERIMENTS[name]
+        run = _checked(record["run"], RUN_OPTIONS, experiment.run_options)
+        recipe = _checked(record["recipe"], RECIPE_OPTIONS, experiment.recipe_options)
+        shape = tuple(int(n) for n in record["shape"])
+        return Run(path, Config(name, run, recipe), shape, int(record["num_classes"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{file} is not the configuration of a run ({error!r}): name another run") from error
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a text file that appears whole or not at all."""
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}", delete=False) as file:
+        file.write(text)
+    os.chmod(file.name, 0o644)
+    os.replace(file.name, path)
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{path} can't be written ({error.strerror}): name a directory of yours with --out") from error
+
+
+def _next_free(parent: Path) -> Path:
+    taken = [int(path.name) for path in parent.glob("*") if path.name.isdecimal()]
+    return parent / f"{max(taken, default=0) + 1:03d}"
+
+
+def _checked(values: Any, options: Mapping[str, Any], expected: Mapping[str, Any]) -> dict[str, Any]:
+    """The values, each read again by its option, so that a config edited by hand is held to the same rules."""
+    if values.keys() != expected.keys():
+        raise ValueError(f"options {sorted(values.keys() ^ expected.keys())} missing or unknown")
+    spelled = {True: "yes", False: "no", None: "none"}
+    return {
+        name: options[name].parse(spelled[value] if isinstance(value, bool | None) else str(value))
+        for name, value in values.items()
+    }
+
+
+def _installed(name: str) -> bool:
+    try:
+        importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _commit() -> str | None:
+    """The git commit of the code that runs, with a + if it was changed; None outside a checkout."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
+        changes = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True)
+    except FileNotFoundError:
+        return None
+    return head.stdout.strip() + ("+" if changes.stdout else "") if head.returncode == 0 else None

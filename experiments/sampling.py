@@ -1,0 +1,85 @@
+"""What a trained GAN shows: conditions on demand, samples in pieces, and the picture of each kind of data."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.rundir import Run
+from gan_jax import data, images
+from gan_jax.errors import InputError
+from gan_jax.gan import GAN, GANState
+from gan_jax.training import Examples, as_batch, to_uint8
+
+COLUMNS = 10
+_PIECE = 500
+
+Kind = Literal["none", "label", "data"]
+
+
+def condition_kind(run: Run, gan: GAN) -> Kind:
+    """Whether the GAN is conditioned on nothing, on class labels, or on something made from the data (half an image)."""
+    labels = jax.ShapeDtypeStruct((1,), jnp.int32)
+    y = jax.eval_shape(gan.condition, jax.ShapeDtypeStruct((1, *run.shape), jnp.float32), labels)
+    if y is None:
+        return "none"
+    return "label" if jnp.issubdtype(y.dtype, jnp.integer) else "data"
+
+
+def check_label(run: Run, gan: GAN, label: int) -> None:
+    """Raises InputError unless the GAN can be asked for class `label`."""
+    if condition_kind(run, gan) != "label":
+        raise InputError(f"{run.config.experiment} in {run.path} is not conditioned on labels: leave out the label")
+    if not 0 <= label < run.num_classes:
+        raise InputError(f"label {label} is out of range: this data has classes 0 to {run.num_classes - 1}")
+
+
+def class_rows(num_classes: int) -> np.ndarray:
+    """Labels of a grid with one class a row, int32 [rows * COLUMNS]; at most twenty rows, spread over the classes."""
+    rows = np.unique(np.linspace(0, num_classes - 1, min(num_classes, 20)).round().astype(np.int32))
+    return np.repeat(rows, COLUMNS)
+
+
+def held_out(run: Run, gan: GAN, rng: jax.Array, n: int, *, copies: int = 1) -> tuple[np.ndarray, jax.Array]:
+    """n test examples of the run's data, as stored, and the conditions made from them, each `copies` times."""
+    dataset = data.load(run.config.run["data"], "test")
+    if dataset.shape != run.shape:
+        raise InputError(f"{dataset.name} has changed: its examples are {dataset.shape} and the run's are {run.shape}")
+    indices = np.asarray(jax.random.choice(rng, len(dataset), (n,), replace=n > len(dataset)))
+    x = dataset.x[indices]
+    batch = as_batch(gan, Examples(jnp.asarray(x), None if dataset.labels is None else dataset.labels[indices]))
+    assert batch.y is not None
+    return x, jnp.repeat(batch.y, copies, axis=0)
+
+
+def generator_of(gan: GAN) -> Callable[[GANState, Any, Any], np.ndarray]:
+    """`(state, z [N, Z], y [N, ...]) -> uint8 images or float32 points [N, ...]`, compiled, in pieces that fit."""
+
+    @jax.jit
+    def piece(state: GANState, z: jax.Array, y: jax.Array | None) -> jax.Array:
+        x = gan.generate(state, z, y)
+        return to_uint8(x, gan.data_range) if x.ndim == 4 else x
+
+    def generate(state: GANState, z: jax.Array, y: jax.Array | None) -> np.ndarray:
+        n = z.shape[0]
+        size = min(n, _PIECE)
+        # The last piece overlaps the one before it, so that every piece has one compiled shape.
+        starts = [min(start, n - size) for start in range(0, n, size)]
+        out = [
+            np.asarray(piece(state, z[start : start + size], None if y is None else y[start : start + size]))
+            for start in starts
+        ]
+        return np.concatenate([*out[:-1], out[-1][-(n - (len(out) - 1) * size) :]])
+
+    return generate
+
+
+def picture(
+    samples: np.ndarray, reference: np.ndarray | None = None, *, columns: int = COLUMNS, invert: bool = False
+) -> np.ndarray:
+    """uint8 RGB: a grid of images, or points over the data's (`reference`, by default the points themselves)."""
+    if samples.ndim == 4:
+        return images.grid(samples, columns, invert=invert)
+    return images.scatter(samples, samples if reference is None else reference)

@@ -1,0 +1,49 @@
+"""Pictures: grids of images, scatter plots of points, PNG files. Host side, NumPy in and out."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+Images = UInt8[np.ndarray, "n height width channels"]
+
+
+def grid(images: Images, columns: int, *, gap: int = 2, invert: bool = False) -> UInt8[np.ndarray, "rows columns 3"]:
+    """Images in rows of `columns`, `gap` black pixels apart, as RGB; `invert` gives dark digits on white, as on paper."""
+    n, height, width, channels = images.shape
+    rows = -(-n // columns)
+    cells = np.zeros((rows * columns, height + gap, width + gap, 3), np.uint8)
+    cells[:n, :height, :width] = images if channels == 3 else images[..., :1]
+    sheet = cells.reshape(rows, columns, height + gap, width + gap, 3).transpose(0, 2, 1, 3, 4)
+    sheet = sheet.reshape(rows * (height + gap), columns * (width + gap), 3)
+    sheet = np.pad(sheet, ((gap, 0), (gap, 0), (0, 0)))
+    return 255 - sheet if invert else sheet
+
+
+def scatter(
+    points: Float[np.ndarray, "n d"], reference: Float[np.ndarray, "m d"], *, size: int = 480
+) -> UInt8[np.ndarray, "size size 3"]:
+    """Generated points (blue) over reference points (grey), first two coordinates, in the reference's frame."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(size / 100, size / 100), dpi=100, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.add_subplot(aspect="equal")
+    axes.scatter(*reference.T[:2], s=2, c="0.75", linewidths=0, label="data")
+    axes.scatter(*points.T[:2], s=3, c="C0", linewidths=0, label="generated")
+    reach = 1.25 * np.abs(reference[:, :2]).max()
+    axes.set(xlim=(-reach, reach), ylim=(-reach, reach))
+    axes.legend(loc="upper right", markerscale=4)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def save_png(path: Path, image: UInt8[np.ndarray, "height width 3"]) -> None:
+    """Writes an RGB image; the file appears whole or not at all."""
+    from PIL import Image
+
+    partial = path.with_name(f".{path.name}.partial")
+    Image.fromarray(image).save(partial, format="PNG", optimize=True)
+    os.replace(partial, path)
