@@ -38,17 +38,17 @@ def add_options(parser: argparse.ArgumentParser, options: Mapping[str, Option], 
     for name, option in options.items():
         parser.add_argument(
             f"--{name.replace('_', '-')}",
-            type=_reader(option),
+            type=reader(option.parse),
             metavar="X",
             default=argparse.SUPPRESS,
             help=f"{option.help} (default: {_shown(defaults[name])})".replace("%", "%%"),
         )
 
 
-def _reader(option: Option) -> Callable[[str], Any]:
+def reader(parse: Callable[[str], Any]) -> Callable[[str], Any]:
     def read(text: str) -> Any:
         try:
-            return option.parse(text)
+            return parse(text)
         except ValueError as error:
             raise argparse.ArgumentTypeError(str(error)) from error
 

@@ -153,21 +153,18 @@ class Config:
 
 
 def _experiment(
-    recipe: str, paper: str, summary: str, defaults: Mapping[str, Any], paper_settings: Mapping[str, Any]
+    recipe: str, paper: str, summary: str, defaults: dict[str, Any], paper_settings: dict[str, Any]
 ) -> Experiment:
     run = {"seed": 0, "data": "mnist", "stream": False, "invert": False}
     nets = {"d_lr": None, "ema": None, "dtype": "float32"}
-    return Experiment(recipe, paper, summary, run | nets | defaults, {"ema": None} | dict(paper_settings))
+    return Experiment(recipe, paper, summary, run | nets | defaults, {"ema": None} | paper_settings)
 
 
-def _wgan(
-    summary: str, defaults: Mapping[str, Any], paper_settings: Mapping[str, Any], recipe: str = "wgan"
-) -> Experiment:
+def _wgan(summary: str, defaults: dict[str, Any], paper_settings: dict[str, Any], recipe: str = "wgan") -> Experiment:
     shared = {"n_critic": 5, "latent": 100, "batch_size": 64, "warmup_steps": 0, "warmup_critic": 100}
-    paper = {"lr": 5e-5, "clip": 0.01, "steps": 200_000, "sample_every": 5000, "save_every": 5000} | dict(
-        paper_settings
-    )
-    return _experiment(recipe, "Arjovsky et al. 2017, arXiv:1701.07875", summary, shared | defaults, paper)
+    paper = {"lr": 5e-5, "clip": 0.01, "steps": 200_000, "warmup_steps": 25, "sample_every": 5000, "save_every": 5000}
+    citation = "Arjovsky et al. 2017, arXiv:1701.07875"
+    return _experiment(recipe, citation, summary, shared | defaults, paper | paper_settings)
 
 
 EXPERIMENTS: Mapping[str, Experiment] = {
@@ -181,8 +178,8 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     ),
     "wgan": _wgan(
         "Wasserstein GAN, MLPs, weight clipping",
-        {"steps": 12_000, "log_every": 100, "sample_every": 1000, "save_every": 2000,
-         "lr": 5e-4, "clip": 0.05, "width": 256, "depth": 2, "ema": 0.999},
+        {"steps": 10_000, "log_every": 100, "sample_every": 1000, "save_every": 2000,
+         "lr": 5e-4, "clip": 0.05, "width": 256, "depth": 3, "ema": 0.999},
         {"width": 128, "depth": 1},
     ),
     "wgan_4x512": _wgan(

@@ -76,6 +76,20 @@ def generator_of(gan: GAN) -> Callable[[GANState, Any, Any], np.ndarray]:
     return generate
 
 
+def interpolations(ends: jax.Array, columns: int) -> jax.Array:
+    """Walks between pairs of latents [2 R, Z], as [R * columns, Z]: straight lines, ends included.
+
+    On a normal prior the midpoint of a straight line is shorter than any sample, so each point is rescaled to the
+    length that a straight line between the ends' lengths would give it.
+    """
+    a, b = ends[0::2, None], ends[1::2, None]
+    t = jnp.linspace(0, 1, columns)[None, :, None]
+    line = (1 - t) * a + t * b
+    length = (1 - t) * jnp.linalg.norm(a, axis=-1, keepdims=True) + t * jnp.linalg.norm(b, axis=-1, keepdims=True)
+    line *= length / jnp.linalg.norm(line, axis=-1, keepdims=True)
+    return line.reshape(-1, ends.shape[-1])
+
+
 def picture(
     samples: np.ndarray, reference: np.ndarray | None = None, *, columns: int = COLUMNS, invert: bool = False
 ) -> np.ndarray:

@@ -1,11 +1,17 @@
-"""Checkpoints of a training run: Orbax's atomic saves, verified when they are read.
+"""Checkpoints of a training run: Orbax's atomic saves, verified file by file before they are read.
 
-Orbax writes a step into a temporary directory and renames it, so a killed save leaves the steps before it whole. It does
-not notice a flipped bit in array data; therefore every checkpoint carries the SHA-256 of its leaves, and a step that
-can't be read or does not match is passed over for the one before it.
+    STEP/       what Orbax wrote: into a temporary directory first, then renamed
+    STEP.json   the manifest, written last: layout version, names and shapes of the leaves, SHA-256 of every file
+
+Orbax does not notice a flipped bit in array data, and a killed clean-up can leave a step half deleted. So a step counts
+from the moment its manifest is there, the manifest is the first thing that a clean-up removes, and a step whose files
+do not match it is passed over for the one before.
 """
 
 import hashlib
+import json
+import os
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -17,36 +23,43 @@ from orbax.checkpoint import v1 as ocp
 from gan_jax.errors import InputError
 from gan_jax.gan import GANState
 
-# Raised whenever GANState or the metadata below change so that older checkpoints can't be read.
+# Raised whenever GANState or the manifest change so that older checkpoints can't be read.
 LAYOUT_VERSION = 1
-
-_KEEP = ocp.training.preservation_policies.LatestN
-
-
-class _Damaged(Exception):
-    """A checkpoint that is there and can't be trusted; the message says why."""
 
 
 def save(directory: Path, state: GANState, *, keep: int = 2) -> None:
     """Saves `state` as the checkpoint of its step and keeps the latest `keep`; a step that is there already stays.
 
     Args:
-      directory: holds one sub-directory a step; made if missing.
+      directory: holds the checkpoints of one run; made if missing.
       state: the state to save.
       keep: how many checkpoints remain, >= 1; two survive damage to the newest.
 
     Raises:
       OSError: the directory can't be written; earlier checkpoints are untouched.
     """
+    directory = directory.absolute()
     step = int(state.step)
-    with ocp.training.Checkpointer(directory.absolute(), preservation_policy=_KEEP(keep)) as checkpointer:
-        if step not in {checkpoint.step for checkpoint in checkpointer.checkpoints}:
-            metadata = {"version": LAYOUT_VERSION, "layout": _layout(state), "sha256": _fingerprint(state)}
-            checkpointer.save(step, state, force=True, custom_metadata=metadata)
+    path = directory / str(step)
+    if step in _steps(directory):
+        return
+    directory.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        shutil.rmtree(path)
+    ocp.save(path, state)
+    manifest = {"version": LAYOUT_VERSION, "leaves": _leaves(state), "files": _checksums(path)}
+    partial = directory / f".{step}.json.partial"
+    partial.write_text(json.dumps(manifest, indent=1))
+    os.replace(partial, _manifest(path))
+    for old in _steps(directory)[keep:]:
+        _manifest(directory / str(old)).unlink()
+        shutil.rmtree(directory / str(old))
 
 
 def restore(directory: Path, like: GANState, *, quarantine: bool = False) -> GANState:
     """The newest whole checkpoint, on the default device.
+
+    A damaged one is passed over with a UserWarning that names the file.
 
     Args:
       directory: where `save` saved.
@@ -56,62 +69,68 @@ def restore(directory: Path, like: GANState, *, quarantine: bool = False) -> GAN
     Raises:
       InputError: there is no checkpoint, none that is whole, or they belong to another configuration or version.
     """
-    if not directory.is_dir():
-        raise InputError(f"{directory} holds no checkpoints: the run was stopped before its first save; start it anew")
-    steps = sorted((int(path.name) for path in directory.iterdir() if path.name.isdecimal()), reverse=True)
+    directory = directory.absolute()
+    steps = _steps(directory)
+    if not steps:
+        raise InputError(f"{directory} holds no checkpoint: the run was stopped before its first save; start it anew")
     for step in steps:
-        path = directory.absolute() / str(step)
-        try:
+        path = directory / str(step)
+        if (damage := _damage(path)) is None:
             return _read(path, like)
-        except _Damaged as reason:
-            warnings.warn(
-                f"checkpoint {path.name} in {directory} is damaged ({reason}); trying the one before it", stacklevel=2
-            )
-            if quarantine:
-                path.rename(path.with_suffix(".damaged"))
-    raise InputError(f"{directory} holds no whole checkpoint of {len(steps)}: start the run anew")
+        warnings.warn(f"checkpoint {step} is damaged ({damage}); trying the one before it", stacklevel=2)
+        if quarantine:
+            _manifest(path).rename(directory / f"{step}.json.damaged")
+            if path.exists():
+                path.rename(directory / f"{step}.damaged")
+    raise InputError(f"{directory} holds no whole checkpoint, all {len(steps)} are damaged: start the run anew")
 
 
 def _read(path: Path, like: GANState) -> GANState:
-    try:
-        metadata = ocp.metadata(path).custom_metadata
-    except Exception as error:  # Orbax, tensorstore and json each raise their own for a damaged file.
-        raise _Damaged(f"its metadata can't be read: {type(error).__name__}") from error
-    if not metadata or "version" not in metadata:
-        raise _Damaged("its metadata is incomplete")
-    if metadata["version"] != LAYOUT_VERSION:
+    manifest = json.loads(_manifest(path).read_text())
+    if manifest["version"] != LAYOUT_VERSION:
         raise InputError(
-            f"{path} was saved in layout {metadata['version']} and this gan_jax reads layout {LAYOUT_VERSION}: "
-            "use the gan_jax that is named in the run's config.json"
+            f"{path} was saved in layout {manifest['version']} and this gan_jax reads layout {LAYOUT_VERSION}: "
+            "use the gan_jax whose version stands in the run's config.json"
         )
-    if metadata["layout"] != _layout(like):
-        different = sorted(set(metadata["layout"].items()) ^ set(_layout(like).items()))
+    different = sorted(dict(manifest["leaves"].items() ^ _leaves(like).items()))
+    if different:
         raise InputError(
-            f"{path} belongs to another configuration, it differs for example in {different[0][0]} "
-            f"{different[0][1]}: resume a run with the options that it was started with"
+            f"{path} belongs to another configuration, it differs in {different[0]}: resume a run with the options "
+            "that it was started with"
         )
     sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    target = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), like)
+    return ocp.load(
+        path, jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), like)
+    )
+
+
+def _damage(path: Path) -> str | None:
+    """What is wrong with the files of a checkpoint, or None."""
     try:
-        state = ocp.load(path, target)
-    except Exception as error:  # As above: the layout fits, so whatever fails now is the data.
-        raise _Damaged(f"its arrays can't be read: {type(error).__name__}") from error
-    if _fingerprint(state) != metadata["sha256"]:
-        raise _Damaged("its checksum does not match")
-    return state
+        expected = json.loads(_manifest(path).read_text())["files"]
+    except (ValueError, KeyError):
+        return f"{_manifest(path).name} is not a manifest"
+    found = _checksums(path)
+    wrong = sorted(dict(expected.items() - found.items()))
+    if not wrong:
+        return None
+    return f"{wrong[0]} has {'changed' if wrong[0] in found else 'gone'}"
 
 
-def _named_leaves(state: GANState) -> list[tuple[str, Any]]:
-    return [(jax.tree_util.keystr(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(state)]
+def _manifest(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
 
 
-def _layout(state: GANState) -> dict[str, str]:
-    return {name: f"{np.dtype(leaf.dtype).name}{list(leaf.shape)}" for name, leaf in _named_leaves(state)}
+def _steps(directory: Path) -> list[int]:
+    """Steps with a manifest, newest first."""
+    return sorted((int(path.stem) for path in directory.glob("*.json") if path.stem.isdecimal()), reverse=True)
 
 
-def _fingerprint(state: GANState) -> str:
-    digest = hashlib.sha256()
-    for name, leaf in _named_leaves(state):
-        digest.update(name.encode())
-        digest.update(np.asarray(leaf).tobytes())
-    return digest.hexdigest()
+def _leaves(state: GANState) -> dict[str, str]:
+    leaves: list[tuple[Any, Any]] = jax.tree_util.tree_leaves_with_path(state)
+    return {jax.tree_util.keystr(path): f"{np.dtype(leaf.dtype).name}{list(leaf.shape)}" for path, leaf in leaves}
+
+
+def _checksums(path: Path) -> dict[str, str]:
+    files = (file for file in path.rglob("*") if file.is_file())
+    return {str(file.relative_to(path)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}

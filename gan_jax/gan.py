@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from gan_jax.losses import Loss
 from gan_jax.penalties import Penalty
@@ -60,7 +60,7 @@ class GANState:
       ema: running average of the generator's variables, or None.
     """
 
-    step: Int[Array, "*members"]
+    step: Any
     generator: Player
     discriminator: Player
     ema: Any = None

@@ -509,7 +509,7 @@ def sngan(
     d_lr: Number | None = None,
     b1: Number = 0.5,
     conditional: bool = False,
-    n_critic: int = 1,
+    n_critic: int = 5,
     width: int = 64,
     latent: int = 128,
     ema: Number | None = None,
@@ -518,7 +518,7 @@ def sngan(
 ) -> GAN:
     """Spectrally normalised GAN with the hinge loss (Miyato et al. 2018, arXiv:1802.05957).
 
-    One power iteration a pass, no BatchNorm in D, Adam(2e-4, b1 .5, b2 .999), n_critic 1 or 5. With `conditional` the
+    One power iteration a pass, no BatchNorm in D, Adam(2e-4, b1 .5, b2 .999), n_critic 5 (1 is their other setting). With `conditional` the
     head is a projection discriminator (Miyato & Koyama 2018, arXiv:1802.05637) and onehot(y) is concatenated to z,
     where that paper has class-conditional BatchNorm. `dcgan`'s networks, smaller than the paper's seven layers.
     """
@@ -588,7 +588,7 @@ def r3gan(
     d_lr: Number | None = None,
     b1: Number = 0.0,
     gamma: Number = 1.0,
-    width: int = 32,
+    width: int = 64,
     latent: int = 64,
     conditional: bool = False,
     ema: Number | None = 0.999,

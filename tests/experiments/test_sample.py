@@ -1,0 +1,130 @@
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from experiments import run, sample, sampling
+from tests.experiments.helpers import call
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One tiny run each of an unconditional, a labelled, an image-conditioned and a toy GAN."""
+    folder = tmp_path_factory.mktemp("runs")
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 8, 8, 1)).astype(np.uint8)
+    np.savez(folder / "tiny.npz", images=pixels, labels=np.arange(30) % 3)
+    for name, data in (("gan", "npz"), ("cgan", "npz"), ("completion", "npz"), ("wgan", "ring")):
+        spec = f"npz:{folder / 'tiny.npz'}" if data == "npz" else data
+        arguments = ["--data", spec, "--steps", 1, "--batch-size", 4, "--width", 16, "--out", folder / name]
+        assert call(run.main, name, *arguments) == 0
+    return folder
+
+
+def test_arrays_hold_images_and_labels(runs: Path, tmp_path: Path) -> None:
+    assert call(sample.main, runs / "cgan", "--n", 523, "--out", tmp_path / "a.npz") == 0
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as arrays:
+        assert sorted(arrays) == ["images", "labels"]
+        assert arrays["images"].shape == (523, 8, 8, 1)
+        assert arrays["images"].dtype == np.uint8
+        assert arrays["labels"].dtype == np.int32
+        # 523 uniform draws of three classes: each within five standard deviations of 174.
+        assert np.all(np.abs(np.bincount(arrays["labels"], minlength=3) - 523 / 3) < 5 * np.sqrt(523 * 2 / 9))
+
+
+def test_a_label_is_what_every_sample_is_of(runs: Path, tmp_path: Path) -> None:
+    assert call(sample.main, runs / "cgan", "--label", 2, "--n", 16, "--out", tmp_path / "a.npz") == 0
+    with np.load(tmp_path / "a.npz") as arrays:
+        assert arrays["labels"].tolist() == [2] * 16
+
+
+@pytest.mark.parametrize(("name", "keys", "shape"), [
+    ("gan", ["images"], (7, 8, 8, 1)), ("completion", ["images"], (7, 8, 8, 1)), ("wgan", ["images"], (7, 2)),
+])  # fmt: skip
+def test_unlabelled_runs_give_arrays_without_labels(
+    runs: Path, tmp_path: Path, name: str, keys: list[str], shape: tuple[int, ...]
+) -> None:
+    assert call(sample.main, runs / name, "--n", 7, "--out", tmp_path / "a.npz") == 0
+    with np.load(tmp_path / "a.npz") as arrays:
+        assert sorted(arrays) == keys
+        assert arrays["images"].shape == shape
+
+
+def test_the_seed_decides_the_samples(runs: Path, tmp_path: Path) -> None:
+    for out, seed in (("a", 1), ("b", 1), ("c", 2)):
+        assert call(sample.main, runs / "gan", "--seed", seed, "--out", tmp_path / f"{out}.png") == 0
+    a, b, c = (np.asarray(Image.open(tmp_path / f"{out}.png")) for out in "abc")
+    assert np.array_equal(a, b)
+    assert not np.array_equal(a, c)
+
+
+def test_classes_stand_one_a_row(runs: Path, tmp_path: Path) -> None:
+    assert call(sample.main, runs / "cgan", "--classes", "--out", tmp_path / "a.npz") == 0
+    with np.load(tmp_path / "a.npz") as arrays:
+        assert arrays["labels"].reshape(3, 10).tolist() == [[0] * 10, [1] * 10, [2] * 10]
+
+
+def test_interpolations_start_and_end_at_the_latents_given() -> None:
+    ends = jax.random.normal(jax.random.key(0), (4, 3))
+    walk = sampling.interpolations(ends, 5).reshape(2, 5, 3)
+    np.testing.assert_allclose(walk[:, 0], ends[0::2], rtol=1e-6)
+    np.testing.assert_allclose(walk[:, -1], ends[1::2], rtol=1e-6)
+    middle = jnp.linalg.norm(walk[:, 2], axis=-1)
+    np.testing.assert_allclose(
+        middle, (jnp.linalg.norm(ends[0::2], axis=-1) + jnp.linalg.norm(ends[1::2], axis=-1)) / 2, rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("name", ["gan", "cgan", "completion"])
+def test_interpolation_draws_a_grid(runs: Path, tmp_path: Path, name: str) -> None:
+    assert call(sample.main, runs / name, "--interpolate", "--n", 20, "--out", tmp_path / "a.png") == 0
+    assert Image.open(tmp_path / "a.png").size == (2 + 10 * 10, 2 + 2 * 10)
+
+
+_BAD: dict[str, tuple[list[str], str]] = {
+    "label for an unconditional model": (["gan", "--label", "1"], "not conditioned on labels"),
+    "classes of an unconditional model": (["gan", "--classes"], "not conditioned on labels"),
+    "label too large": (["cgan", "--label", "3"], "0 to 2"),
+    "label negative": (["cgan", "--label", "-1"], "0 to 2"),
+    "no run": (["nowhere"], "not a run"),
+    "no samples": (["gan", "--n", "0"], "at least 1"),
+}
+
+
+@pytest.mark.parametrize("case", _BAD)
+def test_bad_input_is_one_sentence_and_exit_code_2(
+    case: str, runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (name, *options), words = _BAD[case]
+    assert call(sample.main, runs / name, *options, "--out", tmp_path / "a.png") == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("out", "words"), [("a.jpg", ".png"), ("nowhere/a.png", "no directory"), ("/proc/a.png", "written")]
+)
+def test_an_output_that_can_not_be_is_refused(
+    out: str,
+    words: str,
+    runs: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert call(sample.main, runs / "gan", "--out", out) == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"experiment": "gan"}', '{"experiment": "nogan", "run": {}, "recipe": {}}']
+)
+def test_a_config_that_is_not_one_is_refused(content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "config.json").write_text(content)
+    assert call(sample.main, tmp_path, "--out", tmp_path / "a.png") == 2
+    assert "config.json" in capsys.readouterr().err
