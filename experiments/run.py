@@ -199,7 +199,7 @@ def _fits(dataset: "Dataset") -> bool:
 
 
 def _fixed_inputs(run: "Run", gan: Any) -> "tuple[Any, Any, np.ndarray | None]":
-    """Latents and conditions of the run's sample grids; and, for conditions made from data, the examples they are of."""
+    """Latents and conditions of the sample grids; and, for conditions made from data, the examples they are of."""
     from experiments import sampling
 
     z_rng, y_rng = run.fixed_keys()
@@ -207,10 +207,10 @@ def _fixed_inputs(run: "Run", gan: Any) -> "tuple[Any, Any, np.ndarray | None]":
     kind = sampling.condition_kind(run, gan)
     n = columns * columns if len(run.shape) == 3 else _SCATTER_POINTS
     if kind == "label":
-        y = sampling.class_rows(run.num_classes)
+        labels = sampling.class_rows(run.num_classes)
         if len(run.shape) == 1:
-            y = y.repeat(_SCATTER_POINTS // len(y))
-        return gan.prior(z_rng, len(y)), y, None
+            labels = labels.repeat(_SCATTER_POINTS // len(labels))
+        return gan.prior(z_rng, len(labels)), labels, None
     if kind == "data":
         originals, y = sampling.held_out(run, gan, y_rng, columns, copies=columns - 1)
         return gan.prior(z_rng, len(y)), y, originals

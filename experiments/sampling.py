@@ -20,7 +20,7 @@ Kind = Literal["none", "label", "data"]
 
 
 def condition_kind(run: Run, gan: GAN) -> Kind:
-    """Whether the GAN is conditioned on nothing, on class labels, or on something made from the data (half an image)."""
+    """Whether the GAN is conditioned on nothing, on labels, or on something made from the data (half an image)."""
     labels = jax.ShapeDtypeStruct((1,), jnp.int32)
     y = jax.eval_shape(gan.condition, jax.ShapeDtypeStruct((1, *run.shape), jnp.float32), labels)
     if y is None:

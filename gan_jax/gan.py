@@ -20,7 +20,7 @@ from gan_jax.penalties import Penalty
 Data = Float[Array, "batch *shape"]
 Latents = Float[Array, "batch z"]
 Condition = Array | None
-Metrics = dict[str, Float[Array, ""]]
+Metrics = dict[str, Float[Array, "..."]]
 
 
 class Batch(NamedTuple):
@@ -124,7 +124,7 @@ class GAN:
         return dataclasses.replace(self, **changes)
 
     def init(self, rng: PRNGKeyArray, batch: Batch) -> GANState:
-        """A fresh state for batches shaped like `batch` (leaves `[n_critic, B, ...]`; only shapes and dtypes matter)."""
+        """A fresh state for batches like `batch`: leaves `[n_critic, B, ...]`, only shapes and dtypes matter."""
         self._check(batch)
         g_rng, d_rng, z_rng = jax.random.split(rng, 3)
         x, y = jax.tree.map(lambda leaf: leaf[0, :1], batch)
@@ -161,7 +161,7 @@ class GAN:
         state, d_metrics = lax.scan(d_step, state, (batch, jax.random.split(d_rng, self.n_critic)))
         last_batch, d_metrics = jax.tree.map(lambda leaf: leaf[-1], (batch, d_metrics))
         state, g_metrics = self.g_step(state, last_batch, g_rng)
-        return state.replace(step=state.step + 1), d_metrics | g_metrics
+        return dataclasses.replace(state, step=state.step + 1), d_metrics | g_metrics
 
     def d_step(self, state: GANState, batch: Batch, rng: PRNGKeyArray) -> tuple[GANState, Metrics]:
         """One discriminator update on a minibatch with leaves `[B, ...]`; the generator is left as it is.
@@ -193,7 +193,7 @@ class GAN:
             return d_loss + penalty, (stats, metrics)
 
         player, metrics = self._update(player, self.d_optimizer, loss_fn)
-        return state.replace(discriminator=player), metrics
+        return dataclasses.replace(state, discriminator=player), metrics
 
     def g_step(self, state: GANState, batch: Batch, rng: PRNGKeyArray) -> tuple[GANState, Metrics]:
         """One generator update against a minibatch with leaves `[B, ...]`; the discriminator is left as it is.
@@ -216,7 +216,7 @@ class GAN:
         if ema is not None:
             decay = jnp.minimum(self.ema_decay, (1 + state.step) / (10 + state.step))
             ema = optax.incremental_update(player.variables, ema, 1 - decay)
-        return state.replace(generator=player, ema=ema), metrics
+        return dataclasses.replace(state, generator=player, ema=ema), metrics
 
     def generate(self, state: GANState, z: Latents, y: Condition = None) -> Data:
         """G(z, y) with the averaged generator if there is one, in inference mode: `[B, *shape]` in `data_range`."""
@@ -224,7 +224,7 @@ class GAN:
         return self.generator.apply(variables, z, y, train=False)
 
     def sample(self, state: GANState, rng: PRNGKeyArray, n: int, y: Condition = None) -> Data:
-        """n samples, `[n, *shape]` in `data_range`; of the conditions y `[n, ...]`, or of conditions drawn by the GAN."""
+        """n samples `[n, *shape]` in `data_range`, of conditions y `[n, ...]` or of some that the GAN draws."""
         z_rng, y_rng = jax.random.split(rng)
         return self.generate(state, self.prior(z_rng, n), self.draw_condition(y_rng, n) if y is None else y)
 
@@ -236,7 +236,7 @@ class GAN:
                 f"discriminator update; got shapes {[leaf.shape for leaf in jax.tree.leaves(batch)]}"
             )
 
-    def _keys(self, rng: PRNGKeyArray, n: int) -> PRNGKeyArray:
+    def _keys(self, rng: PRNGKeyArray, n: int) -> Array:
         if self.axis_name is not None:
             rng = jax.random.fold_in(rng, lax.axis_index(self.axis_name))
         return jax.random.split(rng, n)

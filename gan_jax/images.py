@@ -10,7 +10,7 @@ Images = UInt8[np.ndarray, "n height width channels"]
 
 
 def grid(images: Images, columns: int, *, gap: int = 2, invert: bool = False) -> UInt8[np.ndarray, "rows columns 3"]:
-    """Images in rows of `columns`, `gap` black pixels apart, as RGB; `invert` gives dark digits on white, as on paper."""
+    """Images in rows of `columns`, `gap` black pixels apart, as RGB; `invert` gives dark on white."""
     n, height, width, channels = images.shape
     rows = -(-n // columns)
     cells = np.zeros((rows * columns, height + gap, width + gap, 3), np.uint8)
@@ -31,8 +31,8 @@ def scatter(
     figure = Figure(figsize=(size / 100, size / 100), dpi=100, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_subplot(aspect="equal")
-    axes.scatter(*reference.T[:2], s=2, c="0.75", linewidths=0, label="data")
-    axes.scatter(*points.T[:2], s=3, c="C0", linewidths=0, label="generated")
+    axes.scatter(reference[:, 0], reference[:, 1], s=2, c="0.75", linewidths=0, label="data")
+    axes.scatter(points[:, 0], points[:, 1], s=3, c="C0", linewidths=0, label="generated")
     reach = 1.25 * np.abs(reference[:, :2]).max()
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach))
     axes.legend(loc="upper right", markerscale=4)

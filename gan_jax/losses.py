@@ -59,7 +59,7 @@ def minimax() -> Loss:
 
 
 def non_saturating() -> Loss:
-    """The game that is played in practice (Goodfellow et al. 2014, section 3): as `minimax`, G minimises -E log D(G(z))."""
+    """The game as played in practice (Goodfellow et al. 2014, section 3): `minimax`, but G minimises -E log D(G(z))."""
     return minimax()._replace(g=lambda real_logits, fake_logits: jnp.mean(jax.nn.softplus(-fake_logits)))
 
 
@@ -110,7 +110,7 @@ def wasserstein() -> Loss:
 
 
 def relativistic_pairing() -> Loss:
-    """Relativistic pairing loss (Jolicoeur-Martineau 2018, arXiv:1807.00734; Huang et al. 2024, arXiv:2501.05441, eq. 2).
+    """Relativistic pairing (Jolicoeur-Martineau 2018, arXiv:1807.00734; Huang et al. 2024, arXiv:2501.05441, eq. 2).
 
     With u = D(x_i) - D(G(z_i)) on pairs of the batch, D minimises E softplus(-u), G minimises E softplus(u).
     `estimate` log 2 - d_loss is 0 where D can't order a pair.

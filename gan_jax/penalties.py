@@ -20,7 +20,7 @@ Weight = float | Float[Array, ""]
 
 
 def _squared_gradient_norms(critic: Critic, x: Data) -> Float[Array, " batch"]:
-    """`||d critic(x)_i / d x_i||^2` for every example, `[B]`; exact where the critic mixes no examples (no BatchNorm)."""
+    """`||d critic(x)_i / d x_i||^2` for every example, `[B]`; exact where no BatchNorm mixes examples."""
     gradients = jax.grad(lambda x: jnp.sum(critic(x)))(x)
     return jnp.sum(jnp.square(gradients), axis=tuple(range(1, x.ndim)))
 
@@ -36,7 +36,10 @@ def _per_example(rng: PRNGKeyArray, x: Data) -> Float[Array, "batch *ones"]:
 
 
 def wgan_gp(weight: Weight = 10.0) -> Penalty:
-    """WGAN-GP (Gulrajani et al. 2017, arXiv:1704.00028, eq. 3): weight * E (||grad D(e x + (1 - e) G(z))|| - 1)^2, e ~ U(0, 1)."""
+    """WGAN-GP (Gulrajani et al. 2017, arXiv:1704.00028, eq. 3).
+
+    weight * E (||grad D(e x + (1 - e) G(z))|| - 1)^2 with e ~ U(0, 1) per example.
+    """
 
     def penalty(critic: Critic, real: Data, fake: Data, rng: PRNGKeyArray) -> Float[Array, ""]:
         between = fake + _per_example(rng, real) * (real - fake)

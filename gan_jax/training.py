@@ -9,7 +9,7 @@ All randomness of a step derives from (rng, state.step), so a run that is cut an
 the same rng, sees the same minibatches and the same noise.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,10 +20,10 @@ from gan_jax.gan import GAN, Batch, GANState, Metrics
 
 
 class Examples(NamedTuple):
-    """Raw data: x uint8 `[..., H, W, C]` images or float32 `[..., D]` points, and labels int32 `[...]` or None."""
+    """Raw data: x uint8 images `[..., H, W, C]` or float32 points `[..., D]`, labels int32 `[...]` or None."""
 
-    x: Array
-    labels: Int[Array, "..."] | None = None
+    x: Any
+    labels: Any = None
 
 
 def to_unit(x: Array, data_range: tuple[float, float]) -> Float[Array, "..."]:
@@ -52,7 +52,7 @@ def initial_state(gan: GAN, rng: PRNGKeyArray, examples: Examples) -> GANState:
     return gan.init(rng, as_batch(gan, one))
 
 
-def _step_keys(rng: PRNGKeyArray, step: Int[Array, ""]) -> PRNGKeyArray:
+def _step_keys(rng: PRNGKeyArray, step: Int[Array, ""]) -> Array:
     return jax.random.split(jax.random.fold_in(rng, step))
 
 
@@ -90,7 +90,7 @@ def train(
 
 
 def train_streamed(gan: GAN, state: GANState, chunk: Examples, rng: PRNGKeyArray) -> tuple[GANState, Metrics]:
-    """As `train`, on examples `[steps, n_critic, B, ...]` that the host gathered by `draw_indices`: the same numbers."""
+    """As `train`, on examples `[steps, n_critic, B, ...]` gathered on the host by `draw_indices`: the same numbers."""
 
     def body(state: GANState, examples: Examples) -> tuple[GANState, Metrics]:
         return _step(gan, state, examples, rng)

@@ -20,13 +20,15 @@ Latents = Float[Array, "batch z"]
 DOWNSAMPLING = 4
 
 
-def check_shape(shape: Sequence[int]) -> None:
-    """Raises InputError unless `shape` is an image `(H, W, C)` that the convolutional nets can take."""
+def check_shape(shape: Sequence[int]) -> tuple[int, int, int]:
+    """`shape` as (H, W, C). Raises InputError unless it is that of images which the convolutional nets can take."""
     if len(shape) != 3 or any(n % DOWNSAMPLING or n < 2 * DOWNSAMPLING for n in shape[:2]):
         raise InputError(
             f"convolutional nets take images [H, W, C] whose height and width are multiples of {DOWNSAMPLING} from "
             f"{2 * DOWNSAMPLING} up (28 x 28, 32 x 32, 64 x 64, ...), got {' x '.join(map(str, shape))}"
         )
+    height, width, channels = shape
+    return height, width, channels
 
 
 def normal_002() -> Initializer:

@@ -1,4 +1,4 @@
-"""Heads: the last layer of a discriminator, from features `[B, F]` (and, where it matters, the condition) to logits `[B]`."""
+"""Heads: the last layer of a discriminator, from features `[B, F]` and perhaps the condition to logits `[B]`."""
 
 from typing import Any
 

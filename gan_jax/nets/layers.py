@@ -21,6 +21,8 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 Images = Float[Array, "batch height width channels"]
+Inputs = Float[Array, "batch height width inputs"]
+Outputs = Float[Array, "batch rows columns features"]
 Kernel = Float[Array, "kh kw inputs features"]
 Initializer = Callable[..., Array]
 
@@ -56,13 +58,13 @@ def geometry(
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def conv(x: Images, w: Kernel, geo: Geometry) -> Images:
+def conv(x: Inputs, w: Kernel, geo: Geometry) -> Outputs:
     """y[b, i, j, o] = sum x[b, s i + k - pad, s j + l - pad, c] w[k, l, c, o]: `[B, H, W, C]` to `[B, H', W', O]`."""
     return lax.conv_general_dilated(x, w, geo.strides, geo.padding, dimension_numbers=_NHWC)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def conv_transpose(g: Images, w: Kernel, geo: Geometry) -> Images:
+def conv_transpose(g: Outputs, w: Kernel, geo: Geometry) -> Inputs:
     """The adjoint of `conv` in x: `[B, H', W', O]` to `[B, H, W, C]`, with the kernel of that convolution."""
     if geo.strides == (1, 1) or w.shape[2] < _MIN_PHASE_CHANNELS:
         return _conv_transpose_dilated(g, w, geo=geo)
@@ -75,7 +77,7 @@ def conv_transpose(g: Images, w: Kernel, geo: Geometry) -> Images:
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def conv_weights(x: Images, g: Images, geo: Geometry) -> Kernel:
+def conv_weights(x: Inputs, g: Outputs, geo: Geometry) -> Kernel:
     """The adjoint of `conv` in w: x `[B, H, W, C]` and g `[B, H', W', O]` to `[kh, kw, C, O]`."""
     padding = [
         (low, (n - 1) * s + k - size - low)
@@ -92,7 +94,7 @@ def conv_weights(x: Images, g: Images, geo: Geometry) -> Kernel:
     return kernel.transpose(1, 2, 0, 3)
 
 
-def _conv_transpose_dilated(g: Images, w: Kernel, *, geo: Geometry) -> Images:
+def _conv_transpose_dilated(g: Outputs, w: Kernel, *, geo: Geometry) -> Inputs:
     padding = [
         (k - 1 - low, size + low - 1 - (n - 1) * s)
         for n, k, s, size, (low, _) in zip(geo.outputs, geo.kernel, geo.strides, geo.inputs, geo.padding, strict=True)
@@ -101,7 +103,7 @@ def _conv_transpose_dilated(g: Images, w: Kernel, *, geo: Geometry) -> Images:
     return lax.conv_general_dilated(g, flipped, (1, 1), padding, lhs_dilation=geo.strides, dimension_numbers=_NHWC)
 
 
-def _conv_transpose_by_phase(g: Images, w: Kernel, *, geo: Geometry) -> Images:
+def _conv_transpose_by_phase(g: Outputs, w: Kernel, *, geo: Geometry) -> Inputs:
     """The pixels at rows a, a + s, a + 2 s, ... see only every s-th tap: a dense unit-stride convolution a phase."""
     counts = [-(-size // s) for size, s in zip(geo.inputs, geo.strides, strict=True)]
     rows, columns = (
@@ -117,23 +119,28 @@ def _conv_transpose_by_phase(g: Images, w: Kernel, *, geo: Geometry) -> Images:
 class _Phase(NamedTuple):
     taps: tuple[int, ...]
     padding: tuple[int, int]
-    count: int
+    size: int
 
 
-def _phase(a: int, k: int, s: int, low: int, n: int, count: int) -> _Phase:
+def _phase(a: int, k: int, s: int, low: int, n: int, size: int) -> _Phase:
     """Output pixel s q + a reads g[q + (a + low - t) / s] for each tap t that divides; taps in order of g."""
     taps = tuple(t for t in reversed(range(k)) if (a + low - t) % s == 0)
     if not taps:
-        return _Phase((), (0, 0), count)
+        return _Phase((), (0, 0), size)
     first, last = (a + low - taps[0]) // s, (a + low - taps[-1]) // s
-    return _Phase(taps, (-first, count - 1 + last - (n - 1)), count)
+    return _Phase(taps, (-first, size - 1 + last - (n - 1)), size)
 
 
-def _phase_conv(g: Images, w: Kernel, row: _Phase, column: _Phase) -> Images:
+def _phase_conv(g: Outputs, w: Kernel, row: _Phase, column: _Phase) -> Inputs:
     if not row.taps or not column.taps:
-        return jnp.zeros((g.shape[0], row.count, column.count, w.shape[2]), g.dtype)
+        return jnp.zeros((g.shape[0], row.size, column.size, w.shape[2]), g.dtype)
     kernel = w[np.array(row.taps)][:, np.array(column.taps)].transpose(0, 1, 3, 2)
-    return lax.conv_general_dilated(g, kernel, (1, 1), (row.padding, column.padding), dimension_numbers=_NHWC)
+    padding = (row.padding, column.padding)
+    if min(row.padding + column.padding) < 0:
+        # jaxlib 0.10.2 on CPUs reads beyond g in some convolutions with negative padding.
+        g = lax.pad(g, jnp.zeros((), g.dtype), ((0, 0, 0), (*row.padding, 0), (*column.padding, 0), (0, 0, 0)))
+        padding = ((0, 0), (0, 0))
+    return lax.conv_general_dilated(g, kernel, (1, 1), padding, dimension_numbers=_NHWC)
 
 
 conv.defvjp(
@@ -162,7 +169,7 @@ class Conv(nn.Module):
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, x: Images) -> Images:
+    def __call__(self, x: Inputs) -> Outputs:
         shape = (*self.kernel, x.shape[-1], self.features)
         w = self.param("kernel", self.kernel_init, shape)
         bias = self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else None
@@ -187,7 +194,7 @@ class ConvTranspose(nn.Module):
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, x: Images) -> Images:
+    def __call__(self, x: Inputs) -> Outputs:
         w = self.param("kernel", self.kernel_init, (*self.kernel, self.features, x.shape[-1]))
         bias = self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else None
         x, w, bias = nn.dtypes.promote_dtype(x, w, bias, dtype=self.dtype)
@@ -211,7 +218,9 @@ class Encode(nn.Module):
     embedding: int | None = None
 
     @nn.compact
-    def __call__(self, y: Int[Array, " batch"] | Float[Array, "batch *shape"]) -> Float[Array, "batch features"]:
+    def __call__(self, y: Int[Array, " batch"] | Float[Array, "batch *shape"] | None) -> Float[Array, "batch features"]:
+        if y is None:
+            raise ValueError("this network is conditioned: give it y [B, ...], a label or an array for each example")
         if not jnp.issubdtype(y.dtype, jnp.integer):
             return y.reshape(y.shape[0], -1)
         if self.embedding is None:

@@ -78,6 +78,6 @@ class Discriminator(nn.Module):
         return self.head(leaky_relu(h).reshape(h.shape[0], -1).astype(jnp.float32), y, train)
 
 
-def _mean_pool(x: Images) -> Images:
+def _mean_pool(x: Images) -> Float[Array, "batch rows columns channels"]:
     b, h, w, c = x.shape
     return jnp.mean(x.reshape(b, h // 2, 2, w // 2, 2, c), axis=(2, 4))

@@ -45,12 +45,7 @@ def test_the_paper_preset_is_the_recipe_as_published(name: str) -> None:
 
 
 def test_every_public_recipe_can_be_run() -> None:
-    public = {
-        name
-        for name, value in vars(recipes).items()
-        if inspect.isfunction(value) and value.__module__ == recipes.__name__ and name[0] != "_"
-    }
-    assert public == {experiment.recipe for experiment in EXPERIMENTS.values()}
+    assert set(recipes.__all__) == {experiment.recipe for experiment in EXPERIMENTS.values()}
 
 
 def test_help_starts_no_jax() -> None:
