@@ -182,12 +182,12 @@ def _until_next(step: int, last: int, warmup_steps: int, options: Any) -> int:
 
 
 def _first_not_finite(metrics: Any) -> tuple[int, str] | None:
-    """The offset of the first step with a value that is not finite, and the name of that value."""
+    """The offset of the first step with a value that is not finite, and its name: of several a loss, D's before G's."""
     found = []
     for name, values in metrics.items():
         bad = [i for i, value in enumerate(values) if not math.isfinite(value)]
         found += [(bad[0], name)] if bad else []
-    return min(found, default=None)
+    return min(found, key=lambda first: (first[0], not first[1].endswith("loss"), first[1]), default=None)
 
 
 def _fits(dataset: "Dataset") -> bool:
