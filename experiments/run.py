@@ -32,8 +32,7 @@ def main(argv: list[str]) -> int:
         hint = cli.nearest(name, EXPERIMENTS)
         print(f"run: there is no recipe {name!r}{hint}; python -m experiments.run --help lists them", file=sys.stderr)
         return 2
-    parser = _parser(name)
-    options = vars(parser.parse_args(argv[1:]))
+    options = vars(parser(name).parse_args(argv[1:]))
 
     cli.start_jax()
     from experiments import rundir
@@ -259,23 +258,24 @@ def _overview() -> str:
     return "\n".join(lines)
 
 
-def _parser(name: str) -> argparse.ArgumentParser:
+def parser(name: str) -> argparse.ArgumentParser:
+    """The options of one recipe. What was not typed is not in the result: the defaults are `EXPERIMENTS`'."""
     experiment = EXPERIMENTS[name]
     paper = ", ".join(f"{k.replace('_', '-')} {v}" for k, v in experiment.paper_settings.items())
-    parser = cli.Parser(
+    options = cli.Parser(
         prog=f"python -m experiments.run {name}",
         description=f"{experiment.summary}\n{experiment.paper}\n\nDefaults suit two CPU cores and a few minutes.",
         epilog=f"--preset paper: {paper}",
         argument_default=argparse.SUPPRESS,
     )
-    cli.add_options(parser, experiment.run_options | experiment.recipe_options, experiment.defaults)
-    parser.add_argument("--preset", choices=["paper"], help="the paper's own settings and length (see below)")
-    parser.add_argument(
+    cli.add_options(options, experiment.run_options | experiment.recipe_options, experiment.defaults)
+    options.add_argument("--preset", choices=["paper"], help="the paper's own settings and length (see below)")
+    options.add_argument(
         "--out", type=Path, metavar="DIR", help="directory of this run (default: the next free runs/NAME/NNN)"
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace the run in --out")
-    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in this directory, to --steps")
-    return parser
+    options.add_argument("--overwrite", action="store_true", help="replace the run in --out")
+    options.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in this directory, to --steps")
+    return options
 
 
 if __name__ == "__main__":

@@ -1,0 +1,38 @@
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from experiments import run
+from experiments.configs import EXPERIMENTS
+
+_ROOT = Path(__file__).parents[1]
+_README = (_ROOT / "README.md").read_text()
+_BLOCKS = re.findall(r"```python\n(.*?)```", _README, re.DOTALL)
+
+
+@pytest.mark.parametrize("block", range(len(_BLOCKS)))
+def test_the_scripts_run(block: int) -> None:
+    exec(_BLOCKS[block], {})
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_recipe_has_a_row_with_its_command_and_a_small_picture(name: str) -> None:
+    (row,) = [line for line in _README.splitlines() if f"`python -m experiments.run {name}`" in line]
+    assert EXPERIMENTS[name].paper in row
+    (picture,) = re.findall(r"\((docs/\S+\.png)\)", row)
+    assert (_ROOT / picture).stat().st_size < 200_000
+
+
+def test_every_training_command_is_accepted() -> None:
+    commands = re.findall(r"^    python -m experiments\.run (.*?)(?:#.*)?$", _README, re.MULTILINE)
+    assert len(commands) >= 5
+    for command in commands:
+        name, *options = shlex.split(command)
+        run.parser(name).parse_args(options)
+
+
+def test_continuous_integration_runs_the_command_of_the_readme() -> None:
+    (command,) = re.findall(r"^    (python3 -m venv .*pytest)$", _README, re.MULTILINE)
+    assert command in (_ROOT / ".ci" / "run").read_text()
