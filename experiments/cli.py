@@ -72,6 +72,8 @@ def main(command: Callable[[list[str]], int | None]) -> NoReturn:
             raise
         print(f"{Path(sys.argv[0]).stem}: {error}", file=sys.stderr)
         status = 2
+    except KeyboardInterrupt:
+        status = 130
     except BrokenPipeError:  # The reader of our output has left; nothing is wrong.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 0

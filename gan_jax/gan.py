@@ -203,11 +203,13 @@ class GAN:
         """
         z_rng, pair_rng, real_rng, fake_rng = self._keys(rng, 4)
         judge = state.discriminator
+        # Per device like what it judges: a custom derivative (the convolutions') wants both of one kind.
+        judge_params = self._varying(judge.params)
 
         def loss_fn(params: Any) -> tuple[Array, tuple[Any, Metrics]]:
             fake, fake_y, stats = self._fakes(state.generator, params, batch, z_rng, pair_rng)
-            real_logits, _, _ = self._judge(judge.params, judge.batch_stats, batch.x, batch.y, real_rng)
-            fake_logits, extra, _ = self._judge(judge.params, judge.batch_stats, fake, fake_y, fake_rng)
+            real_logits, _, _ = self._judge(judge_params, judge.batch_stats, batch.x, batch.y, real_rng)
+            fake_logits, extra, _ = self._judge(judge_params, judge.batch_stats, fake, fake_y, fake_rng)
             g_loss = self.loss.g(real_logits, fake_logits) + extra
             return g_loss, (stats, {"g_loss": g_loss, "d_fake_after": jnp.mean(self.loss.score(fake_logits))})
 
@@ -241,6 +243,13 @@ class GAN:
             rng = jax.random.fold_in(rng, lax.axis_index(self.axis_name))
         return jax.random.split(rng, n)
 
+    def _varying(self, params: Any) -> Any:
+        """The same numbers as values that may differ over the axis: `lax.pcast`, which fails under vmap in jax 0.10."""
+        if self.axis_name is None:
+            return params
+        here = lax.axis_index(self.axis_name) >= 0
+        return jax.tree.map(lambda p: jnp.where(here, p, p), params)
+
     def _fakes(
         self, player: Player, params: Any, batch: Batch, z_rng: PRNGKeyArray, pair_rng: PRNGKeyArray
     ) -> tuple[Data, Condition, Any]:
@@ -272,12 +281,9 @@ class GAN:
         optimizer: optax.GradientTransformation,
         loss_fn: Callable[[Any], tuple[Array, tuple[Any, Metrics]]],
     ) -> tuple[Player, Metrics]:
-        params = player.params
-        if self.axis_name is not None:
-            # Where shard_map tracks replication, the gradient of replicated parameters would already be summed over
-            # devices; taken per device, the mean below is the same under pmap, shard_map and vmap.
-            params = jax.tree.map(lambda p: _varying(p, self.axis_name), params)
-        gradients, (batch_stats, metrics) = jax.grad(loss_fn, has_aux=True)(params)
+        # Where shard_map tracks replication, the gradient of replicated parameters would already be summed over
+        # devices; taken per device, the mean below is the same under pmap, shard_map and vmap.
+        gradients, (batch_stats, metrics) = jax.grad(loss_fn, has_aux=True)(self._varying(player.params))
         if self.axis_name is not None:
             gradients, batch_stats, metrics = lax.pmean((gradients, batch_stats, metrics), self.axis_name)
         updates, opt_state = optimizer.update(gradients, player.opt_state, player.params)
@@ -287,7 +293,3 @@ class GAN:
 def _player(variables: dict[str, Any], optimizer: optax.GradientTransformation) -> Player:
     params = variables["params"]
     return Player(params, variables.get("batch_stats", {}), optimizer.init(params))
-
-
-def _varying(p: Array, axis_name: str | None) -> Array:
-    return p if axis_name in jax.typeof(p).vma else lax.pcast(p, axis_name, to="varying")
