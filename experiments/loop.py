@@ -168,24 +168,22 @@ def _fits(dataset: Dataset) -> bool:
 def _fixed_inputs(run: Run, gan: GAN) -> tuple[Any, Any, np.ndarray | None]:
     """Latents and conditions of the sample grids; and, for conditions made from data, the examples they are of."""
     z_rng, y_rng = run.fixed_keys()
-    columns = sampling.COLUMNS
     kind = sampling.condition_kind(run, gan)
-    n = columns * columns if len(run.shape) == 3 else _SCATTER_POINTS
+    n = sampling.COLUMNS**2 if len(run.shape) == 3 else _SCATTER_POINTS
     if kind == "label":
         labels = sampling.class_rows(run.num_classes)
         if len(run.shape) == 1:
             labels = labels.repeat(_SCATTER_POINTS // len(labels))
         return gan.prior(z_rng, len(labels)), labels, None
     if kind == "data":
-        originals, y = sampling.held_out(run, gan, y_rng, columns, copies=columns - 1)
+        originals, y = sampling.held_out(run, gan, y_rng, n // 2)
         return gan.prior(z_rng, len(y)), y, originals
     return gan.prior(z_rng, n), None, None
 
 
 def _picture(samples: np.ndarray, originals: np.ndarray | None, dataset: Dataset, invert: bool) -> np.ndarray:
     if originals is not None:
-        rows = samples.reshape(len(originals), -1, *samples.shape[1:])
-        samples = np.concatenate([originals[:, None], rows], axis=1).reshape(-1, *samples.shape[1:])
+        samples = np.stack([originals, samples], axis=1).reshape(-1, *samples.shape[1:])
     return sampling.picture(samples, None if dataset.is_image else dataset.x[:_SCATTER_POINTS], invert=invert)
 
 

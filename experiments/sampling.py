@@ -42,8 +42,8 @@ def class_rows(num_classes: int) -> np.ndarray:
     return np.repeat(rows, COLUMNS)
 
 
-def held_out(run: Run, gan: GAN, rng: jax.Array, n: int, *, copies: int = 1) -> tuple[np.ndarray, jax.Array]:
-    """n test examples of the run's data, as stored, and the conditions made from them, each `copies` times."""
+def held_out(run: Run, gan: GAN, rng: jax.Array, n: int) -> tuple[np.ndarray, jax.Array]:
+    """n test examples of the run's data, as stored, and the conditions made from them."""
     dataset = data.load(run.config.run["data"], "test")
     if dataset.shape != run.shape:
         raise InputError(f"{dataset.name} has changed: its examples are {dataset.shape} and the run's are {run.shape}")
@@ -51,7 +51,7 @@ def held_out(run: Run, gan: GAN, rng: jax.Array, n: int, *, copies: int = 1) -> 
     x = dataset.x[indices]
     batch = as_batch(gan, Examples(jnp.asarray(x), None if dataset.labels is None else dataset.labels[indices]))
     assert batch.y is not None
-    return x, jnp.repeat(batch.y, copies, axis=0)
+    return x, batch.y
 
 
 def generator_of(gan: GAN) -> Callable[[GANState, Any, Any], np.ndarray]:

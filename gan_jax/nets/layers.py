@@ -207,11 +207,11 @@ class ConvTranspose(nn.Module):
 
 
 class Encode(nn.Module):
-    """A condition as a vector `[B, F]`: labels int32 `[B]` one-hot, any other array flattened, or a learned embedding.
+    """A condition as a vector `[B, F]`: labels int32 `[B]` one-hot or embedded, any other array flattened.
 
     Attributes:
-      num_classes: number of labels; 0 for conditions that are no labels.
-      embedding: width of a learned linear embedding of either; None for none.
+      num_classes: number of labels.
+      embedding: width of a learned embedding of labels; None for one-hot.
     """
 
     num_classes: int
@@ -222,8 +222,7 @@ class Encode(nn.Module):
         if y is None:
             raise ValueError("this network is conditioned: give it y [B, ...], a label or an array for each example")
         if not jnp.issubdtype(y.dtype, jnp.integer):
-            flat = y.reshape(y.shape[0], -1)
-            return flat if self.embedding is None else nn.Dense(self.embedding)(flat)
+            return y.reshape(y.shape[0], -1)
         if self.embedding is None:
             return jax.nn.one_hot(y, self.num_classes)
         return nn.Embed(self.num_classes, self.embedding, embedding_init=nn.initializers.normal(1.0))(y)
