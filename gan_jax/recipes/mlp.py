@@ -179,8 +179,8 @@ def completion(
     """Image completion: a GAN conditioned on half an image (after Mirza & Osindero 2014, arXiv:1411.1784).
 
     y `[B, H/2, W, C]` is the upper half; G, a BatchNorm MLP of three hidden layers, paints the lower half below it, and
-    D, the convolutional one of `dcgan`, judges the whole. G hardly uses z, as Isola et al. 2017 (arXiv:1611.07004) found
-    of GANs conditioned on images. The experiment is ours, so there are no published settings.
+    D, the convolutional one of `dcgan`, judges the whole. G hardly uses z, as Isola et al. 2017 (arXiv:1611.07004) saw
+    too of GANs conditioned on images. The experiment is ours, so there are no published settings.
     """
     height, columns, channels = dcgan.check_shape(shape)
     half = height // 2
