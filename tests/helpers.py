@@ -7,10 +7,10 @@ import jax
 import numpy as np
 
 
-def jit(f: Callable[..., Any]) -> Any:
+def jit(f: Callable[..., Any], **kwargs: Any) -> Any:
     """`jax.jit` that compiles in half the time to slower code: nearly all of a test's time is compilation."""
     options = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
-    return jax.jit(f, compiler_options=options)
+    return jax.jit(f, compiler_options=options, **kwargs)
 
 
 def assert_same(actual: Any, expected: Any) -> None:
@@ -27,4 +27,14 @@ def assert_close(actual: Any, expected: Any, *, rtol: float = 1e-5, atol: float 
 
 def differ(a: Any, b: Any) -> bool:
     """Some number somewhere is not the same."""
-    return any(bool((x != y).any()) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return any(not np.array_equal(x, y) for x, y in pairs)
+
+
+def stack(*trees: Any) -> Any:
+    """Pytrees as one, with a leading axis. (In NumPy: JAX would compile something for every shape.)"""
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
+
+
+def all_finite(tree: Any) -> bool:
+    return all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(tree))

@@ -1,0 +1,488 @@
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from gan_jax import GAN, Batch, GANState, InputError, Loss, Player, losses, recipes, training
+from gan_jax.recipes import parts
+from tests.helpers import all_finite, assert_close, differ, jit, stack
+
+KEY = jax.random.key(0)
+CLASSES, BATCH = 10, 4
+METRICS = {"d_loss", "penalty", "estimate", "d_real", "d_fake", "g_loss", "d_fake_after"}
+
+RECIPES: dict[str, Callable[..., GAN]] = {name: getattr(recipes, name) for name in recipes.__all__}
+
+
+def options(name: str) -> dict[str, inspect.Parameter]:
+    return dict(inspect.signature(RECIPES[name]).parameters)
+
+
+def tiny(name: str, shape: tuple[int, ...], num_classes: int = CLASSES, **kwargs: Any) -> GAN:
+    small = {"width": 8, "latent": 4, "n_critic": 2}
+    return RECIPES[name](shape, num_classes, **{k: v for k, v in small.items() if k in options(name)} | kwargs)
+
+
+def numbers(name: str) -> set[str]:
+    """The options that only scale numbers, and may be traced."""
+    kinds = (parts.Number, parts.Number | None)
+    return {option for option, parameter in options(name).items() if parameter.annotation in kinds}
+
+
+LABELLED = [name for name in RECIPES if options(name)["num_classes"].default is inspect.Parameter.empty]
+OPTIONALLY_LABELLED = [name for name in RECIPES if "conditional" in options(name)]
+# Every recipe, and the ones with an option to use labels once more with it: (name, options).
+CASES = [(name, {}) for name in RECIPES] + [(name, {"conditional": True}) for name in OPTIONALLY_LABELLED]
+CONDITIONAL = [(name, {}) for name in LABELLED] + [(name, {"conditional": True}) for name in OPTIONALLY_LABELLED]
+ON_POINTS = [(name, kwargs) for name, kwargs in CASES if name != "completion"]
+CONVOLUTIONAL = RECIPES.keys() - {"gan", "wgan", "cgan", "cgan_embedding"}
+
+every_recipe = pytest.mark.parametrize("name", RECIPES)
+
+
+def cases(which: list[tuple[str, dict[str, Any]]]) -> Any:
+    return pytest.mark.parametrize(("name", "kwargs"), which, ids=[" ".join([name, *kwargs]) for name, kwargs in which])
+
+
+def draw(gan: GAN, shape: tuple[int, ...], seed: int = 0) -> Batch:
+    """A batch of random images or points with random labels, as the GAN sees it."""
+    rng = np.random.default_rng(seed)
+    size = (gan.n_critic, BATCH)
+    x = rng.integers(0, 256, (*size, *shape)).astype(np.uint8) if len(shape) == 3 else rng.normal(size=(*size, *shape))
+    labels = jnp.asarray(rng.integers(0, CLASSES, size), jnp.int32)
+    return training.as_batch(gan, training.Examples(jnp.asarray(x, None if len(shape) == 3 else jnp.float32), labels))
+
+
+def test_every_public_function_of_the_families_is_a_recipe() -> None:
+    functions = {
+        name
+        for family in (recipes.conv, recipes.mlp)
+        for name, value in vars(family).items()
+        if inspect.isfunction(value) and value.__module__ == family.__name__ and not name.startswith("_")
+    }
+    assert functions == RECIPES.keys()
+
+
+def check_step(before: GANState, after: GANState, metrics: dict[str, jax.Array]) -> None:
+    assert metrics.keys() == METRICS
+    assert all(value.shape == () for value in metrics.values())
+    assert jax.tree.map(jax.typeof, after) == jax.tree.map(jax.typeof, before)
+    assert all_finite((after, metrics))
+    assert (before.step, after.step) == (0, 1)
+    assert differ(after.generator.params, before.generator.params)
+    assert differ(after.discriminator.params, before.discriminator.params)
+
+
+def on_labels(batch: Batch) -> bool:
+    return batch.y is not None and jnp.issubdtype(batch.y.dtype, jnp.integer)
+
+
+@cases(CASES)
+def test_protocol(name: str, kwargs: dict[str, Any]) -> None:
+    shape = (28, 28, 1)
+    gan = tiny(name, shape, **kwargs)
+    batch = draw(gan, shape)
+    y = jnp.array([7, 7, 7, 3, 3, 3]) if on_labels(batch) else batch.y
+    y = jnp.tile(y[0, :3], (2, 1, 1, 1)) if name == "completion" else y
+
+    @jit
+    def run(batch: Batch, rng: jax.Array) -> Any:
+        before = gan.init(rng, batch)
+        after, metrics = gan.train_step(before, batch, rng)
+        return before, after, metrics, gan.generate(after, jnp.tile(gan.prior(rng, 3), (2, 1)), y)
+
+    before, after, metrics, samples = jax.device_get(run(batch, KEY))
+    check_step(before, after, metrics)
+    assert samples.shape == (6, *shape)
+    assert samples.dtype == jnp.float32
+    low, high = gan.data_range
+    assert low <= samples.min() < samples.max() <= high
+    if on_labels(batch):
+        assert (samples[:3] != samples[3:]).any(axis=(1, 2, 3)).all()
+    if "clip" in options(name):
+        default = np.float32(options(name)["clip"].default)
+        assert max(np.abs(leaf).max() for leaf in jax.tree.leaves(after.discriminator.params)) == default
+
+
+def filled(state: GANState) -> GANState:
+    """Some state of the given shapes: initialisation takes longer to compile than a step."""
+    rng = np.random.default_rng(0)
+
+    def fill(player: Player) -> Player:
+        return Player(
+            jax.tree.map(lambda leaf: (0.1 * rng.normal(size=leaf.shape)).astype(leaf.dtype), player.params),
+            jax.tree.map(lambda leaf: np.ones(leaf.shape, leaf.dtype), player.batch_stats),
+            jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), player.opt_state),
+        )
+
+    generator, discriminator = fill(state.generator), fill(state.discriminator)
+    ema = None if state.ema is None else generator.variables
+    return GANState(np.zeros((), np.int32), generator, discriminator, ema)
+
+
+@every_recipe
+def test_protocol_on_coloured_images_of_another_size(name: str) -> None:
+    shape = (32, 32, 3)
+    gan = tiny(name, shape)
+    batch = draw(gan, shape)
+    before = filled(jax.eval_shape(gan.init, KEY, batch))
+    after, metrics = jax.device_get(jit(gan.train_step)(before, batch, KEY))
+    check_step(before, after, metrics)
+    y = batch.y[0] if name == "completion" else None
+    assert jax.eval_shape(lambda state: gan.sample(state, KEY, BATCH, y), after).shape == (BATCH, *shape)
+
+
+@cases(ON_POINTS)
+def test_protocol_on_points(name: str, kwargs: dict[str, Any]) -> None:
+    gan = tiny(name, (2,), **kwargs)
+    batch = draw(gan, (2,))
+    before = jax.eval_shape(gan.init, KEY, batch)
+    after, metrics = jax.eval_shape(gan.train_step, before, batch, KEY)
+    assert after == before
+    assert metrics.keys() == METRICS
+    assert jax.eval_shape(lambda state: gan.sample(state, KEY, 3), after).shape == (3, 2)
+
+
+class Spec(NamedTuple):
+    """What the paper says.
+
+    Attributes:
+      loss: the game.
+      penalty: its value with weight or gamma 2 on a critic whose gradient norm is 5 everywhere.
+      b2: Adam's second beta, or None for RMSProp.
+      low: lower end of the images' range, 1 is the upper.
+    """
+
+    loss: Loss = losses.non_saturating()
+    penalty: float = 0.0
+    b2: float | None = 0.999
+    low: float = -1.0
+
+
+SPECS = {
+    "gan": Spec(low=0.0),
+    "wgan": Spec(losses.wasserstein(), b2=None, low=0.0),
+    "wgan_dcgan": Spec(losses.wasserstein(), b2=None),
+    "cgan": Spec(low=0.0),
+    "cgan_embedding": Spec(),
+    "cdcgan": Spec(),
+    "dcgan": Spec(),
+    "lsgan": Spec(losses.least_squares()),
+    "acgan": Spec(),
+    # 2 (5 - 1)^2.
+    "wgan_gp": Spec(losses.wasserstein(), 32.0, b2=0.9),
+    "sngan": Spec(losses.hinge()),
+    "dragan": Spec(penalty=32.0, b2=0.9),
+    # 2 / 2 * 5^2 on real and on fake.
+    "r3gan": Spec(losses.relativistic_pairing(), 50.0, b2=0.99),
+    "completion": Spec(),
+}
+
+
+def test_every_recipe_has_its_specification_here() -> None:
+    assert SPECS.keys() == RECIPES.keys()
+
+
+def specified(name: str) -> GAN:
+    weights = {option: 2.0 for option in ("weight", "gamma") if option in options(name)}
+    betas = {"b1": 0.3} if "b1" in options(name) else {"clip": 1e3}
+    return tiny(name, (8, 8, 1), lr=0.01, d_lr=0.02, **weights, **betas)
+
+
+@every_recipe
+def test_loss_is_that_of_the_paper(name: str) -> None:
+    actual, expected = specified(name).loss, SPECS[name].loss
+    real, fake = jnp.array([0.3, -1.2, 2.0]), jnp.array([-0.4, 0.9, 0.1])
+    assert (actual.d(real, fake), actual.g(real, fake)) == (expected.d(real, fake), expected.g(real, fake))
+    assert specified(name).data_range == (SPECS[name].low, 1.0)
+
+
+def test_original_gan_has_the_saturating_loss_as_an_option() -> None:
+    fake = jnp.array([-0.4, 0.9])
+    assert tiny("gan", (2,), saturating=True).loss.g(fake, fake) == losses.minimax().g(fake, fake)
+
+
+@every_recipe
+def test_penalty_is_that_of_the_paper(name: str) -> None:
+    x = jax.random.normal(KEY, (3, 8, 8, 1))
+    penalty = specified(name).penalty(lambda x: 5 / 8 * jnp.sum(x, axis=(1, 2, 3)), x, 2 * x, KEY)
+    np.testing.assert_allclose(penalty, SPECS[name].penalty, rtol=1e-5)
+
+
+def adam(gradients: np.ndarray, lr: float, b1: float, b2: float) -> float:
+    m = v = p = 0.0
+    for t, g in enumerate(gradients, 1):
+        m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g**2
+        p -= lr * (m / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t)) + 1e-8)
+    return p
+
+
+def rmsprop(gradients: np.ndarray, lr: float) -> float:
+    v = p = 0.0
+    for g in gradients:
+        v = 0.99 * v + 0.01 * g**2
+        p -= lr * g / (np.sqrt(v) + 1e-8)
+    return p
+
+
+@every_recipe
+def test_each_player_has_its_learning_rate_and_the_optimizer_of_the_paper(name: str) -> None:
+    gan, b2 = specified(name), SPECS[name].b2
+    gradients = np.array([1.0, -3.0, 0.5, 2.0])
+    for optimizer, lr in ((gan.g_optimizer, 0.01), (gan.d_optimizer, 0.02)):
+        params = jnp.zeros(())
+        state = optimizer.init(params)
+        for g in gradients:
+            updates, state = optimizer.update(jnp.float32(g), state, params)
+            params = optax.apply_updates(params, updates)
+        expected = rmsprop(gradients, lr) if b2 is None else adam(gradients, lr, 0.3, b2)
+        np.testing.assert_allclose(params, expected, rtol=1e-4)
+
+
+@every_recipe
+def test_players_share_a_learning_rate_unless_told(name: str) -> None:
+    gan = tiny(name, (8, 8, 1), lr=0.02, **({"clip": 1e3} if "clip" in options(name) else {}))
+    updates = [
+        optimizer.update(jnp.ones(()), optimizer.init(jnp.zeros(())), jnp.zeros(()))[0]
+        for optimizer in (gan.g_optimizer, gan.d_optimizer)
+    ]
+    np.testing.assert_allclose(*updates, rtol=1e-6)
+
+
+def kernels(net: Any, *inputs: Any) -> list[tuple[int, ...]]:
+    params = jax.eval_shape(lambda: net.init(KEY, *inputs, train=False))["params"]
+    return [leaf.shape for path, leaf in jax.tree.leaves_with_path(params) if path[-1].key in ("kernel", "embedding")]
+
+
+@pytest.mark.parametrize(
+    ("make", "generator", "discriminator"),
+    [
+        (lambda: recipes.gan((28, 28, 1), width=256, latent=100), [(100, 256), (256, 784)], [(784, 256), (256, 1)]),
+        (
+            lambda: recipes.wgan((28, 28, 1), width=512, depth=4, latent=100),
+            [(100, 512), (512, 512), (512, 512), (512, 512), (512, 784)],
+            [(784, 512), (512, 512), (512, 512), (512, 512), (512, 1)],
+        ),
+        (
+            lambda: recipes.cgan((28, 28, 1), 10, width=128, latent=100),
+            [(110, 128), (128, 784)],
+            [(794, 128), (128, 1)],
+        ),
+        (
+            lambda: recipes.cgan_embedding((28, 28, 1), 10, width=512, latent=100),
+            [(110, 128), (128, 256), (256, 512), (512, 1024), (1024, 784), (10, 10)],
+            [(794, 512), (512, 512), (512, 512), (10, 10), (512, 1)],
+        ),
+        (
+            lambda: recipes.cdcgan((28, 28, 1), 10, width=128, latent=100),
+            [(5, 5, 128, 256), (5, 5, 1, 128), (110, 7 * 7 * 256)],
+            [(5, 5, 11, 128), (5, 5, 128, 256), (7 * 7 * 256, 1)],
+        ),
+        (
+            lambda: recipes.acgan((28, 28, 1), 10, width=128, latent=100),
+            [(5, 5, 128, 256), (5, 5, 1, 128), (110, 7 * 7 * 256)],
+            [(5, 5, 1, 128), (5, 5, 128, 256), (7 * 7 * 256, 10), (7 * 7 * 256, 1)],
+        ),
+    ],
+    ids=["gan", "wgan", "cgan", "cgan_embedding", "cdcgan", "acgan"],
+)
+def test_networks_of_the_sources(make: Callable[[], GAN], generator: Any, discriminator: Any) -> None:
+    gan, y = make(), jnp.zeros(1, jnp.int32)
+    assert sorted(kernels(gan.generator, jnp.zeros((1, 100)), y)) == sorted(generator)
+    assert sorted(kernels(gan.discriminator, jnp.zeros((1, 28, 28, 1)), y)) == sorted(discriminator)
+
+
+@cases(CONDITIONAL)
+def test_unlabelled_data_is_refused_where_labels_are_needed(name: str, kwargs: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="conditioned on labels and the data has none"):
+        tiny(name, (28, 28, 1), 0, **kwargs)
+
+
+@pytest.mark.parametrize("name", sorted(CONVOLUTIONAL))
+def test_sizes_that_do_not_fit_are_refused(name: str) -> None:
+    with pytest.raises(InputError, match=r"multiples of 4 from 8 up .*, got 30 x 28 x 1"):
+        tiny(name, (30, 28, 1))
+
+
+def test_completion_needs_images() -> None:
+    with pytest.raises(InputError, match="got 2"):
+        tiny("completion", (2,))
+
+
+def test_completion_samples_below_the_half_that_is_given_and_asks_for_one() -> None:
+    gan = tiny("completion", (8, 8, 1))
+    batch = draw(gan, (8, 8, 1))
+    np.testing.assert_array_equal(batch.y, batch.x[:, :, :4])
+    state = jit(gan.init)(KEY, batch)
+    samples = gan.sample(state, KEY, BATCH, batch.y[0])
+    np.testing.assert_array_equal(samples[:, :4], batch.y[0])
+    with pytest.raises(InputError, match=r"give them as y \[n, H/2, W, C\]"):
+        gan.sample(state, KEY, 3)
+
+
+@cases(CONDITIONAL)
+def test_every_class_is_drawn_and_none_beyond(name: str, kwargs: dict[str, Any]) -> None:
+    gan = tiny(name, (8, 8, 1), **kwargs)
+    y = gan.draw_condition(KEY, 1000)
+    assert y.dtype == jnp.int32
+    # The rarest of ten classes in a thousand draws: 100 less five standard deviations of 9.5.
+    counts = np.bincount(y, minlength=CLASSES)
+    assert len(counts) == CLASSES
+    assert counts.min() > 50
+    fresh = gan.pair(KEY, jnp.full(1000, 11, jnp.int32))
+    if name in ("cgan_embedding", "acgan"):
+        assert len(np.bincount(fresh)) == CLASSES
+    else:
+        np.testing.assert_array_equal(fresh, 11)
+
+
+@cases(CASES)
+def test_bfloat16_keeps_parameters_statistics_and_samples_in_float32(name: str, kwargs: dict[str, Any]) -> None:
+    gan = tiny(name, (8, 8, 1), dtype="bfloat16", **kwargs)
+    batch = draw(gan, (8, 8, 1))
+
+    def step(batch: Batch, rng: jax.Array) -> Any:
+        state, metrics = gan.train_step(gan.init(rng, batch), batch, rng)
+        return state, metrics, gan.sample(state, rng, BATCH, batch.y[0] if name == "completion" else None)
+
+    state, metrics, samples = jax.eval_shape(step, batch, KEY)
+    floats = {leaf.dtype for leaf in jax.tree.leaves((state, metrics, samples)) if leaf.dtype != jnp.int32}
+    assert floats == {np.dtype("float32")}
+    x, y = jax.tree.map(lambda leaf: leaf[0], batch)
+    for net, player, inputs in (
+        (gan.generator, state.generator, jnp.zeros((BATCH, 4))),
+        (gan.discriminator, state.discriminator, x),
+    ):
+        computation = jax.make_jaxpr(functools.partial(net.apply, train=False))(player.variables, inputs, y)
+        assert "bf16" in str(computation)
+
+
+def step_of_member(name: str, kwargs: dict[str, Any], batch: Batch, state: GANState, values: Any) -> GANState:
+    """A train step with the numbers of one member of a population."""
+    shape = batch.x.shape[2:]
+    return tiny(name, shape, **kwargs, **values).train_step(state, batch, KEY)[0]
+
+
+@cases(CASES)
+def test_every_number_may_be_traced(name: str, kwargs: dict[str, Any]) -> None:
+    shape = (8, 8, 1) if name == "completion" else (2,)
+    assert numbers(name) >= {"lr", "d_lr", "ema"}
+    values = {option: jnp.array([0.1, 0.2]) for option in numbers(name)}
+    batch = draw(tiny(name, shape, **kwargs), shape)
+
+    def member(values: Any) -> GANState:
+        state = tiny(name, shape, **kwargs, **values).init(KEY, batch)
+        return step_of_member(name, kwargs, batch, state, values)
+
+    population = jax.eval_shape(jax.vmap(member), values)
+    assert all(leaf.shape[0] == 2 for leaf in jax.tree.leaves(population))
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("wgan", {"lr": [1e-3, 1e-2], "clip": [0.1, 0.02]}),
+        ("cgan", {"lr": [1e-3, 1e-2], "d_lr": [1e-2, 1e-3], "b1": [0.0, 0.9], "ema": [0.05, 0.0]}),
+        ("wgan_gp", {"lr": [1e-3, 1e-2], "weight": [1.0, 10.0]}),
+    ],
+    ids=["wgan", "cgan", "wgan_gp"],
+)
+def test_members_of_a_population_are_what_they_are_alone(name: str, values: dict[str, list[float]]) -> None:
+    gan = tiny(name, (2,), ema=0.5 if "ema" in values else None)
+    batch = draw(gan, (2,))
+    state = filled(jax.eval_shape(gan.init, KEY, batch))
+    step = functools.partial(step_of_member, name, {}, batch, state)
+    members = [{option: np.float32(value[i]) for option, value in values.items()} for i in range(2)]
+    single = jit(step)
+    alone = [single(member) for member in members]
+    population = jit(jax.vmap(step))(stack(*members))
+    assert_close(population, stack(*alone), rtol=1e-3, atol=1e-5)
+    assert differ(*alone)
+
+
+@every_recipe
+def test_average_is_an_option(name: str) -> None:
+    batch = jax.eval_shape(lambda: draw(tiny(name, (8, 8, 1)), (8, 8, 1)))
+    states = {ema: jax.eval_shape(tiny(name, (8, 8, 1), ema=ema).init, KEY, batch) for ema in (None, 0.9)}
+    assert states[None].ema is None
+    assert states[0.9].ema == states[0.9].generator.variables
+
+
+CENTRES = np.array([[1.5, -1.0], [-1.0, 0.5]])
+
+
+def points(labelled: bool) -> training.Examples:
+    """A round Gaussian, or two with a label each."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 4096) if labelled else np.zeros(4096, np.int64)
+    x = CENTRES[labels] + 0.4 * rng.normal(size=(4096, 2))
+    return training.Examples(jnp.asarray(x, jnp.float32), jnp.asarray(labels, jnp.int32) if labelled else None)
+
+
+Samples = list[jax.Array]
+
+
+def learn(gan: GAN, data: training.Examples, steps: int, conditions: list[Any]) -> tuple[Samples, Samples]:
+    """256 samples of each condition before and after training."""
+
+    @jit
+    def run(rng: jax.Array) -> Any:
+        before = training.initial_state(gan, rng, data)
+        after, _ = training.train(gan, before, data, rng, steps, 64)
+        return tuple([gan.sample(state, rng, 256, y) for y in conditions] for state in (before, after))
+
+    before, after = run(KEY)
+    return before, after
+
+
+@pytest.mark.parametrize("name", ["gan", "wgan", "cgan", "lsgan", "acgan", "wgan_gp", "sngan", "dragan", "r3gan"])
+def test_learns_where_points_lie(name: str) -> None:
+    labelled = name in LABELLED
+    faster = {option: value for option, value in {"n_critic": 2, "clip": 0.1}.items() if option in options(name)}
+    gan = RECIPES[name]((2,), 2 * labelled, width=32, latent=2, lr=1e-3, ema=0.99, **faster)
+    conditions = [jnp.full(256, label, jnp.int32) for label in range(2)] if labelled else [None]
+
+    def distance(samples: Samples) -> float:
+        means = np.stack([x.mean(0) for x in samples])
+        return float(np.linalg.norm(means - CENTRES[: len(samples)], axis=1).mean())
+
+    before, after = learn(gan, points(labelled), 1500, conditions)
+    assert distance(after) < distance(before) / 3
+
+
+# Class 0 is bright on the left, class 1 on top.
+STRIPES = np.full((2, 8, 8, 1), 40, np.uint8)
+STRIPES[0, :, :4] = 215
+STRIPES[1, :4] = 215
+
+
+def stripes() -> training.Examples:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 512)
+    x = np.clip(STRIPES[labels] + 20 * rng.normal(size=(512, 8, 8, 1)), 0, 255)
+    return training.Examples(jnp.asarray(x.astype(np.uint8)), jnp.asarray(labels, jnp.int32))
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "lr", "steps"),
+    [("cdcgan", 8, 2e-3, 100), ("cgan_embedding", 32, 1e-3, 300), ("completion", 64, 1e-3, 300)],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_learns_what_images_look_like(name: str, width: int, lr: float, steps: int) -> None:
+    gan = RECIPES[name]((8, 8, 1), 2, width=width, latent=4, lr=lr)
+    targets = training.to_unit(jnp.asarray(STRIPES), gan.data_range)
+    conditions = [jnp.full(256, label, jnp.int32) for label in range(2)]
+    if name == "completion":
+        conditions = [jnp.broadcast_to(target[:4], (256, 4, 8, 1)) for target in targets]
+
+    def distance(samples: Samples) -> float:
+        return float(abs(np.stack([x.mean(0) for x in samples]) - targets).mean())
+
+    before, after = learn(gan, stripes(), steps, conditions)
+    assert distance(after) < distance(before) / 2
