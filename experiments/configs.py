@@ -184,8 +184,8 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     ),
     "wgan_4x512": _wgan(
         "Wasserstein GAN, MLPs of four hidden layers with 512 units",
-        {"steps": 5000, "log_every": 25, "sample_every": 500, "save_every": 1000,
-         "lr": 3e-4, "clip": 0.035, "width": 512, "depth": 4, "ema": 0.99},
+        {"steps": 4000, "log_every": 25, "sample_every": 500, "save_every": 1000,
+         "lr": 2e-4, "clip": 0.03, "width": 512, "depth": 4, "ema": 0.99},
         {},
     ),
     "wgan_dcgan": _wgan(

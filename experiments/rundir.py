@@ -52,7 +52,9 @@ class Run:
 
     def fresh_state(self, gan: GAN) -> GANState:
         """The state before the first step."""
-        return initial_state(gan, run_keys(self.config)[0], _example(self.shape, self.num_classes))
+        example = _example(self.shape, self.num_classes)
+        # One program: op by op, initialisation alone would compile a hundred small ones.
+        return jax.jit(lambda rng: initial_state(gan, rng, example))(run_keys(self.config)[0])
 
     def restore(self, gan: GAN, *, quarantine: bool = False) -> GANState:
         """The state of the newest whole checkpoint. Raises InputError if there is none."""

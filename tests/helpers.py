@@ -1,16 +1,38 @@
 """What several test modules share."""
 
+import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from PIL import Image
+
+
+@functools.cache
+def quick_options() -> dict[str, Any]:
+    """Options that make XLA compile three times faster, and slower code, as far as this version of it knows them."""
+    options = {
+        "xla_backend_optimization_level": 0,
+        "xla_llvm_disable_expensive_passes": True,
+        "xla_cpu_use_fusion_emitters": False,
+        "xla_cpu_parallel_codegen_split_count": 1,
+    }
+
+    def known(option: str) -> bool:
+        try:
+            jax.jit(lambda: 0, compiler_options={option: options[option]})()
+        except jax.errors.JaxRuntimeError:
+            return False
+        return True
+
+    return {option: value for option, value in options.items() if known(option)}
 
 
 def jit(f: Callable[..., Any], **kwargs: Any) -> Any:
-    """`jax.jit` that compiles in half the time to slower code: nearly all of a test's time is compilation."""
-    options = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
-    return jax.jit(f, compiler_options=options, **kwargs)
+    """`jax.jit` for programs that run once or twice: compiling them is nearly all of a test's time."""
+    return jax.jit(f, compiler_options=quick_options(), **kwargs)
 
 
 def assert_same(actual: Any, expected: Any) -> None:
@@ -38,3 +60,9 @@ def stack(*trees: Any) -> Any:
 
 def all_finite(tree: Any) -> bool:
     return all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(tree))
+
+
+def read_png(path: str | Path) -> np.ndarray:
+    """The pixels of a picture."""
+    with Image.open(path) as image:
+        return np.asarray(image)

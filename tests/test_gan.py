@@ -12,7 +12,7 @@ from flax import linen as nn
 from jax import lax
 
 from gan_jax import GAN, Batch, GANState, Loss, losses, penalties, priors
-from tests.helpers import assert_close, assert_same, differ, jit
+from tests.helpers import assert_close, assert_same, differ, jit, stack
 
 KEY = jax.random.key(0)
 METRICS = {"d_loss", "penalty", "estimate", "d_real", "d_fake", "g_loss", "d_fake_after"}
@@ -441,8 +441,7 @@ def test_vmap_over_seeds_gives_each_member_what_it_gets_alone() -> None:
     keys = jax.random.split(KEY, 3)
     single = jit(member)
     alone = [single(rng) for rng in keys]
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *alone)
-    assert_close(jit(jax.vmap(member))(keys), stacked, rtol=1e-4, atol=1e-5)
+    assert_close(jit(jax.vmap(member))(keys), stack(*alone), rtol=1e-4, atol=1e-5)
     assert differ(alone[0], alone[1])
 
 

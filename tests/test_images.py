@@ -2,9 +2,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from gan_jax import images
+from tests.helpers import read_png
 
 
 def test_a_grid_lays_images_out_in_rows_with_gaps() -> None:
@@ -30,7 +30,7 @@ def test_inverted_grids_are_dark_on_white() -> None:
 def test_colours_survive_the_way_to_disk(tmp_path: Path) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (4, 5, 3)).astype(np.uint8)
     images.save_png(tmp_path / "a.png", images.grid(picture[None], columns=1, gap=0))
-    assert np.array_equal(np.asarray(Image.open(tmp_path / "a.png")), picture)
+    assert np.array_equal(read_png(tmp_path / "a.png"), picture)
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 

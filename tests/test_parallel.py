@@ -15,7 +15,7 @@ from jax.sharding import PartitionSpec as P
 from gan_jax import GAN, Batch, GANState, losses, penalties, priors, recipes
 from gan_jax.nets import dcgan, heads, mlp
 from gan_jax.nets.layers import Encode
-from tests.helpers import assert_close, assert_same, differ, jit
+from tests.helpers import assert_close, assert_same, differ, jit, stack
 
 KEY = jax.random.key(0)
 DEVICES = 8
@@ -125,11 +125,11 @@ def test_session_has_eight_devices() -> None:
 def test_pmap_equals_one_device_on_the_global_batch(name: str) -> None:
     make, shape = GANS[name]
     step = jax.pmap(make(AXIS).train_step, AXIS, in_axes=(0, 1, None))
-    state = jax.tree.map(lambda leaf: jnp.stack([leaf] * DEVICES), initial_state(name))
+    state = stack(*[initial_state(name)] * DEVICES)
     result = run(step, state, [split(batch) for batch in batches(shape)])
     per_device = jax.tree.map(np.asarray, result)
     first = jax.tree.map(lambda leaf: leaf[0], per_device)
-    assert_same(jax.tree.map(lambda leaf: np.stack([leaf] * DEVICES), first), per_device)
+    assert_same(stack(*[first] * DEVICES), per_device)
     assert_equals_one_device(name, first)
 
 

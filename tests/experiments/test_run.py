@@ -9,12 +9,12 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from PIL import Image
 
 from experiments import run, rundir
 from experiments.configs import EXPERIMENTS
 from gan_jax.gan import GANState
 from tests.experiments.helpers import call
+from tests.helpers import read_png
 
 _REPOSITORY = Path(__file__).parents[2]
 
@@ -64,7 +64,7 @@ def test_every_recipe_runs_and_a_resumed_run_ends_in_the_same_bits(
         "config.json", "metrics.jsonl", "checkpoints", "samples", "tensorboard"
     }  # fmt: skip
     assert [entry.name for entry in sorted((path / "samples").iterdir())] == ["0000003.png", "0000006.png"]
-    assert np.asarray(Image.open(path / "samples" / "0000006.png")).std() > 0
+    assert read_png(path / "samples" / "0000006.png").std() > 0
 
     assert call(run.main, *_tiny(name, images), "--steps", 3, "--out", "cut") == 0
     assert call(run.main, name, "--resume", "cut", "--steps", 6) == 0
@@ -95,7 +95,7 @@ def test_the_warm_up_takes_more_critic_steps_and_resumes_exactly(images: str) ->
 @pytest.mark.parametrize("name", ["gan", "cgan", "wgan_gp", "r3gan"])
 def test_toys_are_drawn_as_points(name: str) -> None:
     assert call(run.main, *_tiny(name, "ring"), "--steps", 3) == 0
-    picture = np.asarray(Image.open(f"runs/{name}/001/samples/0000003.png"))
+    picture = read_png(f"runs/{name}/001/samples/0000003.png")
     assert picture.shape == (480, 480, 3)
 
 

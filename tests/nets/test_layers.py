@@ -12,7 +12,7 @@ from jax.test_util import check_grads
 
 from gan_jax.nets import layers
 from gan_jax.nets.layers import Conv, ConvTranspose, Encode, geometry, leaky_relu
-from tests.helpers import assert_close, jit
+from tests.helpers import assert_close, jit, stack
 
 KEY = jax.random.key(0)
 
@@ -184,11 +184,11 @@ def layer_gradients(layer: nn.Module, variables: Any, x: jax.Array) -> Any:
 def test_layers_under_vmap_and_scan_give_what_a_loop_gives(layer: nn.Module) -> None:
     x = normal(0, 3, 2, 6, 6, 4)
     variables = [layer.init(jax.random.key(i), x[0]) for i in range(3)]
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *variables)
+    stacked = stack(*variables)
     gradients = functools.partial(layer_gradients, layer)
     single = jit(gradients)
     loop = [single(v, x[i]) for i, v in enumerate(variables)]
-    expected = jax.tree.map(lambda *leaves: jnp.stack(leaves), *loop)
+    expected = stack(*loop)
     assert_close(jit(jax.vmap(gradients))(stacked, x), expected, rtol=1e-4, atol=1e-4)
     scanned = jit(lambda v, x: jax.lax.scan(lambda carry, inputs: (carry, gradients(*inputs)), None, (v, x))[1])
     assert_close(scanned(stacked, x), expected, rtol=1e-4, atol=1e-4)

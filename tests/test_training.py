@@ -1,0 +1,179 @@
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from gan_jax import GAN, Batch, GANState, losses, priors, recipes
+from gan_jax.nets import heads, mlp
+from gan_jax.nets.layers import Encode
+from gan_jax.training import (
+    Examples,
+    as_batch,
+    draw_indices,
+    initial_state,
+    to_uint8,
+    to_unit,
+    train,
+    train_streamed,
+)
+from tests.helpers import assert_close, assert_same, differ, jit, stack
+
+KEY = jax.random.key(0)
+COUNT, BATCH = 37, 4
+SHAPE = (4, 4, 1)
+
+
+@functools.cache
+def gan() -> GAN:
+    """Labels, noise, momenta, BatchNorm's statistics, dropout and an average: everything a run carries."""
+    fake_labels = priors.labels(3)
+    return GAN(
+        generator=mlp.Generator(SHAPE, (4, 4), jnp.tanh, batch_norm=True, encode=Encode(3)),
+        discriminator=mlp.Discriminator((4, 4), heads.Logit(), dropout=0.4, encode=Encode(3)),
+        loss=losses.non_saturating(),
+        g_optimizer=optax.adam(1e-3),
+        d_optimizer=optax.adam(1e-3),
+        prior=priors.normal(2),
+        n_critic=2,
+        condition=lambda x, labels: labels,
+        pair=lambda rng, y: fake_labels(rng, y.shape[0]),
+        draw_condition=fake_labels,
+        ema_decay=0.9,
+    )
+
+
+@functools.cache
+def data() -> Examples:
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (COUNT, *SHAPE)).astype(np.uint8)
+    return Examples(jnp.asarray(x), jnp.asarray(rng.integers(0, 3, COUNT), jnp.int32))
+
+
+@functools.cache
+def start() -> GANState:
+    return jit(lambda data: initial_state(gan(), KEY, data))(data())
+
+
+@functools.cache
+def run(steps: int) -> Any:
+    """`train` for so many steps, compiled as users compile it."""
+    return jax.jit(lambda state, rng: train(gan(), state, data(), rng, steps, BATCH))
+
+
+def gathered(first: int, steps: int) -> Examples:
+    """What a host with the data in NumPy gathers for `train_streamed`."""
+    indices = np.stack([draw_indices(KEY, jnp.int32(first + i), 2, BATCH, COUNT) for i in range(steps)])
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[indices], data())
+
+
+def test_train_is_a_loop_over_train_step() -> None:
+    examples = gathered(0, 3)
+
+    @jit
+    def step(state: GANState, examples: Examples, i: int) -> Any:
+        # The first half of the step's key draws the minibatch, the second is for the step.
+        _, rng = jax.random.split(jax.random.fold_in(KEY, i))
+        return gan().train_step(state, as_batch(gan(), examples), rng)
+
+    state, history = start(), []
+    for i in range(3):
+        state, metrics = step(state, jax.tree.map(lambda leaf: leaf[i], examples), i)  # noqa: B023
+        history.append(metrics)
+    assert_close(run(3)(start(), KEY), (state, stack(*history)), rtol=1e-3, atol=1e-5)
+
+
+def test_metrics_have_an_entry_for_each_step() -> None:
+    state, metrics = run(3)(start(), KEY)
+    assert {leaf.shape for leaf in metrics.values()} == {(3,)}
+    assert state.step == 3
+
+
+def test_streamed_data_gives_the_very_bits_of_resident_data() -> None:
+    streamed = jax.jit(lambda state, chunk: train_streamed(gan(), state, chunk, KEY))
+    assert_same(streamed(start(), gathered(0, 3)), run(3)(start(), KEY))
+
+
+def test_a_run_that_is_cut_and_goes_on_gives_the_very_bits_of_one_that_is_not() -> None:
+    whole, metrics = run(5)(start(), KEY)
+    half, first = run(2)(start(), KEY)
+    rest, second = run(3)(half, KEY)
+    assert_same(rest, whole)
+    assert_same(jax.tree.map(lambda *leaves: np.concatenate(leaves), first, second), metrics)
+
+
+def test_another_key_is_another_run() -> None:
+    assert differ(run(3)(start(), jax.random.key(1)), run(3)(start(), KEY))
+
+
+def test_initial_state_looks_at_shapes_only() -> None:
+    one = Examples(jnp.zeros((1, *SHAPE), jnp.uint8), jnp.zeros(1, jnp.int32))
+    assert_same(jit(lambda data: initial_state(gan(), KEY, data))(one), start())
+
+
+def test_populations_train_on_the_device() -> None:
+    points = Examples(jnp.asarray(np.random.default_rng(0).normal(size=(COUNT, 2)), jnp.float32))
+
+    def member(lr: jax.Array) -> Any:
+        wgan = recipes.wgan((2,), width=4, latent=2, n_critic=2, lr=lr)
+        return train(wgan, initial_state(wgan, KEY, points), points, KEY, 2, BATCH)
+
+    rates = jnp.array([1e-3, 1e-2])
+    single = jit(member)
+    alone = [single(lr) for lr in rates]
+    assert_close(jit(jax.vmap(member))(rates), stack(*alone), rtol=1e-3, atol=1e-5)
+    assert differ(*alone)
+
+
+def test_minibatches_are_drawn_uniformly_from_all_examples() -> None:
+    draw = jit(jax.vmap(lambda step: draw_indices(KEY, step, 5, 20, COUNT)))
+    indices = draw(jnp.arange(200))
+    assert indices.shape == (200, 5, 20)
+    assert indices.dtype == jnp.int32
+    counts = np.bincount(indices.ravel())
+    assert len(counts) == COUNT
+    # 20,000 draws of 37: 540.5 each, with standard deviation sqrt(540.5 * 36 / 37) = 22.9.
+    assert abs(counts - 20_000 / COUNT).max() < 5 * 22.9
+
+
+def test_minibatches_are_a_function_of_key_and_step() -> None:
+    first = draw_indices(KEY, jnp.int32(7), 2, BATCH, COUNT)
+    assert_same(draw_indices(KEY, jnp.int32(7), 2, BATCH, COUNT), first)
+    assert differ(draw_indices(KEY, jnp.int32(8), 2, BATCH, COUNT), first)
+    assert differ(draw_indices(jax.random.key(1), jnp.int32(7), 2, BATCH, COUNT), first)
+    assert differ(first[0], first[1])
+
+
+@pytest.mark.parametrize("data_range", [(-1.0, 1.0), (0.0, 1.0)])
+def test_all_256_values_survive_the_way_to_the_gan_and_back(data_range: tuple[float, float]) -> None:
+    values = jnp.arange(256, dtype=jnp.uint8)
+    unit = to_unit(values, data_range)
+    assert unit.dtype == jnp.float32
+    np.testing.assert_allclose(unit[jnp.array([0, 51, 255])], np.interp([0, 0.2, 1], [0, 1], data_range), atol=1e-6)
+    back = to_uint8(unit, data_range)
+    assert back.dtype == jnp.uint8
+    np.testing.assert_array_equal(back, values)
+
+
+def test_images_that_leave_are_rounded_and_clipped() -> None:
+    # 2 * 100.4 / 255 - 1 and 2 * 100.6 / 255 - 1, and beyond both ends.
+    images = jnp.array([-0.2125490, -0.2109804, -1.5, 1.5])
+    np.testing.assert_array_equal(to_uint8(images, (-1.0, 1.0)), [100, 101, 0, 255])
+
+
+def test_points_are_used_as_they_are() -> None:
+    points = jnp.array([[3.5, -200.0]])
+    assert_same(to_unit(points, (-1.0, 1.0)), points)
+
+
+def test_batches_are_scaled_and_conditioned() -> None:
+    x = jnp.array([[[0, 255]]], jnp.uint8).reshape(1, 1, 2, 1, 1)
+    labels = jnp.array([[2]])
+    conditional = recipes.cgan((2, 1, 1), 3)
+    assert_same(as_batch(conditional, Examples(x, labels)), Batch(jnp.float32(x) / 255, labels))
+    unconditional = recipes.gan((2, 1, 1))
+    assert as_batch(unconditional, Examples(x, labels)).y is None
+    assert as_batch(unconditional, Examples(x)).y is None
