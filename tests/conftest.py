@@ -4,7 +4,15 @@ import os
 import tempfile
 
 # Read once, when JAX starts: they must stand before anything imports it.
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8".strip()
+_flags = [
+    "--xla_force_host_platform_device_count=8",
+    # Tests run small programs once or twice: XLA compiles them three times faster so, and they compute the same.
+    "--xla_backend_optimization_level=0",
+    "--xla_llvm_disable_expensive_passes=true",
+    "--xla_cpu_use_fusion_emitters=false",
+    "--xla_cpu_parallel_codegen_split_count=1",
+]
+os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *_flags]).strip()
 os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Runs of one recipe share their compiled program, and nothing is left in the user's cache.

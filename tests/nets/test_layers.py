@@ -16,7 +16,7 @@ from tests.helpers import assert_close, jit, stack
 
 KEY = jax.random.key(0)
 
-compiled_each_time = settings(deadline=None, max_examples=3, suppress_health_check=[HealthCheck.too_slow])
+compiled_each_time = settings(deadline=None, max_examples=8, suppress_health_check=[HealthCheck.too_slow])
 pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
 kernels = st.tuples(st.integers(1, 5), st.integers(1, 5))
 sizes = st.tuples(st.integers(1, 9), st.integers(1, 9))
