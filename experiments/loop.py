@@ -1,6 +1,7 @@
 """The training loop of the commands: chunks of compiled steps, and what is logged, drawn and saved between them."""
 
 import contextlib
+import functools
 import json
 import math
 import signal
@@ -93,8 +94,9 @@ def _advancer(run: Run, gan: GAN, dataset: Dataset) -> Callable[[GANState, int],
     warmup = gan.replace(n_critic=options["warmup_critic"]) if warmup_steps else gan
     host = training.Examples(dataset.x, dataset.labels)
     resident = None if options["stream"] or not _fits(dataset) else jax.tree.map(jnp.asarray, host)
-    run_resident = jax.jit(training.train, static_argnums=(0, 4, 5), donate_argnums=1)
-    run_streamed = jax.jit(training.train_streamed, static_argnums=0, donate_argnums=1)
+    compiled = functools.partial(jax.jit, donate_argnums=1, compiler_options=training.compiler_options())
+    run_resident = compiled(training.train, static_argnums=(0, 4, 5))
+    run_streamed = compiled(training.train_streamed, static_argnums=0)
     draw = jax.jit(jax.vmap(training.draw_indices, (None, 0, None, None, None)), static_argnums=(2, 3, 4))
 
     def advance(state: GANState, n: int) -> tuple[GANState, Any]:

@@ -1,0 +1,91 @@
+"""Measure speed: python -m experiments.benchmark [CASE ...] [--peer torch]."""
+
+import argparse
+import importlib.util
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from experiments import cli
+from experiments.benchmark.cases import CASES
+from experiments.configs import number, whole
+
+_POPULATIONS = ("wgan", "dcgan")
+_WHOLE = ("population", "startup", "sweep")
+
+
+def main(argv: list[str]) -> int:
+    """Measures what was asked for, case by case, and writes results.json, table.md and speed.png after each."""
+    parser = _parser()
+    options = parser.parse_args(argv)
+    known = [*CASES, *_WHOLE]
+    for case in options.cases:
+        if case not in known:
+            parser.error(f"there is no case {case!r}{cli.nearest(case, known)}")
+    if options.peer and importlib.util.find_spec("torch") is None:
+        parser.error("--peer torch needs PyTorch in this environment: pip install torch (the project never needs it)")
+
+    import jax
+
+    # Devices for the populations' cores; compile times are measured, so nothing is taken from the cache.
+    jax.config.update("jax_num_cpu_devices", cli.cores())
+    jax.config.update("jax_enable_compilation_cache", False)
+    from experiments.benchmark import commands, population, report, training
+
+    options.out.mkdir(parents=True, exist_ok=True)
+    results = report.read(options.out)
+    for case in options.cases or known:
+        timed: dict[str, Any] = {"turns": options.turns, "seconds": options.seconds}
+        match case:
+            case "population":
+                record: Any = [population.measure(name, **timed) for name in _POPULATIONS]
+            case "startup":
+                record = commands.startup()
+            case "sweep":
+                record = commands.sweep(steps=options.sweep_steps, runs=options.sweep_runs)
+            case _:
+                record = training.measure(case, peer=options.peer is not None, **timed)
+        results[case] = {"record": record, "machine": report.machine(), "turns": options.turns}
+        report.write(options.out, results)
+        print(json.dumps(record, indent=1), flush=True)
+    print(f"see {options.out / 'table.md'} and {options.out / 'speed.png'}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = cli.Parser(
+        prog="python -m experiments.benchmark",
+        description="Steps per second of the recipes beside the machine's matrix product (and PyTorch), of "
+        "populations, of whole sweeps, and start-up times. Contenders take turns; medians and quartiles are "
+        f"reported. Results of earlier cases in --out are kept.\n\ncases: {', '.join([*CASES, *_WHOLE])} (default: all)",
+    )
+    parser.add_argument("cases", nargs="*", metavar="CASE", help="what to measure")
+    parser.add_argument("--peer", choices=["torch"], help="PyTorch beside the recipes, where it is installed")
+    parser.add_argument("--turns", type=cli.reader(whole(1)), default=7, metavar="N", help="turns (default: 7)")
+    parser.add_argument(
+        "--seconds",
+        type=cli.reader(number(0, above=True)),
+        default=2.0,
+        metavar="S",
+        help="seconds a contender runs per turn, about (default: 2)",
+    )
+    parser.add_argument(
+        "--sweep-steps", type=cli.reader(whole(1)), default=2000, metavar="N", help="steps of the sweep (default: 2000)"
+    )
+    parser.add_argument(
+        "--sweep-runs",
+        type=cli.reader(whole(1)),
+        default=4,
+        metavar="N",
+        help="members of the sweep's 64 that are also run alone (default: 4)",
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("benchmarks"), metavar="DIR", help="directory of the results (benchmarks/)"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    cli.main(main)

@@ -1,0 +1,88 @@
+"""Populations: total steps per second against the same members one after the other, and over 1, 2, ... devices."""
+
+import functools
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from experiments.benchmark import timing
+from experiments.benchmark.cases import CASES
+from experiments.benchmark.timing import Contender
+from experiments.benchmark.training import build, mnist
+from gan_jax import population, training
+from gan_jax.gan import GAN, GANState
+
+
+def measure(name: str, *, turns: int, seconds: float, members: int = 16) -> dict[str, Any]:
+    """Total steps/s of `members` GANs: alone in turn, mapped and vmapped on one device, and spread over 1, 2, ... all.
+
+    "strong" keeps the number of members, "weak" gives every device `members` / devices.
+    """
+    case, examples = CASES[name], mnist()
+    devices = jax.devices()
+
+    def make(numbers: population.Numbers) -> GAN:
+        return build(case, lr=numbers["lr"])
+
+    numbers = {"lr": jnp.geomspace(0.5, 2, members) * case.recipe["lr"]}
+    rngs = jax.random.split(jax.random.key(0), members)
+    states = jax.jit(population.initial_states, static_argnums=0)(make, numbers, rngs, examples)
+    steps = max(1, round(4 * seconds))
+    options = training.compiler_options()
+
+    @functools.partial(jax.jit, compiler_options=options)
+    def alone(numbers: population.Numbers, state: GANState, rng: jax.Array) -> Any:
+        return training.train(make(numbers), state, examples, rng, steps, case.batch_size)
+
+    member = [jax.tree.map(lambda leaf: leaf[k], (numbers, states, rngs)) for k in range(members)]  # noqa: B023
+
+    def one_by_one() -> float:
+        started = time.perf_counter()
+        for inputs in member:
+            jax.block_until_ready(alone(*inputs))
+        return members * steps / (time.perf_counter() - started)
+
+    def together(count: int, mapping: population.Mapping, n_devices: int | None) -> Contender:
+        mesh = None if n_devices is None else Mesh(np.array(devices[:n_devices]), (population.AXIS,))
+        inputs = jax.tree.map(lambda leaf: leaf[:count], (numbers, states, jnp.ones(members, bool), rngs))
+        inputs = (*inputs[:3], examples, inputs[3])
+        if mesh is not None:
+            shardings = [NamedSharding(mesh, P() if i == 3 else P(population.AXIS)) for i in range(5)]
+            inputs = tuple(map(jax.device_put, inputs, shardings))
+        train = jax.jit(
+            functools.partial(population.train, mapping=mapping, mesh=mesh),
+            static_argnums=(0, 6, 7),
+            compiler_options=options,
+        )
+        program = train.lower(make, *inputs, steps, case.batch_size).compile()
+
+        def run() -> float:
+            started = time.perf_counter()
+            jax.block_until_ready(program(*inputs))
+            return count * steps / (time.perf_counter() - started)
+
+        return run
+
+    counts = [n for n in (1, 2, 4, 8, 16, len(devices)) if n <= len(devices) and members % n == 0]
+    contenders: dict[str, Contender] = {
+        "one after the other": one_by_one,
+        "map, one device": together(members, "map", None),
+        "vmap, one device": together(members, "vmap", None),
+    }
+    for n in sorted(set(counts)):
+        contenders[f"strong, {n} devices"] = together(members, "map", n)
+        contenders[f"weak, {n} devices"] = together(members // max(counts) * n, "map", n)
+    rates = timing.take_turns(contenders, turns)
+    first = rates["one after the other"]
+    return {
+        "case": name,
+        "members": members,
+        "devices": len(devices),
+        "total_steps_per_s": {key: timing.rate(values)._asdict() for key, values in rates.items()},
+        "ratio_to_one_after_the_other": {key: timing.ratio(values, first)._asdict() for key, values in rates.items()},
+    }

@@ -1,0 +1,120 @@
+"""What was measured: results.json, and from it a Markdown table and a plot."""
+
+import importlib.metadata
+import importlib.util
+import json
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from experiments import cli
+from experiments.benchmark.cases import CASES
+from experiments.rundir import write_whole
+from gan_jax.errors import InputError
+
+Results = dict[str, Any]
+
+
+def machine() -> dict[str, Any]:
+    """What the numbers were measured on."""
+    packages = ["jax", "jaxlib", "flax", "optax", *(["torch"] if importlib.util.find_spec("torch") else [])]
+    return {
+        "device": jax.devices()[0].device_kind,
+        "cores": cli.cores(),
+        "python": platform.python_version(),
+        "versions": {name: importlib.metadata.version(name) for name in packages},
+    }
+
+
+def read(directory: Path) -> Results:
+    """Earlier results. Raises InputError if there is a results.json that is not one."""
+    file = directory / "results.json"
+    try:
+        return json.loads(file.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file} can't be read ({error}): name another --out") from error
+
+
+def write(directory: Path, results: Results) -> None:
+    """results.json, table.md and speed.png."""
+    write_whole(directory / "results.json", json.dumps(results, indent=1) + "\n")
+    write_whole(directory / "table.md", table(results))
+    rows = [results[name]["record"] for name in CASES if name in results]
+    if rows:
+        _plot(rows, directory / "speed.png")
+
+
+def table(results: Results) -> str:
+    """Markdown: the recipes, then the populations, the sweep and the start-up, as far as they were measured."""
+    lines = []
+    rows = [results[name]["record"] for name in CASES if name in results]
+    if rows:
+        lines += [
+            "| case | batch | GFLOP/step | steps/s | images/s | share of peak | compile, s | against torch resident | "
+            "against torch loader |",
+            "|---|---|---|---|---|---|---|---|---|",
+        ]
+        for r in rows:
+            steps = r["steps_per_s"]["gan_jax"]
+            lines.append(
+                f"| {r['case']} {_numbers(r['recipe'])} | {r['batch_size']} | {r['gflop_per_step']:.2f} | "
+                f"{steps['median']:.3g} ({steps['low']:.3g}-{steps['high']:.3g}) | {r['images_per_s']:.3g} | "
+                f"{r['share_of_peak']:.0%} of {r['peak_gflop_per_s']:.0f} GF/s | {r['compile_s']:.1f} | "
+                f"{_ratio(r['ratio'].get('torch resident'))} | {_ratio(r['ratio'].get('torch loader'))} |"
+            )
+    for r in results.get("population", {}).get("record", []):
+        lines += [
+            "",
+            f"| {r['members']} x {r['case']} | total steps/s | against one after the other |",
+            "|---|---|---|",
+        ]
+        for key, total in r["total_steps_per_s"].items():
+            lines.append(f"| {key} | {total['median']:.4g} | {_ratio(r['ratio_to_one_after_the_other'][key])} |")
+    if "sweep" in results:
+        r = results["sweep"]["record"]
+        alone = sorted(r["run_s"])[len(r["run_s"]) // 2]
+        lines += [
+            "",
+            f"`{r['command']}`: {r['sweep_s']:.0f} s for {r['members']} members, {r['compilations']} compilation(s); "
+            f"one member as a command of its own {alone:.1f} s, {r['members']} of them {r['ratio']:.1f} times as long.",
+        ]
+    if "startup" in results:
+        r = results["startup"]["record"]
+        seconds = r["seconds_to_first_step"]
+        lines += [
+            "",
+            f"`{r['command']}`: first step after {seconds['cold']:.1f} s with an empty compilation cache, "
+            f"{seconds['warm']:.1f} s the second time.",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _numbers(recipe: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {recipe[key]}" for key in ("width", "depth", "n_critic") if key in recipe)
+
+
+def _ratio(ratio: Mapping[str, float] | None) -> str:
+    return "" if ratio is None else f"{ratio['median']:.2f}x ({ratio['low']:.2f}-{ratio['high']:.2f})"
+
+
+def _plot(rows: list[Any], file: Path) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    contenders = list(dict.fromkeys(name for r in rows for name in r["steps_per_s"]))
+    figure = Figure(figsize=(9, 3.2), dpi=100, layout="constrained")
+    axes = figure.add_subplot(yscale="log", ylabel="steps/s")
+    for i, name in enumerate(contenders):
+        having = [(k, r["steps_per_s"][name]) for k, r in enumerate(rows) if name in r["steps_per_s"]]
+        medians = [s["median"] for _, s in having]
+        errors = [[s["median"] - s["low"] for _, s in having], [s["high"] - s["median"] for _, s in having]]
+        at = [k + (i - (len(contenders) - 1) / 2) * 0.27 for k, _ in having]
+        axes.bar(at, medians, 0.25, yerr=errors, capsize=2, label=name)
+    axes.set_xticks(range(len(rows)), [r["case"] for r in rows], rotation=15)
+    axes.legend()
+    FigureCanvasAgg(figure).print_png(str(file))

@@ -1,0 +1,232 @@
+"""The benchmark's peer: the same recipes in plain PyTorch. `python -m experiments.benchmark.torch_peer CASE MODE`.
+
+MODE `resident` is PyTorch at its best: data in one tensor, fused Adam where there is one, D's parameters frozen in the
+generator's step, channels_last for convolutions. MODE `loader` is how its users write the loop: a Dataset that makes a
+PIL image, ToTensor and Normalize of one example at a time (what torchvision does, written out), a DataLoader, a
+backward pass through everything, `.item()` for every logged number.
+
+Prints `ready`, then for every number of steps read from standard input the seconds that they took.
+"""
+
+import itertools
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+from torch.nn import functional as F
+
+from experiments.benchmark.cases import CASES, Case
+
+CLASSES, PIXELS = 10, 784
+
+
+class MLP(nn.Module):
+    def __init__(self, sizes: list[int], hidden: Callable[[], nn.Module], output: nn.Module | None, **options: Any):
+        super().__init__()
+        norm, dropout = options.get("norm", False), options.get("dropout", 0.0)
+        self.embed = nn.Embedding(CLASSES, CLASSES) if options.get("embedding") else None
+        self.labels = options.get("labels", False)
+        layers: list[nn.Module] = []
+        for i, (a, b) in enumerate(itertools.pairwise(sizes)):
+            layers.append(nn.Linear(a, b))
+            if i < len(sizes) - 2:
+                layers += [nn.BatchNorm1d(b)] if norm and i > 0 else []
+                layers.append(hidden())
+                layers += [nn.Dropout(dropout)] if dropout and i > 0 else []
+        self.layers = nn.Sequential(*layers, *([output] if output else []))
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        if self.labels:
+            code = self.embed(y) if self.embed else F.one_hot(y, CLASSES).float()
+            x = torch.cat([x, code], 1)
+        return self.layers(x)
+
+
+class ConvG(nn.Module):
+    def __init__(self, width: int, latent: int, labels: bool):
+        super().__init__()
+        self.labels, self.width = labels, width
+        self.dense = nn.Linear(latent + CLASSES * labels, 49 * 2 * width, bias=False)
+        self.layers = nn.Sequential(
+            nn.BatchNorm2d(2 * width),
+            nn.LeakyReLU(0.2, True),
+            nn.ConvTranspose2d(2 * width, width, 5, 2, 2, 1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.LeakyReLU(0.2, True),
+            nn.ConvTranspose2d(width, 1, 5, 2, 2, 1),
+            nn.Tanh(),
+        )
+
+    def forward(self, z: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        if self.labels:
+            z = torch.cat([z, F.one_hot(y, CLASSES).float()], 1)
+        base = self.dense(z).view(-1, 2 * self.width, 7, 7).contiguous(memory_format=torch.channels_last)
+        return self.layers(base)
+
+
+class ConvD(nn.Module):
+    def __init__(self, width: int, labels: bool, norm: bool):
+        super().__init__()
+        self.labels = labels
+        self.layers = nn.Sequential(
+            nn.Conv2d(1 + CLASSES * labels, width, 5, 2, 2),
+            nn.LeakyReLU(0.2, True),
+            nn.Conv2d(width, 2 * width, 5, 2, 2, bias=not norm),
+            *([nn.BatchNorm2d(2 * width)] if norm else []),
+            nn.LeakyReLU(0.2, True),
+            nn.Conv2d(2 * width, 1, 7),
+        )
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        if self.labels:
+            maps = F.one_hot(y, CLASSES).float()[:, :, None, None].expand(-1, -1, 28, 28)
+            x = torch.cat([x, maps], 1).contiguous(memory_format=torch.channels_last)
+        return self.layers(x)
+
+
+def players(case: Case) -> tuple[nn.Module, nn.Module]:
+    """The generator and the discriminator of a case."""
+    options = case.recipe
+    width, depth, latent = options["width"], options.get("depth", 1), options.get("latent", 100)
+    relu, leaky = nn.ReLU, lambda: nn.LeakyReLU(0.2, True)
+    match case.name:
+        case "gan" | "wgan" | "wgan_4x512":
+            hidden = [width] * depth
+            return MLP([latent, *hidden, PIXELS], relu, nn.Sigmoid()), MLP([PIXELS, *hidden, 1], relu, None)
+        case "cgan":
+            g = MLP([latent + CLASSES, width, PIXELS], relu, nn.Sigmoid(), labels=True)
+            return g, MLP([PIXELS + CLASSES, width, 1], relu, None, labels=True)
+        case "cgan_embedding":
+            named: dict[str, Any] = {"labels": True, "embedding": True}
+            sizes = [latent + CLASSES, width // 4, width // 2, width, 2 * width, PIXELS]
+            d = MLP([PIXELS + CLASSES, width, width, width, 1], leaky, None, dropout=0.4, **named)
+            return MLP(sizes, leaky, nn.Tanh(), norm=True, **named), d
+    labels = case.name == "cdcgan"
+    g, d = ConvG(width, latent, labels), ConvD(width, labels, norm=case.name != "wgan_dcgan")
+    return g.to(memory_format=torch.channels_last), d.to(memory_format=torch.channels_last)
+
+
+class Images(torch.utils.data.Dataset):
+    """torchvision's MNIST with ToTensor and Normalize((low + high) / 2, (high - low) / 2 of the range wanted)."""
+
+    def __init__(self, x: Any, labels: Any, low: float):
+        self.x, self.labels, self.low = torch.from_numpy(x[..., 0].copy()), torch.from_numpy(labels.copy()), low
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, i: int) -> tuple[torch.Tensor, int]:
+        image = Image.fromarray(self.x[i].numpy())
+        pixels = torch.from_numpy(np.array(image, np.uint8, copy=True)).view(*image.size, 1)
+        x = pixels.permute(2, 0, 1).contiguous().to(torch.float32).div(255)
+        if self.low:
+            mean, std = torch.as_tensor([0.5]).view(-1, 1, 1), torch.as_tensor([0.5]).view(-1, 1, 1)
+            x = x.clone().sub_(mean).div_(std)
+        return x, int(self.labels[i])
+
+
+def batches(case: Case, loader: bool, flat: bool) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Endless minibatches (x, labels), images [B, 784] or [B, 1, 28, 28] in the case's range."""
+    from gan_jax import data
+
+    mnist = data.load("mnist")
+    assert mnist.labels is not None
+    low = -1.0 if case.tanh else 0.0
+
+    def scale(x: torch.Tensor) -> torch.Tensor:
+        return x.float() * ((1 - low) / 255) + low
+
+    if loader:
+        dataset = Images(mnist.x, mnist.labels, low)
+        source = torch.utils.data.DataLoader(dataset, case.batch_size, shuffle=True, drop_last=True)
+        while True:
+            for x, y in source:
+                yield (x.flatten(1) if flat else x), y
+    x_all = torch.from_numpy(mnist.x.copy()).permute(0, 3, 1, 2)
+    y_all = torch.from_numpy(mnist.labels.copy()).long()
+    x_all = x_all.flatten(1) if flat else x_all
+    while True:
+        index = torch.randint(len(x_all), (case.batch_size,))
+        yield scale(x_all[index]), y_all[index]
+
+
+def stepper(case: Case, loader: bool) -> Callable[[], None]:
+    """One train step of the case: n_critic updates of D, one of G."""
+    g, d = players(case)
+    flat = isinstance(g, MLP)
+    source = batches(case, loader, flat)
+    wasserstein, clip = "clip" in case.recipe, case.recipe.get("clip")
+    latent, n_critic = case.recipe.get("latent", 100), case.recipe.get("n_critic", 1)
+    lr = case.recipe["lr"]
+    if wasserstein:
+        optimizers = [torch.optim.RMSprop(p.parameters(), lr) for p in (g, d)]
+    else:
+        fused = {} if loader else {"fused": True}
+        optimizers = [torch.optim.Adam(p.parameters(), lr, betas=(case.recipe["b1"], 0.999), **fused) for p in (g, d)]
+    g_optimizer, d_optimizer = optimizers
+
+    def noise() -> torch.Tensor:
+        return torch.randn(case.batch_size, latent)
+
+    def cross_entropy(logits: torch.Tensor, real: bool) -> torch.Tensor:
+        return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, float(real)))
+
+    def d_step(x: torch.Tensor, y: torch.Tensor) -> None:
+        with torch.no_grad():
+            fake = g(noise(), y)
+        real_logits, fake_logits = d(x, y), d(fake, y)
+        if wasserstein:
+            loss = fake_logits.mean() - real_logits.mean()
+        else:
+            loss = cross_entropy(real_logits, True) + cross_entropy(fake_logits, False)
+        d_optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        d_optimizer.step()
+        if clip is not None:
+            with torch.no_grad():
+                for p in d.parameters():
+                    p.clamp_(-clip, clip)
+        if loader:
+            loss.item(), real_logits.mean().item(), fake_logits.mean().item()
+
+    def g_step(y: torch.Tensor) -> None:
+        if not loader:
+            d.requires_grad_(False)
+        logits = d(g(noise(), y), y)
+        loss = -logits.mean() if wasserstein else cross_entropy(logits, True)
+        g_optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        g_optimizer.step()
+        if loader:
+            loss.item()
+        else:
+            d.requires_grad_(True)
+
+    def step() -> None:
+        for _ in range(n_critic):
+            x, y = next(source)
+            d_step(x, y)
+        g_step(y)
+
+    return step
+
+
+def main() -> None:
+    name, mode = sys.argv[1:]
+    step = stepper(CASES[name], mode == "loader")
+    step()
+    print("ready", torch.__version__, flush=True)
+    for line in sys.stdin:
+        started = time.perf_counter()
+        for _ in range(int(line)):
+            step()
+        print(time.perf_counter() - started, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""One GAN on many devices: minibatches and latents spread over a mesh axis, by the compiler."""
+
+import dataclasses
+from typing import Any
+
+from jax import lax
+from jax.sharding import NamedSharding
+from jaxtyping import Array
+
+from gan_jax.gan import GAN
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Spread:
+    """A module whose first input is laid out over devices."""
+
+    module: Any
+    sharding: Any
+
+    def init(self, *args: Any, **kwargs: Any) -> Any:
+        return self.module.init(*args, **kwargs)
+
+    def apply(self, variables: Any, inputs: Array, *args: Any, **kwargs: Any) -> Any:
+        return self.module.apply(variables, lax.with_sharding_constraint(inputs, self.sharding), *args, **kwargs)
+
+
+def data_parallel(gan: GAN, sharding: NamedSharding) -> GAN:
+    """The same GAN, whose nets see their inputs `[B, ...]` spread as `sharding` says, under `jax.jit`.
+
+    Everything between is the compiler's: it keeps parameters as they are laid out (replicated, usually), averages
+    gradients over devices, and BatchNorm's statistics are the global batch's. Keys are global too, so the numbers are
+    those of one device, up to the order of sums. Without the constraint on latents the generator would be
+    computed whole on every device, since nothing ties a fake to a device.
+
+    Args:
+      gan: without an axis_name.
+      sharding: of a batch, as `NamedSharding(mesh, P("data"))`.
+    """
+    return gan.replace(generator=_Spread(gan.generator, sharding), discriminator=_Spread(gan.discriminator, sharding))
