@@ -58,6 +58,12 @@ def choice(*names: str) -> Callable[[str], str]:
     return parse
 
 
+def names(*known: str) -> Callable[[str], tuple[str, ...]]:
+    """A parser of some of a few names, with commas between them."""
+    one = choice(*known)
+    return lambda text: tuple(dict.fromkeys(one(name) for name in text.split(",")))
+
+
 def switch(text: str) -> bool:
     """A parser of yes and no."""
     if text not in ("yes", "no"):
@@ -73,12 +79,22 @@ def optional(parse: Callable[[str], Any]) -> Callable[[str], Any]:
 _rate = number(0, 10, above=True)
 _decay = number(0, 1)
 
+# Names in `experiments.measures.MEASURES`, for options: that module starts JAX.
+METRICS = (
+    "frechet", "kernel", "prdc", "gan_test", "gan_train", "parzen", "parzen_kmeans", "modes", "stacked", "sliced",
+)  # fmt: skip
+
 # Options of the run, which every recipe has.
 RUN_OPTIONS: Mapping[str, Option] = {
     "steps": Option(whole(1), "generator updates"),
     "batch_size": Option(whole(1), "examples per minibatch"),
     "seed": Option(whole(0), "seed of parameters, noise, minibatches and sample grids"),
-    "data": Option(str, "mnist, ring, grid, idx:DIR, npz:FILE, folder:DIR or tfds:NAME"),
+    "data": Option(str, "mnist, stacked, ring, grid, idx:DIR, npz:FILE, folder:DIR or tfds:NAME"),
+    "track": Option(
+        optional(lambda text: ",".join(names(*METRICS)(text))),
+        "metrics of 2,500 samples to measure while training, A,B; the best checkpoint by the first is kept",
+    ),
+    "every": Option(whole(1), "steps between measurements of --track"),
     "log_every": Option(whole(1), "steps per compiled dispatch, and per line of metrics"),
     "sample_every": Option(whole(1), "steps between sample grids"),
     "save_every": Option(whole(1), "steps between checkpoints"),
@@ -155,7 +171,7 @@ class Config:
 def _experiment(
     recipe: str, paper: str, summary: str, defaults: dict[str, Any], paper_settings: dict[str, Any]
 ) -> Experiment:
-    run = {"seed": 0, "data": "mnist", "stream": False, "invert": False}
+    run = {"seed": 0, "data": "mnist", "track": None, "every": 500, "stream": False, "invert": False}
     nets = {"d_lr": None, "ema": None, "dtype": "float32"}
     return Experiment(recipe, paper, summary, run | nets | defaults, {"ema": None} | paper_settings)
 

@@ -33,6 +33,11 @@ def train(run: Run, dataset: Dataset, *, resumed: bool) -> int:
     state = run.restore(gan, quarantine=True) if resumed else run.fresh_state(gan)
     step, last = int(state.step), options["steps"]
     saved = step if resumed else None
+    track = None
+    if options["track"] is not None:
+        from experiments import tracking  # Not earlier: it loads what only a run that is tracked needs.
+
+        track = tracking.tracker(run, gan)
     advance = _advancer(run, gan, dataset)
     generate = sampling.generator_of(gan)
     z, y, originals = _fixed_inputs(run, gan)
@@ -58,6 +63,8 @@ def train(run: Run, dataset: Dataset, *, resumed: bool) -> int:
             step += n
             record = {key: float(values.mean()) for key, values in sorted(metrics.items())}
             record["steps_per_s"] = n / (time.perf_counter() - started)
+            if track is not None and (step % options["every"] == 0 or step == last):
+                record |= track(state)
             log.write(json.dumps({"step": step, **record}) + "\n")
             log.flush()
             for key, value in record.items():
@@ -137,7 +144,9 @@ def _diverged(step: int, name: str, saved: int | None) -> int:
 
 def _until_next(step: int, options: Mapping[str, Any]) -> int:
     """Steps to the next event, at most `log_every`: what a chunk holds never changes what a step computes."""
-    periods = (options["log_every"], options["sample_every"], options["save_every"])
+    periods = [options["log_every"], options["sample_every"], options["save_every"]]
+    if options["track"] is not None:
+        periods.append(options["every"])
     ends = [options["steps"], *(step - step % period + period for period in periods)]
     if step < options.get("warmup_steps", 0):
         ends.append(options["warmup_steps"])

@@ -37,7 +37,12 @@ def main(argv: list[str]) -> int:
     config = _config(name, options)
     dataset = data.load(config.run["data"])
     # Built once before the directory is made: what does not fit the data costs nothing that is on disk.
-    rundir.Run(Path(), config, dataset.shape, dataset.num_classes).gan()
+    planned = rundir.Run(Path(), config, dataset.shape, dataset.num_classes)
+    planned_gan = planned.gan()
+    if config.run["track"] is not None:
+        from experiments import tracking
+
+        tracking.check(planned, planned_gan)
     run = rundir.create(config, dataset, options.get("out"), overwrite=options.get("overwrite", False))
     return loop.train(run, dataset, resumed=False)
 

@@ -45,6 +45,10 @@ class Run:
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 
+    @property
+    def best_checkpoints(self) -> Path:
+        return self.path / "checkpoints-best"
+
     def gan(self) -> GAN:
         """The run's GAN, built by its recipe."""
         recipe = getattr(recipes, EXPERIMENTS[self.config.experiment].recipe)
@@ -60,6 +64,12 @@ class Run:
         """The state of the newest whole checkpoint. Raises InputError if there is none."""
         like = jax.eval_shape(lambda: self.fresh_state(gan))
         return checkpoint.restore(self.checkpoints, like, quarantine=quarantine)
+
+    def restore_best(self, gan: GAN) -> GANState:
+        """The state of the best checkpoint that --track kept. Raises InputError if there is none."""
+        if not self.best_checkpoints.is_dir():
+            raise InputError(f"{self.path} kept no best checkpoint: train it with --track frechet, or leave out --best")
+        return checkpoint.restore(self.best_checkpoints, jax.eval_shape(lambda: self.fresh_state(gan)))
 
     def fixed_keys(self) -> tuple[jax.Array, jax.Array]:
         """The keys of the latents and of the conditions in this run's sample grids, the same at every step."""

@@ -34,7 +34,7 @@ def main(argv: list[str]) -> int:
         raise InputError(f"{run.config.experiment} in {options.run} is not conditioned on labels: leave out --classes")
     if not options.out.parent.is_dir():
         raise InputError(f"there is no directory {options.out.parent}: make it, or name another --out")
-    state = run.restore(gan)
+    state = run.restore_best(gan) if options.best else run.restore(gan)
 
     columns, n = sampling.COLUMNS, options.n
     z_rng, y_rng = jax.random.split(jax.random.key(options.seed))
@@ -91,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--label", type=cli.reader(int), metavar="K", help="class to ask for (default: drawn uniformly per sample)"
     )
+    parser.add_argument("--best", action="store_true", help="the best checkpoint that run --track kept, not the last")
     parser.add_argument("--classes", action="store_true", help="one class a row, ten samples each")
     parser.add_argument("--interpolate", action="store_true", help="each row walks from one latent to another")
     parser.add_argument("--invert", action="store_true", help="dark digits on white")

@@ -5,11 +5,11 @@ import importlib.resources
 from pathlib import Path
 from typing import cast, get_args
 
-from gan_jax.data import folder, idx, npz, toys
+from gan_jax.data import folder, idx, npz, stacked, toys
 from gan_jax.data.dataset import Dataset, Split
 from gan_jax.errors import InputError
 
-FORMS = ("mnist", *toys.MIXTURES, "idx:DIR", "npz:FILE", "folder:DIR", "tfds:NAME")
+FORMS = ("mnist", "stacked", *toys.MIXTURES, "idx:DIR", "npz:FILE", "folder:DIR", "tfds:NAME")
 
 
 def load(spec: str, split: str = "train") -> Dataset:
@@ -18,6 +18,7 @@ def load(spec: str, split: str = "train") -> Dataset:
     | spec          | what                                       | the test split is             |
     |---------------|--------------------------------------------|-------------------------------|
     | `mnist`       | embedded in the package, 28x28x1, 60,000   | MNIST's 10,000 test images    |
+    | `stacked`     | three MNIST digits as RGB, 28x28x3, 60,000 | 26,000 of MNIST's test images |
     | `ring`,`grid` | 8 or 25 Gaussians in the plane, 100,000    | another draw, as large        |
     | `idx:DIR`     | four files named as MNIST's                | the t10k files                |
     | `npz:FILE`    | `images` and perhaps `labels`, of np.savez | `test_images`, or as train    |
@@ -38,7 +39,9 @@ def load(spec: str, split: str = "train") -> Dataset:
     split = cast(Split, split)
     kind, _, place = spec.partition(":")
     if spec == "mnist":
-        return idx.load_directory(importlib.resources.files("gan_jax.data") / "mnist", split, name=spec)
+        return _mnist(split)
+    if spec == "stacked":
+        return stacked.load(_mnist, split)
     if spec in toys.MIXTURES:
         return toys.load(spec, split)
     if place:
@@ -54,6 +57,10 @@ def load(spec: str, split: str = "train") -> Dataset:
 
                 return tfds_source.load(place, split)
     raise InputError(f"There is no dataset {spec!r}{_hint(kind)}; choose one of {', '.join(FORMS)}.")
+
+
+def _mnist(split: Split) -> Dataset:
+    return idx.load_directory(importlib.resources.files("gan_jax.data") / "mnist", split, name="mnist")
 
 
 def _path(place: str) -> Path:

@@ -82,7 +82,7 @@ def test_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (
             "mnits",
-            "no dataset 'mnits', did you mean mnist; choose one of mnist, ring, grid, idx:DI",
+            "no dataset 'mnits', did you mean mnist; choose one of mnist, stacked, ring, grid",
         ),
         ("Ring", "did you mean ring;"),
         ("mnist:9", "did you mean mnist;"),

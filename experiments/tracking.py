@@ -1,0 +1,63 @@
+"""Metrics of a run while it trains, and the best checkpoint by the first of them, beside the last."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from experiments import measures, rundir
+from experiments.rundir import Run
+from gan_jax import checkpoint
+from gan_jax.gan import GAN, GANState
+
+_SAMPLES = 2500
+
+
+def check(run: Run, gan: GAN) -> None:
+    """Raises InputError where a metric that --track names does not fit the run."""
+    measures.check_fitting(run, measures.reference(run, gan, None), _names(run))
+
+
+def tracker(run: Run, gan: GAN) -> Callable[[GANState], dict[str, float]]:
+    """`state -> numbers` of the metrics that --track names, on 2,500 samples of fixed latents.
+
+    Where the number that decides (of the first metric, see `measures.Measure`) is the best yet, the state is saved in
+    the run's `checkpoints-best`, and `best.json` says number, value and step.
+
+    What is not finite, as the KL divergence of no sample that counts, is left out.
+    """
+    chosen, reference = _names(run), measures.reference(run, gan, None)
+    draw = measures.drawer(gan, reference, _SAMPLES)
+    deciding = measures.MEASURES[chosen[0]].decides or chosen[0]
+    sign = -1 if deciding in measures.LOWER_IS_BETTER else 1
+    best = _best(run.path / "best.json", deciding)
+
+    def track(state: GANState) -> dict[str, float]:
+        nonlocal best
+        samples = draw(state, run.fixed_keys()[0])
+        numbers = {
+            key: score.value for name in chosen for key, score in measures.MEASURES[name].of(reference, samples).items()
+        }
+        numbers = {key: number for key, number in numbers.items() if math.isfinite(number)}
+        value = numbers.get(deciding)
+        if value is not None and (best is None or sign * value > sign * best):
+            best = value
+            checkpoint.save(run.best_checkpoints, state, keep=1)
+            entry = {"metric": deciding, "value": value, "step": int(state.step)}
+            rundir.write_whole(run.path / "best.json", json.dumps(entry) + "\n")
+        return numbers
+
+    return track
+
+
+def _names(run: Run) -> list[str]:
+    return run.config.run["track"].split(",")
+
+
+def _best(file: Path, deciding: str) -> float | None:
+    """The best value so far of a run that is resumed; None of a fresh one."""
+    if not file.exists():
+        return None
+    entry: Any = json.loads(file.read_text())
+    return entry["value"] if entry["metric"] == deciding else None

@@ -1,0 +1,76 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from experiments import evaluate, run, rundir, sample
+from tests.experiments.helpers import call
+
+_RING = ["--data", "ring", "--width", 8, "--batch-size", 16, "--lr", 0.01, "--log-every", 3, "--save-every", 3]
+_TRACKED = ["--track", "sliced,modes", "--every", 2]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _runs(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """One run tracked, one not, one tracked that was cut and resumed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("runs"))
+        assert call(run.main, "gan", *_RING, *_TRACKED, "--steps", 12, "--out", "tracked") == 0
+        assert call(run.main, "gan", *_RING, "--steps", 12, "--out", "plain") == 0
+        assert call(run.main, "gan", *_RING, *_TRACKED, "--steps", 6, "--out", "cut") == 0
+        assert call(run.main, "gan", "--resume", "cut", "--steps", 12) == 0
+        yield
+
+
+def _scores(path: str) -> dict[int, float]:
+    records = [json.loads(line) for line in Path(path, "metrics.jsonl").read_text().splitlines()]
+    return {r["step"]: r["sliced_wasserstein"] for r in records if "sliced_wasserstein" in r}
+
+
+def _restored(path: str, *, best: bool) -> Any:
+    loaded = rundir.load(Path(path))
+    return loaded.restore_best(loaded.gan()) if best else loaded.restore(loaded.gan())
+
+
+def test_numbers_stand_in_the_metrics_at_every_nth_step() -> None:
+    assert sorted(_scores("tracked")) == [2, 4, 6, 8, 10, 12]
+    last = json.loads(Path("tracked/metrics.jsonl").read_text().splitlines()[-1])
+    assert {"modes", "high_quality", "d_loss"} <= last.keys()
+
+
+def test_the_best_checkpoint_is_that_of_the_best_number() -> None:
+    scores = _scores("tracked")
+    step = min(scores, key=lambda step: scores[step])
+    best = json.loads(Path("tracked/best.json").read_text())
+    assert best == {"metric": "sliced_wasserstein", "value": scores[step], "step": step}
+    assert int(_restored("tracked", best=True).step) == step
+    assert int(_restored("tracked", best=False).step) == 12
+
+
+def test_tracking_changes_no_bit_of_the_training_and_resumes() -> None:
+    for leaf, plain, cut in zip(
+        *(jax.tree.leaves(_restored(path, best=False)) for path in ("tracked", "plain", "cut")), strict=True
+    ):
+        np.testing.assert_array_equal(leaf, plain)
+        np.testing.assert_array_equal(leaf, cut)
+    assert _scores("cut") == _scores("tracked")
+    assert Path("cut/best.json").read_text() == Path("tracked/best.json").read_text()
+
+
+def test_the_best_is_what_best_samples_and_evaluates(capsys: pytest.CaptureFixture[str]) -> None:
+    step = json.loads(Path("tracked/best.json").read_text())["step"]
+    assert call(sample.main, "tracked", "--best", "--out", "a.npz") == 0
+    assert f"at step {step}:" in capsys.readouterr().out
+    assert call(evaluate.main, "tracked", "--best", "--metrics", "modes", "--sets", 1) == 0
+    assert json.loads(Path("tracked/evaluation.json").read_text())["step"] == step
+    assert call(sample.main, "plain", "--best", "--out", "a.npz") == 2
+    assert "kept no best checkpoint" in capsys.readouterr().err
+
+
+def test_a_metric_that_does_not_fit_is_refused_before_anything_is_written(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(run.main, "gan", *_RING, "--track", "parzen", "--out", "new") == 2
+    assert "parzen does not fit gan on ring, which has modes, sliced" in capsys.readouterr().err
+    assert not Path("new").exists()

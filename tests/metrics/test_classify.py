@@ -1,0 +1,44 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gan_jax.metrics import classify
+from gan_jax.nets.classifier import Classifier
+from tests.helpers import jit
+
+
+def _bars(seed: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Noisy images of three classes: a bright row at the top, in the middle, below."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(3, size=n).astype(np.int32)
+    images = rng.integers(0, 50, (n, 12, 8, 1))
+    images[np.arange(n), 1 + 4 * labels] += 200
+    return images.astype(np.uint8), labels
+
+
+def test_gan_train_sees_missing_classes_and_gan_test_wrong_ones() -> None:
+    net = Classifier(3, width=8, hidden=16)
+    images, labels = _bars(0, 300)
+    test_images, test_labels = _bars(1, 301)
+    run = jit(classify.gan_train, static_argnums=(0, 6))
+    whole = run(net, jax.random.key(0), images, labels, test_images, test_labels, 100)
+    assert float(whole) > 0.95
+    # A generator that gives the first class for the last one as well.
+    collapsed = np.where((labels == 2)[:, None, None, None], images[labels == 0][0], images)
+    partial = run(net, jax.random.key(0), collapsed, labels, test_images, test_labels, 100)
+    assert float(partial) < 0.8
+
+
+def test_gan_test_is_the_share_read_as_asked() -> None:
+    logits = jnp.array([[0.0, 1.0], [2.0, 1.0], [0.0, 5.0], [0.0, -1.0]])
+    assert float(classify.gan_test(logits, jnp.array([1, 0, 0, 0]))) == 0.75
+
+
+def test_training_is_a_function_of_its_key() -> None:
+    net = Classifier(3, width=4, hidden=8)
+    images, labels = _bars(0, 50)
+    run = jit(classify.train, static_argnums=(0, 4, 5))
+    first, again, other = (run(net, jax.random.key(k), images, labels, 5, 10)[1] for k in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert first.shape == (5,)
