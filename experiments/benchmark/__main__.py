@@ -58,7 +58,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m experiments.benchmark",
         description="Steps per second of the recipes beside the machine's matrix product (and PyTorch), of "
         "populations, of whole sweeps, and start-up times. Contenders take turns; medians and quartiles are "
-        f"reported. Results of earlier cases in --out are kept.\n\ncases: {', '.join([*CASES, *_WHOLE])} (default: all)",
+        "reported. Results of earlier cases in --out are kept.\n\n"
+        f"cases: {', '.join([*CASES, *_WHOLE])} (default: all)",
     )
     parser.add_argument("cases", nargs="*", metavar="CASE", help="what to measure")
     parser.add_argument("--peer", choices=["torch"], help="PyTorch beside the recipes, where it is installed")
