@@ -59,7 +59,7 @@ class Run:
     def restore(self, gan: GAN, *, quarantine: bool = False) -> GANState:
         """The state of the newest whole checkpoint. Raises InputError if there is none."""
         like = jax.eval_shape(lambda: self.fresh_state(gan))
-        return checkpoint.restore(self.checkpoints, like, quarantine=quarantine)
+        return checkpoint.restore(self.checkpoints, like, quarantine=quarantine)[1]
 
     def fixed_keys(self) -> tuple[jax.Array, jax.Array]:
         """The keys of the latents and of the conditions in this run's sample grids, the same at every step."""
