@@ -81,7 +81,7 @@ def train(run: Run, dataset: Dataset, *, resumed: bool) -> int:
                 if (broken := _not_finite_leaf(state)) is not None:
                     bar.close()
                     return _diverged(step, broken, saved)
-                checkpoint.save(run.checkpoints, state)
+                checkpoint.save(run.checkpoints, step, state)
                 saved = step
     if received:
         print(f"stopped and saved at step {step}; go on with: python -m experiments.run {name} --resume {run.path}")

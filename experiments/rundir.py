@@ -63,7 +63,7 @@ class Run:
     def restore(self, gan: GAN, *, quarantine: bool = False) -> GANState:
         """The state of the newest whole checkpoint. Raises InputError if there is none."""
         like = jax.eval_shape(lambda: self.fresh_state(gan))
-        return checkpoint.restore(self.checkpoints, like, quarantine=quarantine)
+        return checkpoint.restore(self.checkpoints, like, quarantine=quarantine)[1]
 
     def restore_best(self, gan: GAN) -> GANState:
         """The state of the best checkpoint that --track kept. Raises InputError if there is none."""

@@ -1,11 +1,12 @@
 """Checkpoints of a training run: Orbax's atomic saves, verified file by file before they are read.
 
     STEP/       what Orbax wrote: into a temporary directory first, then renamed
-    STEP.json   the manifest, written last: layout version, names and shapes of the leaves, SHA-256 of every file
+    STEP.json   the manifest, written last: layout version, names and shapes of the leaves, SHA-256 of every file and,
+                so that damage to it can't pass for another configuration, of itself
 
 Orbax does not notice a flipped bit in array data, and a killed clean-up can leave a step half deleted. So a step counts
 from the moment its manifest is there, the manifest is the first thing that a clean-up removes, and a step whose files
-do not match it is passed over for the one before.
+do not match it is passed over for the one before. One process at a time may save into a directory.
 """
 
 import hashlib
@@ -14,56 +15,56 @@ import os
 import shutil
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
-import numpy as np
 from orbax.checkpoint import v1 as ocp
 
 from gan_jax.errors import InputError
-from gan_jax.gan import GANState
 
 # Raised whenever GANState or the manifest change so that older checkpoints can't be read.
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
+
+State = TypeVar("State")
 
 
-def save(directory: Path, state: GANState, *, keep: int = 2) -> None:
-    """Saves `state` as the checkpoint of its step and keeps the latest `keep`; a step that is there already stays.
+def save(directory: Path, step: int, state: Any, *, keep: int = 2) -> None:
+    """Saves `state` as the checkpoint of `step` and keeps the latest `keep`; a step that is there already stays.
 
     Args:
       directory: holds the checkpoints of one run; made if missing.
-      state: the state to save.
+      step: the number of the checkpoint, >= 0.
+      state: any pytree of arrays, as a GANState or a population of them.
       keep: how many checkpoints remain, >= 1; two survive damage to the newest.
 
     Raises:
-      OSError: the directory can't be written; earlier checkpoints are untouched.
+      OSError: the directory can't be written, or the disk is full; earlier checkpoints are untouched.
     """
     directory = directory.absolute()
-    step = int(state.step)
     path = directory / str(step)
     if step in _steps(directory):
         return
     directory.mkdir(parents=True, exist_ok=True)
-    if path.exists():
-        shutil.rmtree(path)
+    _clear(directory)
     ocp.save(path, state)
     manifest = {"version": LAYOUT_VERSION, "leaves": _leaves(state), "files": _checksums(path)}
     partial = directory / f".{step}.json.partial"
-    partial.write_text(json.dumps(manifest, indent=1))
+    partial.write_text(json.dumps(manifest | {"sha256": _digest(manifest)}, indent=1))
     os.replace(partial, _manifest(path))
     for old in _steps(directory)[keep:]:
         _manifest(directory / str(old)).unlink()
         shutil.rmtree(directory / str(old))
 
 
-def restore(directory: Path, like: GANState, *, quarantine: bool = False) -> GANState:
-    """The newest whole checkpoint, on the default device.
+def restore(directory: Path, like: State, *, quarantine: bool = False) -> tuple[int, State]:
+    """The newest whole checkpoint: its step and its state.
 
     A damaged one is passed over with a UserWarning that names the file.
 
     Args:
       directory: where `save` saved.
-      like: a state, of arrays or of `jax.ShapeDtypeStruct`s, with the structure, shapes and dtypes expected.
+      like: a state, of arrays or of `jax.ShapeDtypeStruct`s, with the structure, shapes and dtypes expected. A leaf
+        goes where its `sharding` says, on however many devices it was saved; to the default device without one.
       quarantine: rename damaged checkpoints to STEP.damaged, so that the run can save these steps anew.
 
     Raises:
@@ -75,8 +76,9 @@ def restore(directory: Path, like: GANState, *, quarantine: bool = False) -> GAN
         raise InputError(f"{directory} holds no checkpoint: the run was stopped before its first save; start it anew")
     for step in steps:
         path = directory / str(step)
-        if (damage := _damage(path)) is None:
-            return _read(path, like)
+        manifest, damage = _verified(path)
+        if damage is None:
+            return step, _read(path, manifest, like)
         warnings.warn(f"checkpoint {step} is damaged ({damage}); trying the one before it", stacklevel=2)
         if quarantine:
             _manifest(path).rename(directory / f"{step}.json.damaged")
@@ -85,8 +87,7 @@ def restore(directory: Path, like: GANState, *, quarantine: bool = False) -> GAN
     raise InputError(f"{directory} holds no whole checkpoint, all {len(steps)} are damaged: start the run anew")
 
 
-def _read(path: Path, like: GANState) -> GANState:
-    manifest = json.loads(_manifest(path).read_text())
+def _read(path: Path, manifest: dict[str, Any], like: State) -> State:
     if manifest["version"] != LAYOUT_VERSION:
         raise InputError(
             f"{path} was saved in layout {manifest['version']} and this gan_jax reads layout {LAYOUT_VERSION}: "
@@ -98,23 +99,40 @@ def _read(path: Path, like: GANState) -> GANState:
             f"{path} belongs to another configuration, it differs in {different[0]}: resume a run with the options "
             "that it was started with"
         )
-    sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    return ocp.load(
-        path, jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), like)
-    )
+    default = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+
+    def place(leaf: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=getattr(leaf, "sharding", None) or default)
+
+    return ocp.load(path, jax.tree.map(place, like))
 
 
-def _damage(path: Path) -> str | None:
-    """What is wrong with the files of a checkpoint, or None."""
+def _verified(path: Path) -> tuple[dict[str, Any], str | None]:
+    """The manifest of a checkpoint, and what is wrong with it or with the files, or None."""
+    name = _manifest(path).name
     try:
-        expected = json.loads(_manifest(path).read_text())["files"]
-    except (ValueError, KeyError):
-        return f"{_manifest(path).name} is not a manifest"
-    found = _checksums(path)
+        manifest = json.loads(_manifest(path).read_text())
+        recorded = manifest.pop("sha256", None)
+        # Layout 1 had no checksum of the manifest: it is not damaged but too old, which `_read` says.
+        if recorded != _digest(manifest) and (recorded is not None or manifest.get("version") != 1):
+            return {}, f"{name} has changed"
+        expected, found = manifest["files"], _checksums(path)
+    except (ValueError, TypeError, AttributeError, KeyError):
+        return {}, f"{name} is not a manifest"
+    except OSError as error:
+        return {}, f"{error.filename} can't be read: {error.strerror}"
     wrong = sorted(dict(expected.items() - found.items()))
-    if not wrong:
-        return None
-    return f"{wrong[0]} has {'changed' if wrong[0] in found else 'gone'}"
+    return manifest, f"{wrong[0]} has {'changed' if wrong[0] in found else 'gone'}" if wrong else None
+
+
+def _clear(directory: Path) -> None:
+    """Removes what a save or a clean-up that was killed, or met a full disk, left behind: it has no manifest."""
+    whole = [str(step) for step in _steps(directory)]
+    for path in directory.iterdir():
+        number, _, rest = path.name.partition(".")
+        unfinished = rest.startswith("orbax-checkpoint-tmp") or (not rest and number not in whole)
+        if number.isdecimal() and path.is_dir() and unfinished:
+            shutil.rmtree(path)
 
 
 def _manifest(path: Path) -> Path:
@@ -126,11 +144,15 @@ def _steps(directory: Path) -> list[int]:
     return sorted((int(path.stem) for path in directory.glob("*.json") if path.stem.isdecimal()), reverse=True)
 
 
-def _leaves(state: GANState) -> dict[str, str]:
+def _leaves(state: Any) -> dict[str, str]:
     leaves: list[tuple[Any, Any]] = jax.tree_util.tree_leaves_with_path(state)
-    return {jax.tree_util.keystr(path): f"{np.dtype(leaf.dtype).name}{list(leaf.shape)}" for path, leaf in leaves}
+    return {jax.tree_util.keystr(path): f"{leaf.dtype.name}{list(leaf.shape)}" for path, leaf in leaves}
 
 
 def _checksums(path: Path) -> dict[str, str]:
     files = (file for file in path.rglob("*") if file.is_file())
     return {str(file.relative_to(path)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+def _digest(manifest: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()

@@ -1,7 +1,9 @@
+import json
 import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +22,7 @@ def _state(step: int = 0, width: int = 4, **options: object) -> GANState:
     return initial_state(gan, jax.random.key(step), examples).replace(step=jnp.int32(step))
 
 
-def _assert_same_bits(a: GANState, b: GANState) -> None:
+def _assert_same_bits(a: Any, b: Any) -> None:
     assert jax.tree.structure(a) == jax.tree.structure(b)
     for left, right in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
         assert left.dtype == right.dtype
@@ -34,21 +36,22 @@ def _files(directory: Path) -> list[Path]:
 @pytest.mark.parametrize("options", [{}, {"ema": 0.99}, {"dtype": "bfloat16"}])
 def test_restores_every_bit_of_the_newest_step(tmp_path: Path, options: dict[str, object]) -> None:
     for step in (1, 10, 2):
-        checkpoint.save(tmp_path, _state(step, **options), keep=3)
-    _assert_same_bits(checkpoint.restore(tmp_path, jax.eval_shape(lambda: _state(**options))), _state(10, **options))
+        checkpoint.save(tmp_path, step, _state(step, **options), keep=3)
+    step, state = checkpoint.restore(tmp_path, jax.eval_shape(lambda: _state(**options)))
+    assert step == 10
+    _assert_same_bits(state, _state(10, **options))
 
 
 def test_keeps_the_latest(tmp_path: Path) -> None:
     for step in (1, 2, 3):
-        checkpoint.save(tmp_path, _state(step), keep=2)
+        checkpoint.save(tmp_path, step, _state(step), keep=2)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["2", "2.json", "3", "3.json"]
 
 
 def test_a_step_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
-    checkpoint.save(tmp_path, _state(1))
-    other = _state(2).replace(step=jnp.int32(1))
-    checkpoint.save(tmp_path, other)
-    _assert_same_bits(checkpoint.restore(tmp_path, _state()), _state(1))
+    checkpoint.save(tmp_path, 1, _state(1))
+    checkpoint.save(tmp_path, 1, _state(2))
+    _assert_same_bits(checkpoint.restore(tmp_path, _state())[1], _state(1))
 
 
 def _flip_a_bit(path: Path) -> None:
@@ -65,23 +68,25 @@ def _truncate(path: Path) -> None:
 def test_damage_to_any_file_is_noticed_named_and_the_step_before_is_used(
     tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
-    checkpoint.save(tmp_path / "whole", _state(1))
-    checkpoint.save(tmp_path / "whole", _state(2))
-    for file in _files(tmp_path / "whole" / "2"):
+    checkpoint.save(tmp_path / "whole", 1, _state(1))
+    checkpoint.save(tmp_path / "whole", 2, _state(2))
+    for file in [tmp_path / "whole" / "2.json", *_files(tmp_path / "whole" / "2")]:
+        if file.name == "2.json" and damage is Path.unlink:  # Then it does not count: tested below.
+            continue
         if file.stat().st_size == 0 and damage is not Path.unlink:
             continue
         shutil.copytree(tmp_path / "whole", tmp_path / "hurt")
         hurt = tmp_path / "hurt" / file.relative_to(tmp_path / "whole")
         damage(hurt)
         with pytest.warns(UserWarning, match=f"checkpoint 2 is damaged .*{re.escape(file.name)}"):
-            restored = checkpoint.restore(tmp_path / "hurt", _state(), quarantine=True)
-        assert int(restored.step) == 1
+            step, _ = checkpoint.restore(tmp_path / "hurt", _state(), quarantine=True)
+        assert step == 1
         assert {path.name for path in (tmp_path / "hurt").iterdir()} == {"1", "1.json", "2.damaged", "2.json.damaged"}
         shutil.rmtree(tmp_path / "hurt")
 
 
 def test_without_quarantine_nothing_on_disk_changes(tmp_path: Path) -> None:
-    checkpoint.save(tmp_path, _state(1))
+    checkpoint.save(tmp_path, 1, _state(1))
     (tmp_path / "2.json").write_text("{")
     with pytest.warns(UserWarning, match=r"checkpoint 2 is damaged .2\.json is not a manifest"):
         checkpoint.restore(tmp_path, _state())
@@ -89,32 +94,85 @@ def test_without_quarantine_nothing_on_disk_changes(tmp_path: Path) -> None:
 
 
 def test_a_step_without_a_manifest_does_not_count_and_can_be_saved_again(tmp_path: Path) -> None:
-    checkpoint.save(tmp_path, _state(1))
-    checkpoint.save(tmp_path, _state(2))
+    checkpoint.save(tmp_path, 1, _state(1))
+    checkpoint.save(tmp_path, 2, _state(2))
     (tmp_path / "2.json").unlink()
-    _assert_same_bits(checkpoint.restore(tmp_path, _state()), _state(1))
-    checkpoint.save(tmp_path, _state(2))
-    _assert_same_bits(checkpoint.restore(tmp_path, _state()), _state(2))
+    _assert_same_bits(checkpoint.restore(tmp_path, _state())[1], _state(1))
+    checkpoint.save(tmp_path, 2, _state(2))
+    _assert_same_bits(checkpoint.restore(tmp_path, _state())[1], _state(2))
 
 
 def test_another_configuration_is_refused_and_not_taken_for_damage(tmp_path: Path) -> None:
-    checkpoint.save(tmp_path, _state(1))
+    checkpoint.save(tmp_path, 1, _state(1))
     with pytest.raises(InputError, match=r"another configuration.*bias"):
         checkpoint.restore(tmp_path, _state(width=8), quarantine=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "1.json"]
 
 
-def test_another_layout_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    checkpoint.save(tmp_path, _state(1))
-    monkeypatch.setattr(checkpoint, "LAYOUT_VERSION", 2)
-    with pytest.raises(InputError, match="layout 1 and this gan_jax reads layout 2"):
-        checkpoint.restore(tmp_path, _state())
+def test_another_layout_version_is_refused_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "LAYOUT_VERSION", 3)
+    checkpoint.save(tmp_path, 1, _state(1))
+    monkeypatch.undo()
+    with pytest.raises(InputError, match="saved in layout 3 and this gan_jax reads layout 2: use the gan_jax whose"):
+        checkpoint.restore(tmp_path, _state(), quarantine=True)
+    # What layout 1 wrote: no checksum of the manifest itself.
+    (tmp_path / "2.json").write_text(json.dumps({"version": 1, "leaves": {}, "files": {}}))
+    (tmp_path / "2").mkdir()
+    with pytest.raises(InputError, match="saved in layout 1"):
+        checkpoint.restore(tmp_path, _state(), quarantine=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "1.json", "2", "2.json"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "3", '"a"', '{"version": 1}', '{"files": {}}', "\udcff"])
+def test_what_is_no_manifest_is_damage(text: str, tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, 1, _state(1))
+    (tmp_path / "2.json").write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.warns(UserWarning, match=r"checkpoint 2 is damaged .2\.json"):
+        assert checkpoint.restore(tmp_path, _state())[0] == 1
+
+
+def test_any_tree_of_arrays_is_saved(tmp_path: Path) -> None:
+    population = jax.tree.map(lambda *leaves: jnp.stack(leaves), _state(0), _state(1))
+    tree = {"members": population, "alive": np.array([True, False]), "rng": jax.random.key(3)}
+    checkpoint.save(tmp_path, 7, tree)
+    step, restored = checkpoint.restore(tmp_path, jax.eval_shape(lambda: tree))
+    assert step == 7
+    assert jax.random.key_data(restored.pop("rng")).tolist() == jax.random.key_data(tree.pop("rng")).tolist()
+    _assert_same_bits(restored, tree)
+
+
+def test_eight_devices_then_one_then_four_hold_the_same_bits(tmp_path: Path) -> None:
+    state = {"w": jnp.arange(64, dtype=jnp.float32).reshape(16, 4) / 3, "b": jnp.arange(3.0)}
+    like = jax.eval_shape(lambda: state)
+
+    def over(n: int) -> dict[str, jax.ShapeDtypeStruct]:
+        mesh = jax.sharding.Mesh(jax.devices()[:n], ("data",))
+        specs = {"w": jax.P("data"), "b": jax.P()}
+        return {
+            name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=jax.NamedSharding(mesh, specs[name]))
+            for name, leaf in like.items()
+        }
+
+    moved = jax.device_put(state, jax.tree.map(lambda leaf: leaf.sharding, over(8)))
+    for step, (onto, devices) in enumerate([(like, 1), (over(4), 4), (over(8), 8)]):
+        checkpoint.save(tmp_path, step, moved)
+        _, moved = checkpoint.restore(tmp_path, onto)
+        assert {name: len(leaf.sharding.device_set) for name, leaf in moved.items()} == {"w": devices, "b": devices}
+        _assert_same_bits(moved, state)
+
+
+def test_remains_of_killed_saves_are_cleared_and_nothing_else(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, 1, _state(1))
+    for remains in ("3", "4.orbax-checkpoint-tmp", "2.damaged", "notes"):
+        (tmp_path / remains / "state").mkdir(parents=True)
+    checkpoint.save(tmp_path, 5, _state(5))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "1.json", "2.damaged", "5", "5.json", "notes"]
 
 
 def test_no_whole_checkpoint_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no checkpoint"):
         checkpoint.restore(tmp_path / "missing", _state())
-    checkpoint.save(tmp_path, _state(1))
+    checkpoint.save(tmp_path, 1, _state(1))
     _truncate(_files(tmp_path / "1")[0])
     with pytest.warns(UserWarning, match="damaged"), pytest.raises(InputError, match="no whole checkpoint"):
         checkpoint.restore(tmp_path, _state())
