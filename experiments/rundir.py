@@ -69,7 +69,7 @@ class Run:
         """The state of the best checkpoint that --track kept. Raises InputError if there is none."""
         if not self.best_checkpoints.is_dir():
             raise InputError(f"{self.path} kept no best checkpoint: train it with --track frechet, or leave out --best")
-        return checkpoint.restore(self.best_checkpoints, jax.eval_shape(lambda: self.fresh_state(gan)))
+        return checkpoint.restore(self.best_checkpoints, jax.eval_shape(lambda: self.fresh_state(gan)))[1]
 
     def fixed_keys(self) -> tuple[jax.Array, jax.Array]:
         """The keys of the latents and of the conditions in this run's sample grids, the same at every step."""

@@ -43,7 +43,7 @@ def tracker(run: Run, gan: GAN) -> Callable[[GANState], dict[str, float]]:
         value = numbers.get(deciding)
         if value is not None and (best is None or sign * value > sign * best):
             best = value
-            checkpoint.save(run.best_checkpoints, state, keep=1)
+            checkpoint.save(run.best_checkpoints, int(state.step), state, keep=1)
             entry = {"metric": deciding, "value": value, "step": int(state.step)}
             rundir.write_whole(run.path / "best.json", json.dumps(entry) + "\n")
         return numbers
