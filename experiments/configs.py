@@ -10,10 +10,18 @@ from typing import Any, NamedTuple
 
 
 class Option(NamedTuple):
-    """One command-line option: how its text is read (ValueError says what was expected) and what it means."""
+    """One command-line option.
+
+    Attributes:
+      parse: how its text is read; ValueError says what was expected.
+      help: what it means.
+      scales: whether it only scales numbers, so that members of one population may differ in it; any other value
+        changes shapes or code, and needs a program of its own.
+    """
 
     parse: Callable[[str], Any]
     help: str
+    scales: bool = False
 
 
 def whole(low: int) -> Callable[[str], int]:
@@ -106,13 +114,13 @@ RUN_OPTIONS: Mapping[str, Option] = {
 
 # Options of recipes: keyword arguments of the functions in gan_jax.recipes.
 RECIPE_OPTIONS: Mapping[str, Option] = {
-    "lr": Option(_rate, "learning rate of both players, per step"),
-    "d_lr": Option(optional(_rate), "learning rate of the discriminator; none for the same as lr"),
-    "b1": Option(_decay, "Adam's decay of the first moment, per step"),
-    "clip": Option(number(0, above=True), "bound of every critic parameter, absolute value"),
+    "lr": Option(_rate, "learning rate of both players, per step", scales=True),
+    "d_lr": Option(optional(_rate), "learning rate of the discriminator; none for the same as lr", scales=True),
+    "b1": Option(_decay, "Adam's decay of the first moment, per step", scales=True),
+    "clip": Option(number(0, above=True), "bound of every critic parameter, absolute value", scales=True),
     "n_critic": Option(whole(1), "critic updates per generator update"),
-    "weight": Option(number(0), "weight of the gradient penalty (lambda)"),
-    "gamma": Option(number(0), "weight of the R1 and R2 penalties"),
+    "weight": Option(number(0), "weight of the gradient penalty (lambda)", scales=True),
+    "gamma": Option(number(0), "weight of the R1 and R2 penalties", scales=True),
     "width": Option(whole(4), "hidden units, or channels of the widest-resolution layer"),
     "depth": Option(whole(1), "hidden layers of each player"),
     "latent": Option(whole(1), "dimensions of z"),
@@ -120,7 +128,9 @@ RECIPE_OPTIONS: Mapping[str, Option] = {
     "saturating": Option(switch, "yes for the original minimax loss of the generator"),
     "conditional": Option(switch, "yes to condition on labels"),
     "ema": Option(
-        optional(_decay), "decay of the generator's running average, per step; none to sample the last weights"
+        optional(_decay),
+        "decay of the generator's running average, per step; none to sample the last weights",
+        scales=True,
     ),
     "dtype": Option(choice("float32", "bfloat16"), "compute type of the networks; parameters stay float32"),
 }

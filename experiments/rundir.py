@@ -56,9 +56,9 @@ class Run:
 
     def fresh_state(self, gan: GAN) -> GANState:
         """The state before the first step."""
-        example = _example(self.shape, self.num_classes)
+        one = example(self.shape, self.num_classes)
         # One program: op by op, initialisation alone would compile a hundred small ones.
-        return jax.jit(lambda rng: initial_state(gan, rng, example))(run_keys(self.config)[0])
+        return jax.jit(lambda rng: initial_state(gan, rng, one))(run_keys(self.config)[0])
 
     def restore(self, gan: GAN, *, quarantine: bool = False) -> GANState:
         """The state of the newest whole checkpoint. Raises InputError if there is none."""
@@ -83,7 +83,8 @@ def run_keys(config: Config) -> tuple[jax.Array, jax.Array, jax.Array]:
     return init_rng, train_rng, sample_rng
 
 
-def _example(shape: tuple[int, ...], num_classes: int) -> Examples:
+def example(shape: tuple[int, ...], num_classes: int) -> Examples:
+    """One example of such data, all zeros: for shapes."""
     x = jnp.zeros((1, *shape), jnp.uint8 if len(shape) == 3 else jnp.float32)
     return Examples(x, jnp.zeros((1,), jnp.int32) if num_classes else None)
 
