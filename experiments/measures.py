@@ -196,7 +196,7 @@ def _sliced(reference: Reference, draw: Draw) -> dict[str, Value]:
 
 def _stacked(reference: Reference, draw: Draw) -> dict[str, Value]:
     assert reference.classifier is not None
-    labels = features.in_pieces(_digits(reference.classifier), draw.x)
+    labels = features.in_pieces(_digits(reference.classifier.logits), draw.x)
     found = modes.coverage(jnp.bincount(jnp.asarray(labels), length=1000))
     return {name: Value(float(value)) for name, value in found._asdict().items()}
 
@@ -206,8 +206,8 @@ def _stacked_bounds(reference: Reference, n: int) -> dict[str, Bounds]:
 
 
 @functools.cache
-def _digits(classifier: Trained) -> Callable[[Array], Array]:
-    return functools.partial(modes.stacked_labels, classifier.logits)
+def _digits(logits: Callable[[Array], Array]) -> Callable[[Array], Array]:
+    return functools.partial(modes.stacked_labels, logits)
 
 
 _moments = jax.jit(frechet.moments)
