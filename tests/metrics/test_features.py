@@ -67,12 +67,12 @@ def test_the_command_is_deterministic_and_its_file_loads(
     tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("a", "b"):
-        assert call(classifier.main, tiny, "--steps", 10, "--out", tmp_path / f"{name}.npz") == 0
+        assert call(classifier.main, tiny, "--steps", 5, "--out", tmp_path / f"{name}.npz") == 0
     assert "test accuracy" in capsys.readouterr().out
     a, b = (features.load(tmp_path / f"{name}.npz") for name in "ab")
     dataset = data.load(tiny)
     assert 0 <= a.record["test_accuracy"] <= 1
-    assert a.record["steps"] == 10
+    assert a.record["steps"] == 5
     assert a.record["fingerprint"] == features.fingerprint(dataset)
     np.testing.assert_array_equal(a.features(jnp.asarray(dataset.x)), b.features(jnp.asarray(dataset.x)))
 
