@@ -80,9 +80,16 @@ def main(command: Callable[[list[str]], int | None]) -> NoReturn:
     sys.exit(status)
 
 
-def start_jax() -> None:
-    """JAX's settings for the commands: compiled programs are kept in the user's cache directory between runs."""
+def start_jax(*, devices: int | None = None) -> None:
+    """JAX's settings for the commands: compiled programs are kept in the user's cache directory between runs.
+
+    Args:
+      devices: how many devices the CPU poses as, where it is the platform; None to leave it one.
+    """
     import jax
+
+    if devices is not None and "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+        jax.config.update("jax_num_cpu_devices", devices)
 
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gan_jax" / "xla"

@@ -1,13 +1,11 @@
 """The training loop of the commands: chunks of compiled steps, and what is logged, drawn and saved between them."""
 
-import contextlib
 import functools
 import json
 import math
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -19,6 +17,7 @@ from tqdm import tqdm
 from experiments import rundir, sampling
 from experiments.configs import EXPERIMENTS
 from experiments.rundir import Run
+from experiments.signals import stop_signals
 from gan_jax import checkpoint, images, training
 from gan_jax.data import Dataset
 from gan_jax.gan import GAN, GANState
@@ -45,7 +44,7 @@ def train(run: Run, dataset: Dataset, *, resumed: bool) -> int:
     samples.mkdir(exist_ok=True)
     bar = tqdm(total=last, initial=step, desc=name, unit="step", disable=None, dynamic_ncols=True)
     with (
-        _stop_signals() as received,
+        stop_signals() as received,
         SummaryWriter(str(run.path / "tensorboard")) as board,
         open(run.path / "metrics.jsonl", "a") as log,
         bar,
@@ -115,25 +114,6 @@ def _advancer(run: Run, gan: GAN, dataset: Dataset) -> Callable[[GANState, int],
         return run_streamed(phase, state, jax.tree.map(lambda leaf: leaf[indices], host), rng)
 
     return advance
-
-
-@contextlib.contextmanager
-def _stop_signals() -> Iterator[list[int]]:
-    """Collects SIGINT and SIGTERM instead of dying of them; a second one does what it would have done."""
-    received: list[int] = []
-    previous: dict[int, Any] = {}
-
-    def note(number: int, frame: Any) -> None:
-        received.append(number)
-        signal.signal(number, previous[number])
-
-    for number in (int(signal.SIGINT), int(signal.SIGTERM)):
-        previous[number] = signal.signal(number, note)
-    try:
-        yield received
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def _diverged(step: int, name: str, saved: int | None) -> int:

@@ -95,8 +95,8 @@ def create(config: Config, dataset: Dataset, out: Path | None, *, overwrite: boo
     Raises:
       InputError: the directory holds something already and `overwrite` was not asked for, or can't be written.
     """
-    with _writing(out or Path("runs")):
-        path = _next_free(Path("runs") / config.experiment) if out is None else out
+    with writing(out or Path("runs")):
+        path = next_free(Path("runs") / config.experiment) if out is None else out
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             if not overwrite:
                 raise InputError(f"{path} exists already: name another --out, or say --overwrite to replace that run")
@@ -134,8 +134,8 @@ def load(path: Path) -> Run:
     try:
         name = record["experiment"]
         experiment = EXPERIMENTS[name]
-        run = _checked(record["run"], RUN_OPTIONS, experiment.run_options)
-        recipe = _checked(record["recipe"], RECIPE_OPTIONS, experiment.recipe_options)
+        run = checked(record["run"], RUN_OPTIONS, experiment.run_options)
+        recipe = checked(record["recipe"], RECIPE_OPTIONS, experiment.recipe_options)
         shape = tuple(int(n) for n in record["shape"])
         return Run(path, Config(name, run, recipe), shape, int(record["num_classes"]))
     except (KeyError, TypeError, ValueError) as error:
@@ -151,19 +151,19 @@ def write_whole(path: Path, text: str) -> None:
 
 
 @contextlib.contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise InputError(f"{path} can't be written ({error.strerror}): name a directory of yours with --out") from error
 
 
-def _next_free(parent: Path) -> Path:
+def next_free(parent: Path) -> Path:
     taken = [int(path.name) for path in parent.glob("*") if path.name.isdecimal()]
     return parent / f"{max(taken, default=0) + 1:03d}"
 
 
-def _checked(values: Any, options: Mapping[str, Any], expected: Mapping[str, Any]) -> dict[str, Any]:
+def checked(values: Any, options: Mapping[str, Any], expected: Mapping[str, Any]) -> dict[str, Any]:
     """The values, each read again by its option, so that a config edited by hand is held to the same rules."""
     if values.keys() != expected.keys():
         raise ValueError(f"options {sorted(values.keys() ^ expected.keys())} missing or unknown")

@@ -52,7 +52,7 @@ def sweep(*, steps: int, runs: int, name: str = "wgan") -> dict[str, Any]:
         directory = Path(folder)
         arguments = [name, *fixed, *swept, f"--seeds={_SEEDS}"]
         swept_s = _timed(_command("sweep", *arguments, "--out", str(directory / "sweep")), directory)
-        record = json.loads((directory / "sweep" / "sweep.json").read_text())
+        record = json.loads((directory / "sweep" / "summary.json").read_text())
         run_s = []
         for lr, clip, seed in members[:: len(members) // runs]:
             one = [name, *fixed, f"--lr={lr}", f"--clip={clip}", f"--seed={seed}"]

@@ -39,13 +39,13 @@ class Member(NamedTuple):
     """One GAN of a sweep.
 
     Attributes:
-      index: its number in the sweep.
+      number: its place in the sweep.
       setting: the number of its setting; members of one setting differ in their seeds.
       values: the swept options' values.
       seed: its seed.
     """
 
-    index: int
+    number: int
     setting: int
     values: Mapping[str, Any]
     seed: int
@@ -147,7 +147,7 @@ def groups(plan: Plan, experiment: Experiment, chosen: Sequence[Member]) -> Iter
             value if not options[name].scales or value is None else "number" for name, value in member.values.items()
         )
 
-    for _, group in itertools.groupby(sorted(chosen, key=lambda m: (repr(shape(m)), m.index)), key=shape):
+    for _, group in itertools.groupby(sorted(chosen, key=lambda m: (repr(shape(m)), m.number)), key=shape):
         together = list(group)
         yield (
             together,

@@ -95,7 +95,7 @@ def spread(tree: Any) -> Any:
 
 
 def _put(tree: Any, sharding: NamedSharding) -> Any:
-    return jax.tree.map(lambda x: jax.make_array_from_callback(x.shape, sharding, lambda i, x=x: x[i]), tree)
+    return jax.tree.map(lambda x: jax.make_array_from_callback(x.shape, sharding, x.__getitem__), tree)
 
 
 def fetch(tree: Any) -> Any:

@@ -42,23 +42,23 @@ def write_tables(
     """members.csv: a row a member, with its last metrics; settings.csv: mean and spread of the score over seeds."""
     rows = []
     for member in plan.members:
-        outcome, history = outcomes[member.index], metrics[member.index]
+        outcome, history = outcomes[member.number], metrics[member.number]
         last = history[max(history)] if history else {}
         if outcome.broken is not None:
             status = f"{outcome.broken[0]} not finite at step {outcome.broken[1]}"
         else:
             status = "done" if outcome.step == plan.rungs[-1] else "halved"
-        named = {"member": member.index, "setting": member.setting, **member.values, "seed": member.seed}
+        named = {"member": member.number, "setting": member.setting, **member.values, "seed": member.seed}
         rows.append(named | {"status": status, "step": outcome.step, score: outcome.score} | dict(last))
     _write_csv(path / "members.csv", rows)
     settings = []
     for setting, group in itertools.groupby(plan.members, key=lambda member: member.setting):
         members = list(group)
-        found = [s for s in (outcomes[m.index].score for m in members) if s is not None]
+        found = [s for s in (outcomes[m.number].score for m in members) if s is not None]
         spread = float(np.std(found, ddof=1)) if len(found) > 1 else None
         settings.append(
             {"setting": setting, **members[0].values, "seeds": len(members), "scored": len(found)}
-            | {"step": max(outcomes[m.index].step for m in members)}
+            | {"step": max(outcomes[m.number].step for m in members)}
             | {f"{score}_mean": float(np.mean(found)) if found else None, f"{score}_sd": spread}
         )
     _write_csv(path / "settings.csv", settings)
@@ -82,7 +82,7 @@ def plot_curves(
     for axes, name in zip(figure.subplots(1, 3), names, strict=True):
         for setting in order[:_CURVES]:
             members = [member for member in plan.members if member.setting == setting]
-            histories = [metrics[member.index] for member in members]
+            histories = [metrics[member.number] for member in members]
             steps = sorted(set.intersection(*(set(history) for history in histories)))
             if steps:
                 values = np.array([[history[step][name] for step in steps] for history in histories])
@@ -97,11 +97,11 @@ def plot_curves(
 
 
 def plot_scores(file: Path, plan: Plan, means: Mapping[int, float | None], score: str) -> None:
-    """The mean score over the swept numbers: a heat map for every pair, a line where there is one; best of the others."""
+    """The mean score over the swept numbers: a map for every pair of them, or a line where there is but one."""
     numeric = [name for name in plan.swept if all(isinstance(m.values[name], int | float) for m in plan.members)]
     settings = {m.setting: m.values for m in plan.members}
     scored = [(settings[k], value) for k, value in means.items() if value is not None]
-    pairs = list(itertools.combinations(numeric, 2)) or [(name,) for name in numeric]
+    pairs: list[tuple[str, ...]] = [*itertools.combinations(numeric, 2)] or [(name,) for name in numeric]
     if not pairs or not scored:
         return
     figure = Figure(figsize=(4.6 * len(pairs), 3.8), dpi=100, layout="constrained")

@@ -1,13 +1,11 @@
 """Trains the members of a sweep, rung by rung, population by population, so that it may be stopped anywhere."""
 
 import json
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
@@ -66,7 +64,7 @@ class Sweep(NamedTuple):
 
 
 class Result(NamedTuple):
-    """The outcomes by member, where the states of each rung's units lie, programs compiled, the signal that stopped it."""
+    """The outcomes by member, where their states lie (unit and slot), programs compiled, the signal that stopped it."""
 
     outcomes: dict[int, Outcome]
     homes: dict[int, tuple[Unit, int]]
@@ -85,9 +83,9 @@ def train(sweep: Sweep, received: Sequence[int], *, dry_run: bool = False) -> Re
     bar = tqdm(total=_total(plan), unit="step", desc=f"{len(chosen)} x {plan.base.experiment}", disable=dry_run or None)
     with bar:
         for rung, end in enumerate(plan.rungs):
-            units = []
+            units: list[Unit] = []
             for group, numbers in planning.groups(plan, experiment, chosen):
-                key = tuple(member.index for member in group)
+                key = tuple(member.number for member in group)
                 if key not in compiled:
                     compiled[key] = programs.compile_program(
                         plan, group, numbers, sweep.dataset, resident, mapping=sweep.mapping, memory=sweep.memory
@@ -107,7 +105,7 @@ def train(sweep: Sweep, received: Sequence[int], *, dry_run: bool = False) -> Re
                 if found is None:
                     return Result(outcomes, homes, compilations, received[0])
                 outcomes |= found
-                homes |= {member.index: (unit, k) for k, member in enumerate(unit.members)}
+                homes |= {member.number: (unit, k) for k, member in enumerate(unit.members)}
             start = end
             if end != plan.rungs[-1]:
                 best = planning.survivors(mean_scores(chosen, outcomes), lower_is_better=sweep.lower_is_better)
@@ -119,7 +117,7 @@ def mean_scores(members: Sequence[Member], outcomes: Mapping[int, Outcome]) -> d
     """Each setting's mean score over its seeds; None where a seed has none."""
     scores: dict[int, list[float | None]] = {}
     for member in members:
-        scores.setdefault(member.setting, []).append(outcomes[member.index].score)
+        scores.setdefault(member.setting, []).append(outcomes[member.number].score)
     return {
         setting: None if None in found else float(np.mean([score for score in found if score is not None]))
         for setting, found in scores.items()
@@ -128,7 +126,7 @@ def mean_scores(members: Sequence[Member], outcomes: Mapping[int, Outcome]) -> d
 
 def states_of(result: Result, members: Sequence[Member]) -> list[GANState]:
     """The last states of members, on the host."""
-    return _rows([result.homes[member.index] for member in members])
+    return _rows([result.homes[member.number] for member in members])
 
 
 def _train_unit(
@@ -153,9 +151,9 @@ def _train_unit(
     elif came_from:
         step, states = unit.start, programs.spread(_gather(unit, came_from))
         broken = {
-            m.index: at
+            m.number: at
             for m in unit.members
-            for at in [_broken_before(came_from[m.index][0], m.index)]
+            for at in [_broken_before(came_from[m.number][0], m.number)]
             if at is not None
         }
     else:
@@ -167,17 +165,17 @@ def _train_unit(
     with open(sweep.path / "metrics.jsonl", "a") as log:
         while step < unit.end:
             n = min(program.steps, unit.end - step)
-            alive = programs.spread(np.array([m.index not in broken for m in unit.slots]))
+            alive = programs.spread(np.array([m.number not in broken for m in unit.slots]))
             states, metrics, finite = program.advance(numbers, states, alive, resident, rngs, n)
             host_metrics, host_finite = programs.fetch((metrics, finite))
             for k, member in enumerate(unit.members):
-                if member.index in broken:
+                if member.number in broken:
                     continue
                 if not host_finite[k]:
-                    broken[member.index] = _first_broken(host_metrics, k, step)
+                    broken[member.number] = _first_broken(host_metrics, k, step)
                     continue
                 means = {name: float(values[k].mean()) for name, values in sorted(host_metrics.items())}
-                log.write(json.dumps({"member": member.index, "step": step + n, **means}) + "\n")
+                log.write(json.dumps({"member": member.number, "step": step + n, **means}) + "\n")
             log.flush()
             before, step = step, step + n
             bar.update(n * len(unit.members))
@@ -189,11 +187,11 @@ def _train_unit(
     outcomes = {}
     for k, member in enumerate(unit.members):
         score = None
-        if member.index not in broken:
+        if member.number not in broken:
             score = sweep.score(program, member, jax.tree.map(lambda leaf: leaf[k], host_states))  # noqa: B023
         seen = int(host_states.step[k])
-        outcomes[member.index] = Outcome(
-            seen, score if score is None or np.isfinite(score) else None, broken.get(member.index)
+        outcomes[member.number] = Outcome(
+            seen, score if score is None or np.isfinite(score) else None, broken.get(member.number)
         )
     noted = {index: (outcome.step, outcome.score) for index, outcome in outcomes.items()}
     checkpoint.save(unit.directory, step, host_states, notes={"broken": broken, "outcomes": noted}, keep=1)
@@ -214,7 +212,8 @@ def _say(plan: Plan, units: Sequence[Unit], bar: Any) -> None:
     kinds = {unit.program for unit in units}
     bar.write(
         f"{len(plan.members)} members ({plan.members[-1].setting + 1} settings) in {len(units)} round(s) of "
-        f"{len(kinds)} program(s), on {jax.device_count()} device(s); scores after {', '.join(map(str, plan.rungs))} steps"
+        f"{len(kinds)} program(s), on {jax.device_count()} device(s); "
+        f"scores after {', '.join(map(str, plan.rungs))} steps"
     )
     for program in kinds:
         bar.write(
@@ -246,7 +245,7 @@ def _load(unit: Unit, *, quarantine: bool) -> tuple[int, GANState]:
 
 def _gather(unit: Unit, came_from: Mapping[int, tuple[Unit, int]]) -> GANState:
     """The states with which the rung before left the unit's members."""
-    rows = _rows([came_from[member.index] for member in unit.slots])
+    rows = _rows([came_from[member.number] for member in unit.slots])
     return jax.tree.map(lambda *leaves: np.stack(leaves), *rows)
 
 

@@ -1,0 +1,88 @@
+"""A sweep's directory: sweep.json says what it is, states/ and metrics.jsonl how far it has come."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from experiments.configs import EXPERIMENTS, RECIPE_OPTIONS, RUN_OPTIONS, Config
+from experiments.rundir import checked, next_free, write_whole, writing
+from experiments.sweep.plan import Member, Plan
+from gan_jax.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Store:
+    """A sweep on disk.
+
+    Attributes:
+      path: its directory.
+      plan: what it trains.
+      metric: what it scores by, in `experiments.measures.MEASURES`; None for what fits the data.
+      score_samples: samples of a score.
+    """
+
+    path: Path
+    plan: Plan
+    metric: str | None
+    score_samples: int
+
+
+def create(plan: Plan, metric: str | None, score_samples: int, out: Path | None, *, dry_run: bool) -> Store:
+    """A new sweep in `out`, or in the next free sweeps/NAME/NNN.
+
+    Raises:
+      InputError: the directory holds something already, or can't be written.
+    """
+    path = next_free(Path("sweeps") / plan.base.experiment) if out is None else out
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise InputError(f"{path} exists already: name another --out, or go on with it, --resume {path}")
+    if not dry_run and jax.process_index() == 0:
+        record = {
+            "experiment": plan.base.experiment,
+            "run": dict(plan.base.run),
+            "recipe": dict(plan.base.recipe),
+            "members": [member._asdict() for member in plan.members],
+            "rungs": list(plan.rungs),
+            "metric": metric,
+            "score_samples": score_samples,
+        }
+        with writing(path):
+            path.mkdir(parents=True, exist_ok=True)
+            write_whole(path / "sweep.json", json.dumps(record, indent=1) + "\n")
+    return Store(path, plan, metric, score_samples)
+
+
+def load(path: Path, name: str) -> Store:
+    """The sweep in a directory. Raises InputError if there is none of this recipe."""
+    file = path / "sweep.json"
+    try:
+        record: Any = json.loads(file.read_text())
+    except FileNotFoundError as error:
+        raise InputError(f"{path} is not a sweep: it has no sweep.json; name one like sweeps/wgan/001") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file} can't be read ({error}): name another sweep") from error
+    try:
+        if record["experiment"] != name:
+            made_by = record["experiment"]
+            raise InputError(f"{path} was made by {made_by}: type experiments.sweep {made_by} --resume {path}")
+        experiment = EXPERIMENTS[name]
+        run = checked(record["run"], RUN_OPTIONS, experiment.run_options)
+        recipe = checked(record["recipe"], RECIPE_OPTIONS, experiment.recipe_options)
+        members = tuple(
+            Member(i, int(m["setting"]), _read(m["values"]), int(m["seed"])) for i, m in enumerate(record["members"])
+        )
+        plan = Plan(Config(name, run, recipe), members, tuple(int(rung) for rung in record["rungs"]))
+        return Store(path, plan, record["metric"], int(record["score_samples"]))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{file} is not the record of a sweep ({error!r}): name another sweep") from error
+
+
+def _read(values: dict[str, Any]) -> dict[str, Any]:
+    """A member's values, each read again by its option."""
+    options = {**RUN_OPTIONS, **RECIPE_OPTIONS}
+    return checked(values, options, {name: options[name] for name in values})

@@ -1,0 +1,52 @@
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from gan_jax import GAN, recipes, sharding, training
+from gan_jax.training import Examples
+from tests.helpers import assert_close, jit
+
+KEY = jax.random.key(0)
+SHAPE, BATCH = (8, 8, 1), 16
+GANS = {
+    "BatchNorm": lambda: recipes.dcgan(SHAPE, width=8, latent=4),
+    "clipping": lambda: recipes.wgan(SHAPE, width=8, latent=4, n_critic=2),
+    "penalty": lambda: recipes.wgan_gp(SHAPE, width=8, latent=4, n_critic=2),
+}
+
+
+def data() -> Examples:
+    x = np.random.default_rng(0).integers(0, 256, (40, *SHAPE)).astype(np.uint8)
+    return Examples(jnp.asarray(x))
+
+
+def spread(gan: GAN, devices: int) -> GAN:
+    mesh = Mesh(np.array(jax.devices()[:devices]), ("data",))
+    return sharding.data_parallel(gan, NamedSharding(mesh, P("data")))
+
+
+@pytest.mark.parametrize("devices", [4, 8])
+@pytest.mark.parametrize("name", GANS)
+def test_minibatches_spread_over_devices_give_the_numbers_of_one(name: str, devices: int) -> None:
+    gan = GANS[name]()
+    state = jit(lambda data: training.initial_state(gan, KEY, data))(data())
+    train = jit(training.train, static_argnums=(0, 4, 5))
+    expected = train(gan, state, data(), KEY, 2, BATCH)
+    assert_close(train(spread(gan, devices), state, data(), KEY, 2, BATCH), expected, rtol=1e-3, atol=2e-5)
+
+
+def test_no_device_computes_the_work_of_another() -> None:
+    gan = GANS["clipping"]()
+    state = jit(lambda data: training.initial_state(gan, KEY, data))(data())
+
+    def flops(gan: GAN) -> Any:
+        batch = training.as_batch(gan, Examples(jnp.zeros((BATCH * 8, *SHAPE), jnp.uint8)))
+        return jax.jit(gan.g_step).lower(state, batch, KEY).compile().cost_analysis()["flops"]
+
+    # Not an eighth: the optimizer's arithmetic is done everywhere.
+    assert flops(spread(gan, 8)) < 0.35 * flops(gan)
