@@ -180,7 +180,7 @@ def _train_unit(
             before, step = step, step + n
             bar.update(n * len(unit.members))
             if step < unit.end and (received or step // save_every > before // save_every):
-                checkpoint.save(unit.directory, step, programs.fetch(states), notes={"broken": broken}, keep=1)
+                checkpoint.save(unit.directory, step, programs.fetch(states), notes=_noted(broken), keep=1)
             if received and step < unit.end:
                 return None
     host_states = programs.fetch(states)
@@ -193,8 +193,8 @@ def _train_unit(
         outcomes[member.number] = Outcome(
             seen, score if score is None or np.isfinite(score) else None, broken.get(member.number)
         )
-    noted = {index: (outcome.step, outcome.score) for index, outcome in outcomes.items()}
-    checkpoint.save(unit.directory, step, host_states, notes={"broken": broken, "outcomes": noted}, keep=1)
+    noted = {str(number): [outcome.step, outcome.score] for number, outcome in outcomes.items()}
+    checkpoint.save(unit.directory, step, host_states, notes=_noted(broken) | {"outcomes": noted}, keep=1)
     return outcomes
 
 
@@ -221,6 +221,11 @@ def _say(plan: Plan, units: Sequence[Unit], bar: Any) -> None:
             f"{program.bytes_per_device / 2**20:.0f} MiB a device; "
             f"numbers that differ: {', '.join(program.numbers) or 'none'}"
         )
+
+
+def _noted(broken: Mapping[int, tuple[str, int]]) -> dict[str, Any]:
+    """As JSON has it, whose keys are strings."""
+    return {"broken": {str(number): list(name_at) for number, name_at in broken.items()}}
 
 
 def _broken_before(unit: Unit, index: int) -> tuple[str, int] | None:
