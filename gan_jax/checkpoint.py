@@ -6,7 +6,8 @@
 
 Orbax does not notice a flipped bit in array data, and a killed clean-up can leave a step half deleted. So a step counts
 from the moment its manifest is there, the manifest is the first thing that a clean-up removes, and a step whose files
-do not match it is passed over for the one before. One process at a time may save into a directory.
+do not match it is passed over for the one before. One process at a time may save into a directory, also where a
+program has several: let the first save what lies on its devices or on the host.
 """
 
 import contextlib
@@ -124,12 +125,13 @@ def _read(path: Path, manifest: dict[str, Any], like: State) -> State:
             f"{path} belongs to another configuration, it differs in {different[0]}: resume a run with the options "
             "that it was started with"
         )
-    default = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    default = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
 
     def place(leaf: Any) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=getattr(leaf, "sharding", None) or default)
 
-    return ocp.load(path, jax.tree.map(place, like))
+    with _alone():
+        return ocp.load(path, jax.tree.map(place, like))
 
 
 def _verified(path: Path) -> tuple[dict[str, Any], str | None]:
@@ -150,9 +152,19 @@ def _verified(path: Path) -> tuple[dict[str, Any], str | None]:
     return manifest, f"{wrong[0]} has {'changed' if wrong[0] in found else 'gone'}" if wrong else None
 
 
+def _alone() -> ocp.Context:
+    """Among several processes Orbax would wait for the others: here the one that calls is the only one concerned."""
+    process = jax.process_index()
+    options = ocp.options.MultiprocessingOptions(
+        primary_host=process, active_processes={process}, barrier_sync_key_prefix=f"process_{process}"
+    )
+    return ocp.Context(multiprocessing_options=options) if jax.process_count() > 1 else ocp.Context()
+
+
 def _write(path: Path, state: Any) -> None:
     try:
-        ocp.save(path, state)
+        with _alone():
+            ocp.save(path, state)
     except ValueError as error:  # TensorStore's name for what the operating system refused.
         code = re.search(r"os_error_code='(\d+)'", str(error))
         if code is None:

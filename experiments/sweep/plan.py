@@ -159,3 +159,8 @@ def rounds(chosen: Sequence[Member], capacity: int) -> list[list[Member]]:
     """Rounds of equal size (the last may be shorter) with at most `capacity` members each."""
     size = math.ceil(len(chosen) / math.ceil(len(chosen) / capacity))
     return [list(chosen[start : start + size]) for start in range(0, len(chosen), size)]
+
+
+def shown(value: Any) -> str:
+    """A value of an option, short."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -18,7 +18,7 @@ from jaxtyping import Array
 from experiments import rundir
 from experiments.rundir import Run
 from experiments.sweep.plan import Member, Plan
-from gan_jax import population, training
+from gan_jax import checkpoint, population, training
 from gan_jax.data import Dataset
 from gan_jax.errors import InputError
 from gan_jax.gan import GAN, GANState, Metrics
@@ -101,6 +101,19 @@ def _put(tree: Any, sharding: NamedSharding) -> Any:
 def fetch(tree: Any) -> Any:
     """Arrays of any devices, of any process, as NumPy arrays in every process."""
     return multihost_utils.process_allgather(tree, tiled=True) if jax.process_count() > 1 else jax.device_get(tree)
+
+
+def agreed(flag: bool) -> bool:
+    """Whether any process says so: what one does all must do, or the next program waits for ever."""
+    return bool(np.any(multihost_utils.process_allgather(np.asarray(flag)))) if jax.process_count() > 1 else flag
+
+
+def save(directory: Path, step: int, states: GANState, notes: dict[str, Any]) -> None:
+    """The first process saves what all of them hold, and none goes on before it has."""
+    if jax.process_index() == 0:
+        checkpoint.save(directory, step, states, notes=notes, keep=1)
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(f"{directory} {step}")
 
 
 def inputs(plan: Plan, members: Sequence[Member], numbers: Sequence[str]) -> tuple[Any, Array, Array]:

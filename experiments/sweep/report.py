@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from experiments.rundir import write_whole
-from experiments.sweep.plan import Member, Plan
+from experiments.sweep.plan import Member, Plan, shown
 from experiments.sweep.training import Outcome
 
 _CURVES = 12
@@ -134,7 +134,4 @@ def shown_members(members: Sequence[Member]) -> list[Member]:
 
 
 def _label(member: Member) -> str:
-    return ", ".join(
-        f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
-        for name, value in member.values.items()
-    )
+    return ", ".join(f"{name} {shown(value)}" for name, value in member.values.items())

@@ -1,6 +1,8 @@
 """Trains the members of a sweep, rung by rung, population by population, so that it may be stopped anywhere."""
 
 import json
+import os
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,8 +21,8 @@ from gan_jax.data import Dataset
 from gan_jax.gan import GANState
 from gan_jax.training import Examples
 
-# (program, a member of it, its state) -> its score.
-Score = Callable[[Program, Member, GANState], float]
+# (program, the state of one of its members) -> score.
+Score = Callable[[Program, GANState], float]
 
 
 class Outcome(NamedTuple):
@@ -80,7 +82,12 @@ def train(sweep: Sweep, received: Sequence[int], *, dry_run: bool = False) -> Re
     outcomes: dict[int, Outcome] = {}
     homes: dict[int, tuple[Unit, int]] = {}
     chosen, start, compilations = list(plan.members), 0, 0
-    bar = tqdm(total=_total(plan), unit="step", desc=f"{len(chosen)} x {plan.base.experiment}", disable=dry_run or None)
+    bar = tqdm(
+        total=_total(plan),
+        unit="step",
+        desc=f"{len(chosen)} x {plan.base.experiment}",
+        disable=dry_run or jax.process_index() > 0 or None,
+    )
     with bar:
         for rung, end in enumerate(plan.rungs):
             units: list[Unit] = []
@@ -95,7 +102,7 @@ def train(sweep: Sweep, received: Sequence[int], *, dry_run: bool = False) -> Re
                 for members in planning.rounds(group, program.slots):
                     directory = sweep.path / "states" / f"{rung}-{len(units)}"
                     units.append(Unit(members, program, directory, start, end))
-            if rung == 0:
+            if rung == 0 and jax.process_index() == 0:
                 _say(plan, units, bar)
             if dry_run:
                 return Result({}, {}, compilations, None)
@@ -103,7 +110,7 @@ def train(sweep: Sweep, received: Sequence[int], *, dry_run: bool = False) -> Re
             for unit in units:
                 found = _train_unit(sweep, unit, came_from, resident, received, bar)
                 if found is None:
-                    return Result(outcomes, homes, compilations, received[0])
+                    return Result(outcomes, homes, compilations, received[0] if received else int(signal.SIGTERM))
                 outcomes |= found
                 homes |= {member.number: (unit, k) for k, member in enumerate(unit.members)}
             start = end
@@ -162,7 +169,7 @@ def _train_unit(
     numbers, _, rngs = programs.inputs(plan, unit.slots, program.numbers)
     numbers, rngs = programs.spread(numbers), jax.device_put(rngs, programs.each())
     save_every = plan.base.run["save_every"]
-    with open(sweep.path / "metrics.jsonl", "a") as log:
+    with open(sweep.path / "metrics.jsonl" if jax.process_index() == 0 else os.devnull, "a") as log:
         while step < unit.end:
             n = min(program.steps, unit.end - step)
             alive = programs.spread(np.array([m.number not in broken for m in unit.slots]))
@@ -179,22 +186,23 @@ def _train_unit(
             log.flush()
             before, step = step, step + n
             bar.update(n * len(unit.members))
-            if step < unit.end and (received or step // save_every > before // save_every):
-                checkpoint.save(unit.directory, step, programs.fetch(states), notes=_noted(broken), keep=1)
-            if received and step < unit.end:
+            stop = programs.agreed(bool(received)) and step < unit.end
+            if stop or (step < unit.end and step // save_every > before // save_every):
+                programs.save(unit.directory, step, programs.fetch(states), _noted(broken))
+            if stop:
                 return None
     host_states = programs.fetch(states)
     outcomes = {}
     for k, member in enumerate(unit.members):
         score = None
         if member.number not in broken:
-            score = sweep.score(program, member, jax.tree.map(lambda leaf: leaf[k], host_states))  # noqa: B023
+            score = sweep.score(program, jax.tree.map(lambda leaf: leaf[k], host_states))  # noqa: B023
         seen = int(host_states.step[k])
         outcomes[member.number] = Outcome(
             seen, score if score is None or np.isfinite(score) else None, broken.get(member.number)
         )
     noted = {str(number): [outcome.step, outcome.score] for number, outcome in outcomes.items()}
-    checkpoint.save(unit.directory, step, host_states, notes=_noted(broken) | {"outcomes": noted}, keep=1)
+    programs.save(unit.directory, step, host_states, _noted(broken) | {"outcomes": noted})
     return outcomes
 
 

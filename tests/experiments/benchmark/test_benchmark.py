@@ -1,0 +1,53 @@
+import importlib
+import json
+from pathlib import Path
+
+import jax
+import pytest
+
+from experiments.benchmark import report, training
+from experiments.benchmark.cases import CASES
+from tests.experiments.helpers import call
+from tests.helpers import read_png
+
+benchmark = importlib.import_module("experiments.benchmark.__main__")
+
+
+def test_the_flops_of_a_step_are_those_of_its_matrix_products() -> None:
+    case, examples = CASES["wgan"], training.mnist()
+    gan = training.build(case)
+    state = jax.eval_shape(lambda: training.training.initial_state(gan, jax.random.key(0), examples))
+    state = jax.tree.map(lambda leaf: jax.numpy.zeros(leaf.shape, leaf.dtype), state)
+    g_forward, d_forward = 2 * 64 * (100 * 128 + 128 * 784), 2 * 64 * (784 * 128 + 128)
+    # A critic step: G forward; D forward, and the gradient of its weights, on real and on fake; and the gradient of its
+    # hidden layer. A generator step: both forward, D's gradient of its input, G's of its weights and hidden layer.
+    d_step = g_forward + 2 * (2 * d_forward + 2 * 64 * 128)
+    g_step = g_forward + d_forward + d_forward + g_forward + 2 * 64 * 128 * 784
+    counted = training.step_flops(gan, state, examples, 64)
+    assert 5 * d_step + g_step < counted < 1.15 * (5 * d_step + g_step)
+
+
+def test_a_case_is_measured_written_and_kept_beside_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(jax.config, "update", lambda *setting: None)  # The session has its devices and its cache.
+    for case in ("gan", "cgan"):
+        assert call(benchmark.main, case, "--turns", 1, "--seconds", 0.01, "--out", tmp_path) == 0
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert list(results) == ["gan", "cgan"]
+    assert results["gan"]["machine"]["versions"]["jax"] == jax.__version__
+    record = results["gan"]["record"]
+    share = record["steps_per_s"]["gan_jax"]["median"] * record["gflop_per_step"] / record["peak_gflop_per_s"]
+    assert record["share_of_peak"] == pytest.approx(share)
+    assert (tmp_path / "table.md").read_text() == report.table(results)
+    assert read_png(tmp_path / "speed.png").std() > 0
+
+
+@pytest.mark.parametrize(("arguments", "words"), [(["wgn"], "did you mean wgan?"), (["--turns", "0"], "at least 1")])
+def test_bad_input_is_one_sentence_and_exit_code_2(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(benchmark.main, *arguments) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
