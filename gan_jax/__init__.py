@@ -16,7 +16,7 @@ Conventions, everywhere in the package:
 - Names are the papers': z, x, y, real, fake, n_critic, clip; g_ and d_ for the two players.
 """
 
-from gan_jax import losses, penalties, priors, recipes, transforms
+from gan_jax import losses, penalties, population, priors, recipes, sharding, training, transforms
 from gan_jax.errors import InputError
 from gan_jax.gan import GAN, Batch, GANState, Player
 from gan_jax.losses import Loss
@@ -32,7 +32,10 @@ __all__ = [
     "clip_params",
     "losses",
     "penalties",
+    "population",
     "priors",
     "recipes",
+    "sharding",
+    "training",
     "transforms",
 ]

@@ -179,7 +179,7 @@ def compile_program(
         fewer = int((available - shared) / per_slot) * devices if per_slot else 0
         if slots == devices or fewer < 1:
             raise InputError(
-                f"one member a device needs {needed / 2**30:.2f} GiB and {available / 2**30:.2f} GiB may be used: "
+                f"one member a device needs {needed / 2**30:.3g} GiB and {available / 2**30:.3g} GiB may be used: "
                 "choose smaller networks or batches, or more --memory"
             )
         slots = max(devices, min(fewer, slots - 1) // devices * devices)

@@ -226,7 +226,7 @@ def _say(plan: Plan, units: Sequence[Unit], bar: Any) -> None:
     for program in kinds:
         bar.write(
             f"  {program.slots} members at a time by {program.mapping}, {program.steps} steps a dispatch, "
-            f"{program.bytes_per_device / 2**20:.0f} MiB a device; "
+            f"{program.bytes_per_device / 2**10:.0f} KiB a device; "
             f"numbers that differ: {', '.join(program.numbers) or 'none'}"
         )
 
