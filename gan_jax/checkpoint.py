@@ -1,19 +1,22 @@
 """Checkpoints of a training run: Orbax's atomic saves, verified file by file before they are read.
 
     STEP/       what Orbax wrote: into a temporary directory first, then renamed
-    STEP.json   the manifest, written last: layout version, names and shapes of the leaves, SHA-256 of every file and,
-                so that damage to it can't pass for another configuration, of itself
+    STEP.json   the manifest, written last: layout version, names and shapes of the leaves, notes, SHA-256 of every file
+                and, so that damage to it can't pass for another configuration, of itself
 
 Orbax does not notice a flipped bit in array data, and a killed clean-up can leave a step half deleted. So a step counts
 from the moment its manifest is there, the manifest is the first thing that a clean-up removes, and a step whose files
 do not match it is passed over for the one before. One process at a time may save into a directory.
 """
 
+import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,7 +31,7 @@ LAYOUT_VERSION = 2
 State = TypeVar("State")
 
 
-def save(directory: Path, step: int, state: Any, *, keep: int = 2) -> None:
+def save(directory: Path, step: int, state: Any, *, keep: int = 2, notes: Mapping[str, Any] | None = None) -> None:
     """Saves `state` as the checkpoint of `step` and keeps the latest `keep`; a step that is there already stays.
 
     Args:
@@ -36,22 +39,34 @@ def save(directory: Path, step: int, state: Any, *, keep: int = 2) -> None:
       step: the number of the checkpoint, >= 0.
       state: any pytree of arrays, as a GANState or a population of them.
       keep: how many checkpoints remain, >= 1; two survive damage to the newest.
+      notes: what goes with the state and is no array, as JSON has it; Python's floats keep every bit.
 
     Raises:
       OSError: the directory can't be written, or the disk is full; earlier checkpoints are untouched.
     """
     directory = directory.absolute()
     path = directory / str(step)
-    if step in _steps(directory):
+    if step in steps(directory):
         return
     directory.mkdir(parents=True, exist_ok=True)
     _clear(directory)
-    ocp.save(path, state)
-    manifest = {"version": LAYOUT_VERSION, "leaves": _leaves(state), "files": _checksums(path)}
-    partial = directory / f".{step}.json.partial"
-    partial.write_text(json.dumps(manifest | {"sha256": _digest(manifest)}, indent=1))
-    os.replace(partial, _manifest(path))
-    for old in _steps(directory)[keep:]:
+    try:
+        _write(path, state)
+        manifest = {
+            "version": LAYOUT_VERSION,
+            "leaves": _leaves(state),
+            "notes": dict(notes or {}),
+            "files": _checksums(path),
+        }
+        partial = directory / f".{step}.json.partial"
+        partial.write_text(json.dumps(manifest | {"sha256": _digest(manifest)}, indent=1))
+        os.replace(partial, _manifest(path))
+    except OSError:
+        # What is still being written elsewhere may come back: then the next save clears it.
+        with contextlib.suppress(OSError):
+            _clear(directory)
+        raise
+    for old in steps(directory)[keep:]:
         _manifest(directory / str(old)).unlink()
         shutil.rmtree(directory / str(old))
 
@@ -71,10 +86,10 @@ def restore(directory: Path, like: State, *, quarantine: bool = False) -> tuple[
       InputError: there is no checkpoint, none that is whole, or they belong to another configuration or version.
     """
     directory = directory.absolute()
-    steps = _steps(directory)
-    if not steps:
+    found = steps(directory)
+    if not found:
         raise InputError(f"{directory} holds no checkpoint: the run was stopped before its first save; start it anew")
-    for step in steps:
+    for step in found:
         path = directory / str(step)
         manifest, damage = _verified(path)
         if damage is None:
@@ -84,7 +99,17 @@ def restore(directory: Path, like: State, *, quarantine: bool = False) -> tuple[
             _manifest(path).rename(directory / f"{step}.json.damaged")
             if path.exists():
                 path.rename(directory / f"{step}.damaged")
-    raise InputError(f"{directory} holds no whole checkpoint, all {len(steps)} are damaged: start the run anew")
+    raise InputError(f"{directory} holds no whole checkpoint, all {len(found)} are damaged: start the run anew")
+
+
+def steps(directory: Path) -> list[int]:
+    """The steps with a checkpoint, newest first; they may turn out to be damaged."""
+    return sorted((int(path.stem) for path in directory.glob("*.json") if path.stem.isdecimal()), reverse=True)
+
+
+def notes(directory: Path, step: int) -> dict[str, Any]:
+    """The notes that were saved with the checkpoint of `step`, which `restore` has found whole."""
+    return json.loads(_manifest(directory / str(step)).read_text())["notes"]
 
 
 def _read(path: Path, manifest: dict[str, Any], like: State) -> State:
@@ -125,23 +150,28 @@ def _verified(path: Path) -> tuple[dict[str, Any], str | None]:
     return manifest, f"{wrong[0]} has {'changed' if wrong[0] in found else 'gone'}" if wrong else None
 
 
+def _write(path: Path, state: Any) -> None:
+    try:
+        ocp.save(path, state)
+    except ValueError as error:  # TensorStore's name for what the operating system refused.
+        code = re.search(r"os_error_code='(\d+)'", str(error))
+        if code is None:
+            raise
+        raise OSError(int(code[1]), os.strerror(int(code[1])), str(path)) from error
+
+
 def _clear(directory: Path) -> None:
     """Removes what a save or a clean-up that was killed, or met a full disk, left behind: it has no manifest."""
-    whole = [str(step) for step in _steps(directory)]
+    whole = [str(step) for step in steps(directory)]
     for path in directory.iterdir():
-        number, _, rest = path.name.partition(".")
-        unfinished = rest.startswith("orbax-checkpoint-tmp") or (not rest and number not in whole)
-        if number.isdecimal() and path.is_dir() and unfinished:
+        if re.fullmatch(r"\d+|\d+\.orbax-checkpoint-tmp.*", path.name) and path.name not in whole:
             shutil.rmtree(path)
+        elif re.fullmatch(r"\.\d+\.json\.partial", path.name):
+            path.unlink()
 
 
 def _manifest(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
-
-
-def _steps(directory: Path) -> list[int]:
-    """Steps with a manifest, newest first."""
-    return sorted((int(path.stem) for path in directory.glob("*.json") if path.stem.isdecimal()), reverse=True)
 
 
 def _leaves(state: Any) -> dict[str, str]:
