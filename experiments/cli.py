@@ -21,7 +21,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         unknown = "unrecognized arguments: "
         if message.startswith(unknown):
-            word = message.removeprefix(unknown).split()[0]
+            word = next(iter(message.removeprefix(unknown).split()), "''")
             names = [name for action in self._actions for name in action.option_strings]
             message = f"there is no option {word}{nearest(word, names)}"
         self.exit(2, f"{self.prog}: {message}; --help lists what there is\n")
@@ -61,6 +61,9 @@ def _shown(value: Any) -> str:
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
+_LESS = "a smaller --batch-size, --width or --n, or --stream yes"
+
+
 def main(command: Callable[[list[str]], int | None]) -> NoReturn:
     """Runs a command on sys.argv; what the user can mend is printed as one sentence, with exit code 2."""
     try:
@@ -71,6 +74,11 @@ def main(command: Callable[[list[str]], int | None]) -> NoReturn:
         if not isinstance(error, InputError):
             raise
         print(f"{Path(sys.argv[0]).stem}: {error}", file=sys.stderr)
+        status = 2
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        print(f"{Path(sys.argv[0]).stem}: the memory is full; ask for less: {_LESS}", file=sys.stderr)
         status = 2
     except KeyboardInterrupt:
         status = 130
@@ -96,7 +104,8 @@ def start_jax(*, devices: int | None = None) -> None:
         jax.config.update("jax_compilation_cache_dir", str(cache))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-    logging.getLogger("absl").setLevel(logging.ERROR)
+    # Orbax logs the traceback of a full disk, which is reported in one sentence.
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
 
 
 def cores() -> int:

@@ -24,16 +24,16 @@ class Option(NamedTuple):
     scales: bool = False
 
 
-def whole(low: int) -> Callable[[str], int]:
-    """A parser of integers >= low."""
+def whole(low: int, high: int = 2**31 - 1) -> Callable[[str], int]:
+    """A parser of integers in [low, high]; steps are counted in 32 bits."""
 
     def parse(text: str) -> int:
         try:
             value = int(text)
         except ValueError:
             value = low - 1
-        if value < low:
-            raise ValueError(f"expected a whole number, at least {low}, got {text!r}")
+        if not low <= value <= high:
+            raise ValueError(f"expected a whole number, at least {low} and at most {high}, got {text!r}")
         return value
 
     return parse
@@ -95,8 +95,8 @@ METRICS = (
 # Options of the run, which every recipe has.
 RUN_OPTIONS: Mapping[str, Option] = {
     "steps": Option(whole(1), "generator updates"),
-    "batch_size": Option(whole(1), "examples per minibatch"),
-    "seed": Option(whole(0), "seed of parameters, noise, minibatches and sample grids"),
+    "batch_size": Option(whole(1, 2**16), "examples per minibatch"),
+    "seed": Option(whole(0, 2**32 - 1), "seed of parameters, noise, minibatches and sample grids"),
     "data": Option(str, "mnist, stacked, ring, grid, idx:DIR, npz:FILE, folder:DIR or tfds:NAME"),
     "track": Option(
         optional(lambda text: ",".join(names(*METRICS)(text))),
@@ -107,7 +107,7 @@ RUN_OPTIONS: Mapping[str, Option] = {
     "sample_every": Option(whole(1), "steps between sample grids"),
     "save_every": Option(whole(1), "steps between checkpoints"),
     "warmup_steps": Option(whole(0), "first generator updates with warmup_critic critic updates each, 0 for none"),
-    "warmup_critic": Option(whole(1), "critic updates per generator update during the warm-up"),
+    "warmup_critic": Option(whole(1, 10_000), "critic updates per generator update during the warm-up"),
     "stream": Option(switch, "yes to keep the data on the host and send minibatches, no to put it on the device"),
     "invert": Option(switch, "yes for dark digits on white in sample grids"),
 }
@@ -118,12 +118,12 @@ RECIPE_OPTIONS: Mapping[str, Option] = {
     "d_lr": Option(optional(_rate), "learning rate of the discriminator; none for the same as lr", scales=True),
     "b1": Option(_decay, "Adam's decay of the first moment, per step", scales=True),
     "clip": Option(number(0, above=True), "bound of every critic parameter, absolute value", scales=True),
-    "n_critic": Option(whole(1), "critic updates per generator update"),
+    "n_critic": Option(whole(1, 10_000), "critic updates per generator update"),
     "weight": Option(number(0), "weight of the gradient penalty (lambda)", scales=True),
     "gamma": Option(number(0), "weight of the R1 and R2 penalties", scales=True),
-    "width": Option(whole(4), "hidden units, or channels of the widest-resolution layer"),
-    "depth": Option(whole(1), "hidden layers of each player"),
-    "latent": Option(whole(1), "dimensions of z"),
+    "width": Option(whole(4, 2**16), "hidden units, or channels of the widest-resolution layer"),
+    "depth": Option(whole(1, 100), "hidden layers of each player"),
+    "latent": Option(whole(1, 2**16), "dimensions of z"),
     "dropout": Option(number(0, 1), "dropout rate in the discriminator"),
     "saturating": Option(switch, "yes for the original minimax loss of the generator"),
     "conditional": Option(switch, "yes to condition on labels"),

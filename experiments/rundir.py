@@ -2,12 +2,12 @@
 
 import contextlib
 import dataclasses
+import fcntl
 import importlib.metadata
 import json
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from experiments.configs import EXPERIMENTS, RECIPE_OPTIONS, RUN_OPTIONS, Config
+from experiments.configs import EXPERIMENTS, RECIPE_OPTIONS, RUN_OPTIONS, Config, whole
 from gan_jax import checkpoint, recipes
 from gan_jax.data import Dataset
 from gan_jax.errors import InputError
@@ -60,10 +60,24 @@ class Run:
         # One program: op by op, initialisation alone would compile a hundred small ones.
         return jax.jit(lambda rng: initial_state(gan, rng, one))(run_keys(self.config)[0])
 
+    def like(self, gan: GAN) -> GANState:
+        """The shapes and dtypes of the run's state.
+
+        Raises:
+          InputError: such a state would not fit the memory.
+        """
+        like = jax.eval_shape(lambda: self.fresh_state(gan))
+        needed, memory = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(like)), _memory()
+        if needed > memory:
+            raise InputError(
+                f"parameters and optimizers of these networks take {needed / 1e9:.0f} GB and the device has "
+                f"{memory / 1e9:.0f} GB: choose a smaller width, depth or latent"
+            )
+        return like
+
     def restore(self, gan: GAN, *, quarantine: bool = False) -> GANState:
         """The state of the newest whole checkpoint. Raises InputError if there is none."""
-        like = jax.eval_shape(lambda: self.fresh_state(gan))
-        return checkpoint.restore(self.checkpoints, like, quarantine=quarantine)[1]
+        return checkpoint.restore(self.checkpoints, self.like(gan), quarantine=quarantine)[1]
 
     def restore_best(self, gan: GAN) -> GANState:
         """The state of the best checkpoint that --track kept. Raises InputError if there is none."""
@@ -97,13 +111,15 @@ def create(config: Config, dataset: Dataset, out: Path | None, *, overwrite: boo
     """
     with writing(out or Path("runs")):
         path = next_free(Path("runs") / config.experiment) if out is None else out
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if not vacant(path):
             if not overwrite:
                 raise InputError(f"{path} exists already: name another --out, or say --overwrite to replace that run")
             if not (path / "config.json").is_file():
                 raise InputError(f"{path} is not a run, and --overwrite only replaces runs: name another --out")
-            shutil.rmtree(path)
-        path.mkdir(parents=True, exist_ok=True)
+            with alone(path):
+                shutil.rmtree(path)
+        # Of two starts at once only one gets the next free number.
+        path.mkdir(parents=True, exist_ok=out is not None)
         record = {
             "experiment": config.experiment,
             "run": dict(config.run),
@@ -129,25 +145,50 @@ def load(path: Path) -> Run:
         record = json.loads(file.read_text())
     except FileNotFoundError as error:
         raise InputError(f"{path} is not a run: it has no config.json; name a directory like runs/wgan/001") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{file} can't be read ({error}): name another run") from error
     try:
         name = record["experiment"]
         experiment = EXPERIMENTS[name]
         run = checked(record["run"], RUN_OPTIONS, experiment.run_options)
         recipe = checked(record["recipe"], RECIPE_OPTIONS, experiment.recipe_options)
-        shape = tuple(int(n) for n in record["shape"])
-        return Run(path, Config(name, run, recipe), shape, int(record["num_classes"]))
-    except (KeyError, TypeError, ValueError) as error:
+        return Run(path, Config(name, run, recipe), _shape(record["shape"]), _count(record["num_classes"], 0))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{file} is not the configuration of a run ({error!r}): name another run") from error
+
+
+def vacant(path: Path) -> bool:
+    """Whether a run can be made here: there is nothing, or only what a killed start left."""
+    with writing(path):
+        if not path.exists():
+            return True
+        return path.is_dir() and all(entry.name == ".config.json.partial" for entry in path.iterdir())
+
+
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Holds the run in a directory for this process; the lock goes when the process does, however it ends.
+
+    Raises:
+      InputError: another process holds it, or the directory can't be written.
+    """
+    with writing(path):
+        file = open(path / "config.json", "r+")  # noqa: SIM115
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(f"another process is at work on {path}: wait for it, or name another --out") from error
+        except OSError:  # A file system without locks.
+            pass
+        yield
 
 
 def write_whole(path: Path, text: str) -> None:
     """Writes a text file that appears whole or not at all."""
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}", delete=False) as file:
-        file.write(text)
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, path)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text)
+    os.replace(partial, path)
 
 
 @contextlib.contextmanager
@@ -158,9 +199,13 @@ def writing(path: Path) -> Iterator[None]:
         raise InputError(f"{path} can't be written ({error.strerror}): name a directory of yours with --out") from error
 
 
+def numbered(parent: Path) -> list[Path]:
+    """The directories of a parent whose names are numbers, the least first."""
+    return sorted((path for path in parent.glob("*") if path.name.isdecimal()), key=lambda path: int(path.name))
+
+
 def next_free(parent: Path) -> Path:
-    taken = [int(path.name) for path in parent.glob("*") if path.name.isdecimal()]
-    return parent / f"{max(taken, default=0) + 1:03d}"
+    return parent / f"{max((int(path.name) for path in numbered(parent)), default=0) + 1:03d}"
 
 
 def checked(values: Any, options: Mapping[str, Any], expected: Mapping[str, Any]) -> dict[str, Any]:
@@ -172,6 +217,24 @@ def checked(values: Any, options: Mapping[str, Any], expected: Mapping[str, Any]
         name: options[name].parse(spelled[value] if isinstance(value, bool | None) else str(value))
         for name, value in values.items()
     }
+
+
+def _shape(record: Any) -> tuple[int, ...]:
+    if not isinstance(record, list) or len(record) not in (1, 3):
+        raise ValueError(f"expected the shape of one example, [H, W, C] or [D], got {record!r}")
+    return tuple(_count(n, 1) for n in record)
+
+
+def _count(record: Any, low: int) -> int:
+    if type(record) is not int:
+        raise ValueError(f"expected a whole number, got {record!r}")
+    return whole(low)(str(record))
+
+
+def _memory() -> int:
+    """Bytes that the device has: its own, or those of the machine."""
+    limit = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
+    return limit or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _installed(name: str) -> bool:

@@ -86,8 +86,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="directory of a run, like runs/wgan/001")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="FILE.png or FILE.npz")
-    parser.add_argument("--n", type=cli.reader(whole(1)), default=100, metavar="N", help="samples (default: 100)")
-    parser.add_argument("--seed", type=cli.reader(whole(0)), default=0, metavar="S", help="seed (default: 0)")
+    parser.add_argument(
+        "--n", type=cli.reader(whole(1, 10**7)), default=100, metavar="N", help="samples (default: 100)"
+    )
+    parser.add_argument(
+        "--seed", type=cli.reader(whole(0, 2**32 - 1)), default=0, metavar="S", help="seed (default: 0)"
+    )
     parser.add_argument(
         "--label", type=cli.reader(int), metavar="K", help="class to ask for (default: drawn uniformly per sample)"
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 @contextlib.contextmanager
 def stop_signals() -> Iterator[list[int]]:
-    """Collects SIGINT and SIGTERM instead of dying of them; a second one does what it would have done."""
+    """Collects SIGINT, SIGTERM and SIGHUP instead of dying of them; a second one does what it would have done."""
     received: list[int] = []
     previous: dict[int, Any] = {}
 
@@ -16,8 +16,10 @@ def stop_signals() -> Iterator[list[int]]:
         received.append(number)
         signal.signal(number, previous[number])
 
-    for number in (int(signal.SIGINT), int(signal.SIGTERM)):
-        previous[number] = signal.signal(number, note)
+    for number in (int(signal.SIGINT), int(signal.SIGTERM), int(signal.SIGHUP)):
+        # Under nohup a hang-up is to be ignored.
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            previous[number] = signal.signal(number, note)
     try:
         yield received
     finally:

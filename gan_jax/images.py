@@ -24,20 +24,27 @@ def grid(images: Images, columns: int, *, gap: int = 2, invert: bool = False) ->
 def scatter(
     points: Float[np.ndarray, "n d"], reference: Float[np.ndarray, "m d"], *, size: int = 480
 ) -> UInt8[np.ndarray, "size size 3"]:
-    """Generated points (blue) over reference points (grey), first two coordinates, in the reference's frame."""
+    """Generated points (blue) over reference points (grey), first two coordinates, in the reference's frame.
+
+    Points on a line (D = 1) lie on the horizontal axis.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(size / 100, size / 100), dpi=100, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_subplot(aspect="equal")
-    axes.scatter(reference[:, 0], reference[:, 1], s=2, c="0.75", linewidths=0, label="data")
-    axes.scatter(points[:, 0], points[:, 1], s=3, c="C0", linewidths=0, label="generated")
-    reach = 1.25 * np.abs(reference[:, :2]).max()
+    axes.scatter(*_plane(reference), s=2, c="0.75", linewidths=0, label="data")
+    axes.scatter(*_plane(points), s=3, c="C0", linewidths=0, label="generated")
+    reach = 1.25 * float(np.abs(reference[:, :2]).max()) or 1.0
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach))
     axes.legend(loc="upper right", markerscale=4)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def _plane(points: Float[np.ndarray, "n d"]) -> tuple[np.ndarray, np.ndarray]:
+    return points[:, 0], points[:, 1] if points.shape[1] > 1 else np.zeros_like(points[:, 0])
 
 
 def save_png(path: Path, image: UInt8[np.ndarray, "height width 3"]) -> None:

@@ -10,6 +10,7 @@ the same rng, sees the same minibatches and the same noise.
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -97,6 +98,63 @@ def train_streamed(gan: GAN, state: GANState, chunk: Examples, rng: PRNGKeyArray
         return _step(gan, state, examples, rng)
 
     return lax.scan(body, state, chunk)
+
+
+def train_until(
+    gan: GAN, state: GANState, data: Examples, rng: PRNGKeyArray, stop: Int[Array, ""], batch_size: int, capacity: int
+) -> tuple[GANState, Metrics]:
+    """As `train`, up to a step number that may be traced: one compiled program for pieces of every length.
+
+    So where a run is cut decides no bit of it, which programs compiled for one length each would not promise.
+
+    Args:
+      gan, state, data, rng, batch_size: as of `train`.
+      stop: the step number to stop at.
+      capacity: how many steps a call takes at most; static.
+
+    Returns:
+      The state at step min(stop, state.step + capacity), and metrics with leaves `[capacity]`: zeros where no step was.
+    """
+
+    def minibatch(taken: Int[Array, ""], step: Int[Array, ""]) -> Examples:
+        indices = draw_indices(rng, step, gan.n_critic, batch_size, data.x.shape[0])
+        return jax.tree.map(lambda leaf: leaf[indices], data)
+
+    return _until(gan, state, rng, stop, capacity, minibatch)
+
+
+def train_streamed_until(
+    gan: GAN, state: GANState, chunk: Examples, rng: PRNGKeyArray, stop: Int[Array, ""]
+) -> tuple[GANState, Metrics]:
+    """As `train_until`, on a chunk as of `train_streamed`: its length is the capacity, and what is left over unused."""
+    return _until(
+        gan, state, rng, stop, chunk.x.shape[0], lambda taken, step: jax.tree.map(lambda leaf: leaf[taken], chunk)
+    )
+
+
+def _until(
+    gan: GAN,
+    state: GANState,
+    rng: PRNGKeyArray,
+    stop: Int[Array, ""],
+    capacity: int,
+    minibatch: Callable[[Int[Array, ""], Int[Array, ""]], Examples],
+) -> tuple[GANState, Metrics]:
+    start = state.step
+
+    def body(carry: tuple[GANState, Metrics]) -> tuple[GANState, Metrics]:
+        state, history = carry
+        taken = state.step - start
+        state, metrics = _step(gan, state, minibatch(taken, state.step), rng)
+        return state, jax.tree.map(lambda all, now: all.at[taken].set(now), history, metrics)
+
+    def more(carry: tuple[GANState, Metrics]) -> Array:
+        step = carry[0].step
+        return (step < stop) & (step - start < capacity)
+
+    metrics = jax.eval_shape(lambda state: _step(gan, state, minibatch(start, start), rng)[1], state)
+    history = jax.tree.map(lambda leaf: jnp.zeros((capacity, *leaf.shape), leaf.dtype), metrics)
+    return lax.while_loop(more, body, (state, history))
 
 
 def _step(gan: GAN, state: GANState, examples: Examples, rng: PRNGKeyArray) -> tuple[GANState, Metrics]:

@@ -1,5 +1,7 @@
+import errno
 import json
 import re
+import resource
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -176,3 +178,41 @@ def test_no_whole_checkpoint_is_an_error(tmp_path: Path) -> None:
     _truncate(_files(tmp_path / "1")[0])
     with pytest.warns(UserWarning, match="damaged"), pytest.raises(InputError, match="no whole checkpoint"):
         checkpoint.restore(tmp_path, _state())
+
+
+def test_notes_travel_with_the_state_bit_by_bit(tmp_path: Path) -> None:
+    notes = {"sums": {"d_loss": 0.1 + 0.2}, "steps": 3, "names": ["a"]}
+    checkpoint.save(tmp_path, 1, _state(1), notes=notes)
+    checkpoint.save(tmp_path, 2, _state(2))
+    assert checkpoint.notes(tmp_path, 1) == notes
+    assert checkpoint.notes(tmp_path, 2) == {}
+
+
+def test_a_full_disk_leaves_the_last_checkpoint_whole(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, 1, {"w": jnp.arange(3.0)})
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            checkpoint.save(tmp_path, 2, {"w": jnp.arange(1e5) * 1.7})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, hard))
+    assert checkpoint.steps(tmp_path) == [1]
+    assert checkpoint.restore(tmp_path, {"w": jnp.zeros(3)})[1]["w"].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("full", ["write_text", "replace"])
+def test_a_disk_that_is_full_when_the_manifest_is_written_leaves_no_half_checkpoint(
+    full: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    checkpoint.save(tmp_path, 1, _state(1))
+    monkeypatch.setattr(*{"write_text": (Path, "write_text"), "replace": (checkpoint.os, "replace")}[full], fail)
+    with pytest.raises(OSError, match="No space left"):
+        checkpoint.save(tmp_path, 2, _state(2))
+    monkeypatch.undo()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "1.json"]
+    checkpoint.save(tmp_path, 2, _state(2))
+    _assert_same_bits(checkpoint.restore(tmp_path, _state())[1], _state(2))

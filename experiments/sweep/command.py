@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import measures, rundir, sampling
+from experiments import logs, measures, rundir, sampling
 from experiments.configs import Config
 from experiments.measures import Reference
 from experiments.rundir import Run, write_whole
@@ -176,5 +176,6 @@ def save_as_run(plan: Plan, member: Member, result: Result, out: Path, metrics: 
     lines = [json.dumps({"step": step, **record}) for step, record in sorted(metrics.items())]
     write_whole(run.path / "metrics.jsonl", "\n".join([*lines, ""]))
     (state,) = training.states_of(result, [member])
-    checkpoint.save(run.checkpoints, int(state.step), jax.tree.map(jnp.asarray, state))
+    notes = {"window": logs.Window()._asdict()}
+    checkpoint.save(run.checkpoints, int(state.step), jax.tree.map(jnp.asarray, state), notes=notes)
     return run.path

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
+from experiments import logs
 from experiments.configs import EXPERIMENTS
 from experiments.sweep import plan as planning
 from experiments.sweep import programs
@@ -169,7 +170,7 @@ def _train_unit(
     numbers, _, rngs = programs.inputs(plan, unit.slots, program.numbers)
     numbers, rngs = programs.spread(numbers), jax.device_put(rngs, programs.each())
     save_every = plan.base.run["save_every"]
-    with open(sweep.path / "metrics.jsonl" if jax.process_index() == 0 else os.devnull, "a") as log:
+    with logs.appending(sweep.path / "metrics.jsonl" if jax.process_index() == 0 else Path(os.devnull)) as log:
         while step < unit.end:
             n = min(program.steps, unit.end - step)
             alive = programs.spread(np.array([m.number not in broken for m in unit.slots]))

@@ -44,18 +44,21 @@ def load(spec: str, split: str = "train") -> Dataset:
         return stacked.load(_mnist, split)
     if spec in toys.MIXTURES:
         return toys.load(spec, split)
-    if place:
-        match kind:
-            case "idx":
-                return idx.load_directory(_path(place), split)
-            case "npz":
-                return npz.load_file(_path(place), split)
-            case "folder":
-                return folder.load_directory(_path(place), split)
-            case "tfds":
-                from gan_jax.data import tfds_source
+    if place and "\0" not in place:
+        try:
+            match kind:
+                case "idx":
+                    return idx.load_directory(_path(place), split)
+                case "npz":
+                    return npz.load_file(_path(place), split)
+                case "folder":
+                    return folder.load_directory(_path(place), split)
+                case "tfds":
+                    from gan_jax.data import tfds_source
 
-                return tfds_source.load(place, split)
+                    return tfds_source.load(place, split)
+        except OSError as error:  # Of the path itself, as one that is too long.
+            raise InputError(f"{spec}: {error.strerror or error}; name another file or directory.") from error
     raise InputError(f"There is no dataset {spec!r}{_hint(kind)}; choose one of {', '.join(FORMS)}.")
 
 

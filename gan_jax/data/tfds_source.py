@@ -9,6 +9,7 @@ import difflib
 import http.client
 import io
 import os
+import re
 import threading
 import urllib.error
 import urllib.request
@@ -26,6 +27,8 @@ _SPLITS: dict[Split, tuple[str, ...]] = {
     "train": ("train",),
     "test": ("test", "validation", "train"),
 }
+# Of the catalogue alone: namespaces (huggingface:..., kaggle:...) fetch the code of strangers and run it.
+_NAME = r"\w+(/\w[\w.+-]*)?(:[\d.*]+)?"
 _CHUNK = 5000  # records read at once: several times faster than one by one
 _HOST = "https://storage.googleapis.com"  # where tfds keeps what it hosts itself
 _ELSEWHERE = (
@@ -77,6 +80,8 @@ def load(name: str, split: Split = "train") -> Dataset:
 
 def _prepared_builder(name: str, spec: str) -> Any:
     """The tfds builder of a dataset that is prepared, perhaps just now."""
+    if not re.fullmatch(_NAME, name):
+        raise InputError(f"{spec}: expected NAME[/CONFIG][:VERSION] as tensorflow-datasets' catalogue has it.")
     import tensorflow_datasets as tfds  # type: ignore[import-untyped]
 
     # tfds reads the variable once, when first imported.

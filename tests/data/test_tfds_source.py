@@ -300,7 +300,7 @@ def test_preparing_fails(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     [
         ("mnits", "no dataset of this name .*did you mean tfds:mnist"),
         ("gan_jax_no_such", "no dataset of this name and none is prepared in"),
-        ("two words", "can't use this name .*Parsing"),
+        ("two words", "expected NAME"),
         ("mnist:9.9.9", "only: 3.0.1"),
         ("emnist/no_such_config", "no_such_config not found"),
     ],

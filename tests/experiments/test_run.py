@@ -1,5 +1,7 @@
+import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -7,12 +9,15 @@ import time
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import run, rundir
+from experiments import logs, loop, run, rundir
 from experiments.configs import EXPERIMENTS
+from gan_jax import checkpoint
 from gan_jax.gan import GANState
+from gan_jax.training import draw_indices
 from tests.experiments.helpers import call
 from tests.helpers import read_png
 
@@ -44,8 +49,10 @@ def _state(path: Path) -> GANState:
 
 
 def _metrics(path: Path) -> dict[int, dict[str, float]]:
-    records = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
-    return {r["step"]: {k: v for k, v in r.items() if k != "steps_per_s"} for r in records}
+    return {
+        step: {name: value for name, value in record.items() if name != "steps_per_s"}
+        for step, record in logs.read(path / "metrics.jsonl").items()
+    }
 
 
 def _assert_same_bits(a: GANState, b: GANState) -> None:
@@ -66,12 +73,27 @@ def test_every_recipe_runs_and_a_resumed_run_ends_in_the_same_bits(
     assert [entry.name for entry in sorted((path / "samples").iterdir())] == ["0000003.png", "0000006.png"]
     assert read_png(path / "samples" / "0000006.png").std() > 0
 
-    assert call(run.main, *_tiny(name, images), "--steps", 3, "--out", "cut") == 0
+    assert call(run.main, *_tiny(name, images), "--log-every", 1, "--steps", 2, "--out", "cut") == 0
     assert call(run.main, name, "--resume", "cut", "--steps", 6) == 0
     _assert_same_bits(_state(path), _state(Path("cut")))
     whole, cut = _metrics(path), _metrics(Path("cut"))
-    assert whole[3].keys() == cut[3].keys()
-    assert whole[6] == cut[6]
+    assert list(whole) == [3, 6]
+    assert list(cut) == [1, 2, 3, 4, 5, 6]
+    # A line is the mean over its steps, exactly.
+    for step, record in whole.items():
+        assert record == {name: sum((cut[step - i][name] for i in (2, 1, 0)), 0.0) / 3 for name in record}
+
+
+@pytest.mark.parametrize("stream", ["no", "yes"])
+def test_a_run_that_is_cut_between_two_lines_writes_the_lines_of_one_that_is_not(images: str, stream: str) -> None:
+    run_it = [*_tiny("gan", images), "--log-every", 4, "--save-every", 3, "--stream", stream]
+    assert call(run.main, *run_it, "--steps", 12, "--out", "whole") == 0
+    for steps in (1, 3, 6, 9, 10, 12):
+        assert call(run.main, *run_it, "--steps", steps, "--out", "cut", "--resume", "auto") == 0
+    _assert_same_bits(_state(Path("whole")), _state(Path("cut")))
+    whole, cut = _metrics(Path("whole")), _metrics(Path("cut"))
+    assert list(whole) == [4, 8, 12]
+    assert whole.items() <= cut.items()
 
 
 def test_streaming_from_the_host_gives_the_same_bits(images: str) -> None:
@@ -127,16 +149,119 @@ def test_the_configuration_says_what_ran(images: str) -> None:
     assert "commit" in record
 
 
-def test_a_run_that_is_no_longer_finite_stops_and_says_what_went_first(
+@pytest.mark.parametrize("stream", ["no", "yes"])
+def test_a_run_that_is_no_longer_finite_stops_at_the_last_finite_state_and_says_what_went_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], stream: str
+) -> None:
+    rng = jax.random.split(jax.random.key(0), 3)[1]
+    drawn = np.stack([draw_indices(rng, jnp.int32(step), 1, 6, 200)[0] for step in range(60)])
+    # An example that is first drawn at step number 40, after 40 steps.
+    odd = next(i for i in drawn[40] if i not in drawn[:40])
+    points = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
+    points[odd] = 3e38  # The gradient of the critic's first layer, squared by RMSProp, is beyond float32.
+    np.savez(tmp_path / "odd.npz", images=points)
+    options = [*_tiny("wgan", f"npz:{tmp_path / 'odd.npz'}"), "--n-critic", 1, "--stream", stream]
+    options += ["--log-every", 50, "--sample-every", 100, "--save-every", 100]
+    assert call(run.main, *options, "--steps", 100, "--out", "a") == 1
+
+    error = capsys.readouterr().err
+    assert "nu['Dense_0']['kernel'] stopped being finite at step 41; the state of step 40" in error
+    assert error.count("\n") == 1
+    assert call(run.main, *options, "--steps", 40, "--out", "b") == 0
+    _assert_same_bits(_state(Path("a")), _state(Path("b")))
+    assert _metrics(Path("a")) == _metrics(Path("b"))
+    assert call(run.main, *options, "--steps", 100, "--out", "a", "--resume", "auto") == 1
+
+
+def test_a_run_whose_first_step_is_not_finite_keeps_the_state_it_started_from(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    # Times the weights of the critic's first layer, that is beyond float32.
     np.savez(tmp_path / "huge.npz", images=np.full((8, 2), 3e38, np.float32))
-    assert call(run.main, *_tiny("wgan", f"npz:{tmp_path / 'huge.npz'}"), "--steps", 6) == 1
+    assert call(run.main, *_tiny("wgan", f"npz:{tmp_path / 'huge.npz'}"), "--steps", 6, "--out", "a") == 1
+    assert "d_loss stopped being finite at step 1; the state of step 0" in capsys.readouterr().err
+    assert _state(Path("a")).step == 0
+
+
+def test_the_same_command_with_resume_auto_goes_on_until_it_is_finished(
+    images: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [*_tiny("gan", images), "--resume", "auto", "--out", "a"]
+    assert call(run.main, *_tiny("gan", images), "--steps", 9, "--out", "whole") == 0
+    # Killed before it had a config.json, and before its first checkpoint.
+    Path("a").mkdir()
+    Path("a/.config.json.partial").write_text("{")
+    assert call(run.main, *command, "--steps", 3) == 0
+    shutil.rmtree("a/checkpoints")
+    assert call(run.main, *command, "--steps", 6) == 0
+    assert call(run.main, *command, "--steps", 9) == 0
+    _assert_same_bits(_state(Path("a")), _state(Path("whole")))
+    before = {path: path.stat().st_mtime_ns for path in Path("a").rglob("*")}
+    capsys.readouterr()
+    assert call(run.main, *command, "--steps", 9) == 0
+    assert "a is finished" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in Path("a").rglob("*")} == before
+
+
+def test_resume_auto_finds_the_newest_unfinished_run_of_the_same_options(images: str) -> None:
+    command = _tiny("gan", images)
+    for seed, steps in ((1, 2), (2, 2), (1, 4), (1, 3)):
+        assert call(run.main, *command, "--seed", seed, "--steps", steps) == 0
+    (Path("runs/gan") / "005").mkdir()
+    (Path("runs/gan") / "notes").mkdir()
+    for steps, expected in ((4, {"001": 2, "003": 4, "004": 4}), (4, {"001": 4, "003": 4, "004": 4})):
+        assert call(run.main, *command, "--seed", 1, "--steps", steps, "--resume", "auto") == 0
+        assert {name: int(_state(Path("runs/gan") / name).step) for name in expected} == expected
+    assert int(_state(Path("runs/gan/002")).step) == 2
+    assert call(run.main, *command, "--seed", 1, "--steps", 4, "--resume", "auto") == 0
+    assert int(_state(Path("runs/gan/006")).step) == 4
+
+
+def test_resume_auto_refuses_a_run_of_other_options_and_one_that_is_at_work(
+    images: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [*_tiny("gan", images), "--steps", 2, "--out", "a"]
+    assert call(run.main, *command) == 0
+    for typed, words in (
+        ([*command, "--resume", "auto", "--lr", 0.5], "another --lr, 0.0002"),
+        ([*_tiny("cgan", images), "--out", "a", "--resume", "auto"], "another recipe, gan"),
+        ([*command, "--resume", "auto", "--overwrite"], "exclude each other"),
+    ):
+        assert call(run.main, *typed) == 2
+        assert words in capsys.readouterr().err
+    with rundir.alone(Path("a")):
+        for typed in (["gan", "--resume", "a"], [*command, "--resume", "auto"], [*command, "--overwrite"]):
+            assert call(run.main, *typed) == 2
+            assert "another process is at work on a" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("where", ["checkpoint", "log", "picture", "board"])
+def test_a_full_disk_is_one_sentence_and_the_run_goes_on_when_there_is_room(
+    where: str, images: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = [*_tiny("gan", images), "--out", "a", "--resume", "auto"]
+    assert call(run.main, *_tiny("gan", images), "--steps", 6, "--out", "whole") == 0
+    assert call(run.main, *command, "--steps", 3) == 0
+    capsys.readouterr()
+
+    def fail_once(*arguments: object, **options: object) -> None:
+        patch.undo()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*{
+            "checkpoint": (checkpoint.ocp, "save"),
+            "log": (logs, "write"),
+            "picture": (loop.images, "save_png"),
+            "board": (logs.EventsWriter, "flush"),
+        }[where], fail_once)  # fmt: skip
+        assert call(run.main, *command, "--steps", 6) == 1
     error = capsys.readouterr().err
-    # 3e38 times the weights of the critic's first layer is beyond float32.
-    assert "d_loss stopped being finite at step 1" in error
-    assert "nothing was saved" in error
-    assert not Path("runs/wgan/001/checkpoints").exists()
+    assert "(No space left on device); the checkpoint of step 3 is whole" in error
+    assert error.count("\n") == 1
+    assert call(run.main, *command, "--steps", 6) == 0
+    _assert_same_bits(_state(Path("a")), _state(Path("whole")))
+    assert _metrics(Path("a")) == _metrics(Path("whole"))
 
 
 _BAD: dict[str, tuple[list[object], str]] = {
@@ -153,6 +278,8 @@ _BAD: dict[str, tuple[list[object], str]] = {
     "data directory": (["gan", "--data", "idx:nowhere"], "nowhere"),
     "data file": (["gan", "--data", "npz:nowhere.npz"], "nowhere.npz"),
     "resumed nothing": (["gan", "--resume", "nowhere"], "not a run"),
+    "seed": (["gan", "--seed", 2**32], "at most 4294967295"),
+    "networks beyond the memory": (["wgan", "--width", 65536, "--depth", 100], "GB: choose a smaller width"),
     "unwritable": (["gan", "--data", "ring", "--out", "/proc/runs"], "--out"),
 }
 
@@ -165,6 +292,19 @@ def test_bad_input_is_one_sentence_and_exit_code_2(case: str, capsys: pytest.Cap
     assert words in error
     assert error.count("\n") == 1
     assert not Path("runs").exists()
+
+
+def test_a_full_memory_is_one_sentence_and_exit_code_2(
+    images: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes.\nAllocations:")
+
+    monkeypatch.setattr(loop, "train", fail)
+    assert call(run.main, *_tiny("gan", images)) == 2
+    error = capsys.readouterr().err
+    assert "the memory is full" in error
+    assert error.count("\n") == 1
 
 
 def test_data_that_a_recipe_can_not_take_is_refused_before_anything_is_written(
@@ -187,21 +327,24 @@ def test_resuming_refuses_another_recipe_and_other_options(images: str, capsys: 
         assert words in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_saves_and_says_how_to_go_on(number: int, code: int, images: str) -> None:
-    command = [sys.executable, "-m", "experiments.run", *map(str, _tiny("gan", images)), "--steps", "1000000"]
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_saves_at_once_and_says_how_to_go_on(number: int, code: int, images: str) -> None:
+    never = [word for event in ("log", "sample", "save") for word in (f"--{event}-every", "1000000")]
+    command = [sys.executable, "-m", "experiments.run", *map(str, _tiny("gan", images)), *never]
     process = subprocess.Popen(
-        [*command, "--sample-every", "1000000", "--save-every", "1000000", "--out", "a"],
+        [*command, "--steps", "1000000", "--out", "a"],
         env=os.environ | {"PYTHONPATH": str(_REPOSITORY)},
         stdout=subprocess.PIPE,
         text=True,
     )
-    log = Path("a/metrics.jsonl")
     deadline = time.monotonic() + 120
-    while not (log.exists() and log.stat().st_size > 0) and time.monotonic() < deadline:
+    while not list(Path("a").glob("tensorboard/*")) and time.monotonic() < deadline:
         time.sleep(0.05)
+    time.sleep(1)
     process.send_signal(number)
+    sent = time.monotonic()
     output, _ = process.communicate(timeout=120)
     assert process.returncode == code
+    assert time.monotonic() - sent < 20  # Compiling included, on a busy machine.
     assert "--resume a" in output
-    assert int(_state(Path("a")).step) == max(_metrics(Path("a")))
+    assert int(_state(Path("a")).step) == max(_metrics(Path("a")), default=0)

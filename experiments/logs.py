@@ -1,0 +1,93 @@
+"""What a run says of itself: metrics.jsonl, append-only, and the same for TensorBoard.
+
+A line of metrics.jsonl is the mean over the steps since the last multiple of log_every. What a line sums up so far
+travels in the checkpoint, so that a resumed run writes the very lines of one that was never stopped. The steps that
+were lost with a killed process are taken and logged again: of two lines with the same step the later one counts.
+"""
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, TextIO
+
+import numpy as np
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+
+
+class Window(NamedTuple):
+    """What the next line sums up so far: steps, the seconds they took, and the sum of each metric over them."""
+
+    steps: int = 0
+    seconds: float = 0.0
+    sums: Mapping[str, float] = {}
+
+
+def added(window: Window, metrics: Mapping[str, np.ndarray], seconds: float) -> Window:
+    """The window with some more steps."""
+    sums = dict(window.sums)
+    for name, values in sorted(metrics.items()):
+        # One after the other, so that the sum does not depend on how many steps come at once.
+        for value in values.tolist():
+            sums[name] = sums.get(name, 0.0) + value
+    taken = len(next(iter(metrics.values())))
+    return Window(window.steps + taken, window.seconds + seconds, sums)
+
+
+def means(window: Window) -> dict[str, float]:
+    """The line: the mean of each metric, and steps_per_s."""
+    record = {name: total / window.steps for name, total in window.sums.items()}
+    return record | {"steps_per_s": window.steps / window.seconds}
+
+
+@contextlib.contextmanager
+def appending(path: Path) -> Iterator[TextIO]:
+    """The file to append lines to, after a last line that a killed process left half written has been cut off."""
+    if path.exists():
+        whole = path.read_bytes().rpartition(b"\n")
+        if whole[2]:
+            with open(path, "r+b") as file:
+                file.truncate(len(whole[0]) + len(whole[1]))
+    with open(path, "a") as log:
+        yield log
+
+
+def write(log: TextIO, step: int, record: Mapping[str, float]) -> None:
+    log.write(json.dumps({"step": step, **record}) + "\n")
+    log.flush()
+
+
+def read(path: Path) -> dict[int, dict[str, float]]:
+    """The lines by step, in order; of two with the same step the later one, and not the last if half of it is missing.
+
+    Raises:
+      OSError: there is no such file.
+      ValueError: a line that has an end is no record.
+    """
+    lines = path.read_text().split("\n")[:-1]
+    records = [json.loads(line) for line in lines]
+    return dict(sorted({record.pop("step"): record for record in records}.items()))
+
+
+@contextlib.contextmanager
+def board(directory: Path, step: int) -> Iterator[Callable[[Any, int], None]]:
+    """`(summary, step)` writes it for TensorBoard, which forgets what an earlier process wrote of steps after `step`.
+
+    At once, and not by tensorboardX's thread: that one dies of a full disk, and the program then waits for it forever.
+    """
+    directory.mkdir(exist_ok=True)
+    writer = EventsWriter(str(directory / "events"), f".{os.getpid()}")
+
+    def write(summary: Any, step: int) -> None:
+        writer.write_event(Event(wall_time=time.time(), step=step, summary=summary))
+        writer.flush()
+
+    try:
+        start = SessionLog(status=SessionLog.SessionStatus.START)
+        writer.write_event(Event(wall_time=time.time(), step=step + 1, session_log=start))
+        yield write
+    finally:
+        writer.close()

@@ -1,0 +1,84 @@
+"""kill -9 at random moments: what is left on disk always goes on, to the bits of a run that nobody disturbed."""
+
+import contextlib
+import multiprocessing
+import random
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from tqdm import tqdm
+
+from experiments import cli, logs, run, rundir
+from gan_jax import checkpoint
+from gan_jax.gan import GANState
+from tests.experiments.helpers import call
+from tests.helpers import assert_same
+
+_KILLS = 30
+
+
+def _process(argv: list[str], output: str) -> None:
+    """`python -m experiments.run ARGV`, in a forked process."""
+    with open(output, "w") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+        sys.argv = ["run.py", *argv]
+        tqdm.set_lock(threading.RLock())  # Its own is a semaphore that a killed process leaves behind.
+        cli.main(run.main)
+
+
+def _newest() -> int:
+    return max(checkpoint.steps(Path("killed/checkpoints")), default=-1)
+
+
+def _state(path: str) -> GANState:
+    loaded = rundir.load(Path(path))
+    return loaded.restore(loaded.gan())
+
+
+def _lines(path: str) -> dict[int, dict[str, float]]:
+    lines = logs.read(Path(path) / "metrics.jsonl")
+    return {step: record | {"steps_per_s": 0} for step, record in lines.items()}
+
+
+def test_thirty_kills_change_no_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.savez("points.npz", images=np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32))
+    tiny = ["gan", "--data", "npz:points.npz", "--width", "8", "--latent", "2", "--batch-size", "2"]
+    tiny += ["--log-every", "7", "--sample-every", "1000000"]
+    # It leaves the compiled program in the cache: kills are to meet a run at work, not one that compiles.
+    assert call(run.main, *tiny, "--steps", 1, "--out", "warm") == 0
+
+    killed = [*tiny, "--save-every", "40", "--steps", "1000000", "--out", "killed", "--resume", "auto"]
+    # A server that has imported everything forks the processes: one that starts from nothing takes seconds.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["experiments.run", "experiments.loop"])
+    moments = random.Random(0)
+    newest = [-1]
+    for kill in range(_KILLS):
+        process = context.Process(target=_process, args=(killed, "output"))
+        process.start()
+        # By turns while it starts, and while it trains and saves: then a save has just been made.
+        if kill % 2 == 0:
+            process.join(moments.uniform(0, 1.5))
+        else:
+            while process.is_alive() and _newest() == newest[-1]:
+                time.sleep(0.005)
+            process.join(moments.uniform(0, 0.3))
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL, Path("output").read_text()
+        newest.append(_newest())
+        if newest[-1] >= 0:
+            assert int(_state("killed").step) == newest[-1]  # A damaged one would warn.
+    assert newest == sorted(newest)
+
+    steps = newest[-1] + 50
+    assert call(run.main, "gan", "--resume", "killed", "--steps", steps) == 0
+    assert call(run.main, *tiny, "--save-every", 1_000_000, "--steps", steps, "--out", "whole") == 0
+    assert_same(jax.device_get(_state("killed")), jax.device_get(_state("whole")))
+    assert _lines("whole") == _lines("killed")
