@@ -4,6 +4,7 @@ Nothing here knows jit, donation, meshes, files or logs: wrap the functions in w
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -155,10 +156,14 @@ class GAN:
         self._check(batch)
         d_rng, g_rng = jax.random.split(rng)
 
-        def d_step(state: GANState, inputs: tuple[Batch, PRNGKeyArray]) -> tuple[GANState, Metrics]:
-            return self.d_step(state, *inputs)
+        # G rests while D learns, so all its fakes can be made at once: in larger matrix products, which are faster.
+        keys = jax.random.split(d_rng, self.n_critic)
+        fakes = jax.vmap(functools.partial(self._opponents, state.generator))(batch, keys)
 
-        state, d_metrics = lax.scan(d_step, state, (batch, jax.random.split(d_rng, self.n_critic)))
+        def d_step(state: GANState, inputs: Any) -> tuple[GANState, Metrics]:
+            return self._d_update(state, *inputs)
+
+        state, d_metrics = lax.scan(d_step, state, (batch, fakes, keys))
         last_batch, d_metrics = jax.tree.map(lambda leaf: leaf[-1], (batch, d_metrics))
         state, g_metrics = self.g_step(state, last_batch, g_rng)
         return dataclasses.replace(state, step=state.step + 1), d_metrics | g_metrics
@@ -170,30 +175,7 @@ class GAN:
         Metrics: d_loss (with what D sows, without the penalty), penalty, estimate (of the divergence, from the
         adversarial part alone), d_real and d_fake (mean scores, before the update).
         """
-        z_rng, pair_rng, real_rng, fake_rng, penalty_rng = self._keys(rng, 5)
-        player = state.discriminator
-        fake, fake_y, _ = self._fakes(state.generator, state.generator.params, batch, z_rng, pair_rng)
-
-        def loss_fn(params: Any) -> tuple[Array, tuple[Any, Metrics]]:
-            def critic(x: Data) -> Array:
-                return self._judge(params, player.batch_stats, x, batch.y, penalty_rng)[0]
-
-            real_logits, real_extra, stats = self._judge(params, player.batch_stats, batch.x, batch.y, real_rng)
-            fake_logits, fake_extra, stats = self._judge(params, stats, fake, fake_y, fake_rng)
-            adversarial = self.loss.d(real_logits, fake_logits)
-            penalty = self.penalty(critic, batch.x, fake, penalty_rng)
-            d_loss = adversarial + real_extra + fake_extra
-            metrics = {
-                "d_loss": d_loss,
-                "penalty": penalty,
-                "estimate": self.loss.estimate(adversarial),
-                "d_real": jnp.mean(self.loss.score(real_logits)),
-                "d_fake": jnp.mean(self.loss.score(fake_logits)),
-            }
-            return d_loss + penalty, (stats, metrics)
-
-        player, metrics = self._update(player, self.d_optimizer, loss_fn)
-        return dataclasses.replace(state, discriminator=player), metrics
+        return self._d_update(state, batch, self._opponents(state.generator, batch, rng), rng)
 
     def g_step(self, state: GANState, batch: Batch, rng: PRNGKeyArray) -> tuple[GANState, Metrics]:
         """One generator update against a minibatch with leaves `[B, ...]`; the discriminator is left as it is.
@@ -249,6 +231,39 @@ class GAN:
             return params
         here = lax.axis_index(self.axis_name) >= 0
         return jax.tree.map(lambda p: jnp.where(here, p, p), params)
+
+    def _opponents(self, player: Player, batch: Batch, rng: PRNGKeyArray) -> tuple[Data, Condition]:
+        """The fakes, and their conditions, that a `d_step` with this key sets against a minibatch."""
+        z_rng, pair_rng, *_ = self._keys(rng, 5)
+        fake, fake_y, _ = self._fakes(player, player.params, batch, z_rng, pair_rng)
+        return fake, fake_y
+
+    def _d_update(
+        self, state: GANState, batch: Batch, fakes: tuple[Data, Condition], rng: PRNGKeyArray
+    ) -> tuple[GANState, Metrics]:
+        *_, real_rng, fake_rng, penalty_rng = self._keys(rng, 5)
+        player, (fake, fake_y) = state.discriminator, fakes
+
+        def loss_fn(params: Any) -> tuple[Array, tuple[Any, Metrics]]:
+            def critic(x: Data) -> Array:
+                return self._judge(params, player.batch_stats, x, batch.y, penalty_rng)[0]
+
+            real_logits, real_extra, stats = self._judge(params, player.batch_stats, batch.x, batch.y, real_rng)
+            fake_logits, fake_extra, stats = self._judge(params, stats, fake, fake_y, fake_rng)
+            adversarial = self.loss.d(real_logits, fake_logits)
+            penalty = self.penalty(critic, batch.x, fake, penalty_rng)
+            d_loss = adversarial + real_extra + fake_extra
+            metrics = {
+                "d_loss": d_loss,
+                "penalty": penalty,
+                "estimate": self.loss.estimate(adversarial),
+                "d_real": jnp.mean(self.loss.score(real_logits)),
+                "d_fake": jnp.mean(self.loss.score(fake_logits)),
+            }
+            return d_loss + penalty, (stats, metrics)
+
+        player, metrics = self._update(player, self.d_optimizer, loss_fn)
+        return dataclasses.replace(state, discriminator=player), metrics
 
     def _fakes(
         self, player: Player, params: Any, batch: Batch, z_rng: PRNGKeyArray, pair_rng: PRNGKeyArray

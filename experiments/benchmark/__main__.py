@@ -11,7 +11,8 @@ from experiments import cli
 from experiments.benchmark.cases import CASES
 from experiments.configs import number, whole
 
-_POPULATIONS = ("wgan", "dcgan")
+# Widths at which sixteen members take a moment.
+_POPULATIONS = {"wgan": 128, "dcgan": 16}
 _WHOLE = ("population", "startup", "sweep")
 
 
@@ -39,7 +40,7 @@ def main(argv: list[str]) -> int:
         timed: dict[str, Any] = {"turns": options.turns, "seconds": options.seconds}
         match case:
             case "population":
-                record: Any = [population.measure(name, **timed) for name in _POPULATIONS]
+                record: Any = [population.measure(name, width=width, **timed) for name, width in _POPULATIONS.items()]
             case "startup":
                 record = commands.startup()
             case "sweep":

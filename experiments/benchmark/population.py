@@ -13,12 +13,12 @@ from jax.sharding import PartitionSpec as P
 from experiments.benchmark import timing
 from experiments.benchmark.cases import CASES
 from experiments.benchmark.timing import Contender
-from experiments.benchmark.training import build, mnist
+from experiments.benchmark.training import GUESS_FLOPS_PER_S, build, fresh_state, mnist, step_flops
 from gan_jax import population, training
 from gan_jax.gan import GAN, GANState
 
 
-def measure(name: str, *, turns: int, seconds: float, members: int = 16) -> dict[str, Any]:
+def measure(name: str, *, width: int, turns: int, seconds: float, members: int = 16) -> dict[str, Any]:
     """Total steps/s of `members` GANs: alone in turn, mapped and vmapped on one device, and spread over 1, 2, ... all.
 
     "strong" keeps the number of members, "weak" gives every device `members` / devices.
@@ -27,12 +27,14 @@ def measure(name: str, *, turns: int, seconds: float, members: int = 16) -> dict
     devices = jax.devices()
 
     def make(numbers: population.Numbers) -> GAN:
-        return build(case, lr=numbers["lr"])
+        return build(case, lr=numbers["lr"], width=width)
 
     numbers = {"lr": jnp.geomspace(0.5, 2, members) * case.recipe["lr"]}
     rngs = jax.random.split(jax.random.key(0), members)
     states = jax.jit(population.initial_states, static_argnums=0)(make, numbers, rngs, examples)
-    steps = max(1, round(4 * seconds))
+    one = build(case, width=width)
+    flops = step_flops(one, fresh_state(one, examples), examples, case.batch_size)
+    steps = max(1, round(seconds * GUESS_FLOPS_PER_S / flops / members))
     options = training.compiler_options()
 
     @functools.partial(jax.jit, compiler_options=options)
@@ -81,6 +83,7 @@ def measure(name: str, *, turns: int, seconds: float, members: int = 16) -> dict
     first = rates["one after the other"]
     return {
         "case": name,
+        "width": width,
         "members": members,
         "devices": len(devices),
         "total_steps_per_s": {key: timing.rate(values)._asdict() for key, values in rates.items()},

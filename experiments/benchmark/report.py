@@ -70,7 +70,7 @@ def table(results: Results) -> str:
     for r in results.get("population", {}).get("record", []):
         lines += [
             "",
-            f"| {r['members']} x {r['case']} | total steps/s | against one after the other |",
+            f"| {r['members']} x {r['case']}, width {r['width']} | total steps/s | against one after the other |",
             "|---|---|---|",
         ]
         for key, total in r["total_steps_per_s"].items():

@@ -21,7 +21,7 @@ from gan_jax.gan import GAN, GANState
 from gan_jax.training import Examples
 
 # What a chunk of steps aims at, for machines whose speed is not known yet.
-_GUESS_FLOPS_PER_S = 150e9
+GUESS_FLOPS_PER_S = 150e9
 
 
 def mnist() -> Examples:
@@ -58,7 +58,7 @@ def measure(name: str, *, peer: bool, turns: int, seconds: float) -> dict[str, A
     gan = build(case)
     state = fresh_state(gan, examples)
     flops = step_flops(gan, state, examples, case.batch_size)
-    steps = max(1, round(seconds * _GUESS_FLOPS_PER_S / flops))
+    steps = max(1, round(seconds * GUESS_FLOPS_PER_S / flops))
     train = jax.jit(training.train, static_argnums=(0, 4, 5), compiler_options=training.compiler_options())
     started = time.perf_counter()
     program = train.lower(gan, state, examples, jax.random.key(0), steps, case.batch_size).compile()
@@ -98,7 +98,7 @@ def measure(name: str, *, peer: bool, turns: int, seconds: float) -> dict[str, A
 def matmul_peak(seconds: float, size: int = 2048) -> Contender:
     """FLOP/s of a float32 matrix product `[size, size] x [size, size]`, the most that this machine does in earnest."""
     flops = 2 * size**3
-    repeats = max(1, math.ceil(seconds * _GUESS_FLOPS_PER_S / flops))
+    repeats = max(1, math.ceil(seconds * GUESS_FLOPS_PER_S / flops))
     a = jax.random.normal(jax.random.key(0), (size, size)) / math.sqrt(size)
     product = jax.jit(lambda a, b: a @ b)
     jax.block_until_ready(product(a, a))

@@ -99,14 +99,12 @@ class Discriminator(nn.Module):
     @nn.compact
     def __call__(self, x: Images, y: Array | None, train: bool) -> Float[Array, " batch"]:
         check_shape(x.shape[1:])
-        h = x
-        if self.encode is not None:
-            code = self.encode(y)[:, None, None, :]
-            h = jnp.concatenate([h, jnp.broadcast_to(code, (*x.shape[:3], code.shape[-1]))], axis=-1)
+        h, code = x, None if self.encode is None else self.encode(y)
         for i, width in enumerate((self.width, 2 * self.width)):
             norm = self.batch_norm and i > 0
             layer: Any = Conv(width, use_bias=not norm, kernel_init=self.kernel_init, dtype=self.dtype)
-            h = nn.SpectralNorm(layer)(h, update_stats=train) if self.spectral_norm else layer(h)
+            maps = code if i == 0 else None
+            h = nn.SpectralNorm(layer)(h, maps, update_stats=train) if self.spectral_norm else layer(h, maps)
             if norm:
                 h = nn.BatchNorm(not train, momentum=0.9, dtype=self.dtype, axis_name=self.axis_name)(h)
             h = leaky_relu(h)

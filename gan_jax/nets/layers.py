@@ -157,8 +157,28 @@ conv_weights.defvjp(
 )
 
 
+def constant_maps(code: Float[Array, "batch codes"], w: Float[Array, "kh kw codes features"], geo: Geometry) -> Outputs:
+    """`conv` of images whose channels are constant: channel f of image b is code[b, f] everywhere.
+
+    What such a channel adds to an output pixel is its constant times the sum of the taps that lie inside the image, so
+    F maps of these sums, made once a batch, take the place of convolving B x F maps.
+    """
+    inside = [
+        [[0 <= s * i + k - low < size for k in range(taps)] for i in range(n)]
+        for s, low, size, taps, n in zip(
+            geo.strides, (p[0] for p in geo.padding), geo.inputs, geo.kernel, geo.outputs, strict=True
+        )
+    ]
+    rows, columns = (np.asarray(axis, w.dtype) for axis in inside)
+    sums = jnp.einsum("ik,jl,klfo->fijo", rows, columns, w)
+    return jnp.tensordot(code, sums, 1)
+
+
 class Conv(nn.Module):
-    """Strided 2-D convolution: the numbers and the parameters of `flax.linen.Conv`, in the forms above."""
+    """Strided 2-D convolution: the numbers and the parameters of `flax.linen.Conv`, in the forms above.
+
+    With a `code` `[B, F]` it convolves the input with F more channels, that code at every pixel, and never makes them.
+    """
 
     features: int
     kernel: tuple[int, int] = (5, 5)
@@ -169,12 +189,16 @@ class Conv(nn.Module):
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, x: Inputs) -> Outputs:
-        shape = (*self.kernel, x.shape[-1], self.features)
+    def __call__(self, x: Inputs, code: Float[Array, "batch codes"] | None = None) -> Outputs:
+        channels = x.shape[-1]
+        shape = (*self.kernel, channels + (0 if code is None else code.shape[-1]), self.features)
         w = self.param("kernel", self.kernel_init, shape)
         bias = self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else None
-        x, w, bias = nn.dtypes.promote_dtype(x, w, bias, dtype=self.dtype)
-        y = conv(x, w, geometry(x.shape[1:3], self.kernel, self.strides, self.padding))
+        x, code, w, bias = nn.dtypes.promote_dtype(x, code, w, bias, dtype=self.dtype)
+        geo = geometry(x.shape[1:3], self.kernel, self.strides, self.padding)
+        y = conv(x, w[:, :, :channels], geo)
+        if code is not None:
+            y += constant_maps(code, w[:, :, channels:], geo)
         return y if bias is None else y + bias.reshape(1, 1, 1, -1)
 
 

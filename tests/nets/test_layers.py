@@ -231,3 +231,27 @@ def test_other_conditions_are_flattened() -> None:
 
 def test_leaky_relu_leaks_a_fifth() -> None:
     np.testing.assert_allclose(leaky_relu(jnp.array([-5.0, 0.0, 3.0])), [-1.0, 0.0, 3.0])
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+@pytest.mark.parametrize("size", [(8, 8), (7, 10)])
+def test_a_code_is_convolved_as_constant_channels(size: tuple[int, int], padding: str) -> None:
+    x, code = (jax.random.normal(jax.random.key(i), shape) for i, shape in enumerate([(3, *size, 2), (3, 4)]))
+    layer = Conv(5, padding=padding)
+    maps = jnp.concatenate([x, jnp.broadcast_to(code[:, None, None], (3, *size, 4))], axis=-1)
+    variables = layer.init(jax.random.key(2), maps)
+    assert_close(layer.init(jax.random.key(2), x, code), variables)
+
+    @jit
+    def both(variables: Any, x: jax.Array, code: jax.Array) -> Any:
+        def concatenated(variables: Any, x: jax.Array, code: jax.Array) -> jax.Array:
+            maps = jnp.concatenate([x, jnp.broadcast_to(code[:, None, None], (3, *size, 4))], axis=-1)
+            return jnp.sum(jnp.sin(layer.apply(variables, maps)))
+
+        def spared(variables: Any, x: jax.Array, code: jax.Array) -> jax.Array:
+            return jnp.sum(jnp.sin(layer.apply(variables, x, code)))
+
+        return [jax.value_and_grad(f, (0, 1, 2))(variables, x, code) for f in (concatenated, spared)]
+
+    expected, actual = both(variables, x, code)
+    assert_close(actual, expected, rtol=1e-4, atol=1e-5)
