@@ -102,6 +102,7 @@ def _train(run: Run, dataset: Dataset) -> int:
             tracked = {}
             if broken is not None:
                 break
+<<<<<<< HEAD
             due = options["track"] is not None and (step % options["every"] == 0 or step == last)
             if due:
                 tracked = track(state)
@@ -110,15 +111,21 @@ def _train(run: Run, dataset: Dataset) -> int:
             if step % options["log_every"] == 0:
                 window = logs.Window()
             if step % options["sample_every"] == 0:
+=======
+            if step % options["log_every"] == 0 or step == last:
+                shown = report()
+            if step % options["log_every"] == 0:
+                window = logs.Window()
+            if step % options["sample_every"] == 0 or step == last:
+>>>>>>> reliability
                 draw()
-            if step % options["save_every"] == 0:
+            # Last, so that nothing before it is missing where a killed run goes on from here.
+            if step % options["save_every"] == 0 or step == last:
                 save()
-        # The end, or a stop anywhere: a signal may have come at any line above.
-        if window.steps > 0:
-            shown = report()
-        if step == last and step % options["sample_every"] != 0:
-            draw()
-        save()
+        if step < last:
+            if window.steps > 0:
+                report()
+            save()
     if broken is not None:
         print(
             f"{broken} stopped being finite at step {step + 1}; the state of step {step}, the last finite one, is "

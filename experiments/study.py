@@ -77,9 +77,8 @@ def main(argv: list[str]) -> int:
                 score = result.outcomes[member.number].score
                 study.tell(trial, score, state=states.FAIL if score is None else states.COMPLETE)
                 if score is not None and study.best_trial.number == trial.number:
-                    best = command.save_as_run(
-                        plan, member, result, directory / "best", command.history(directory, member)
-                    )
+                    metrics = command.history(plan, directory, member)
+                    best = command.save_as_run(plan, member, result, directory / "best", metrics)
                     study.set_user_attr("best", str(best))
             print(_shown(study, scoring.metric), flush=True)
     if received:

@@ -100,9 +100,9 @@ def train(
     return training.train(sweep, received, dry_run=dry_run)
 
 
-def history(path: Path, member: Member) -> dict[int, dict[str, float]]:
-    """A member's metrics by step."""
-    return report.read_metrics(path / "metrics.jsonl", member.number + 1)[member.number]
+def history(plan: Plan, path: Path, member: Member) -> dict[int, dict[str, float]]:
+    """A member's metrics by step, of a plan that was trained in `path`."""
+    return report.read_metrics(path / "metrics.jsonl", len(plan.members))[member.number]
 
 
 def _run(config: Config, dataset: Dataset) -> Run:

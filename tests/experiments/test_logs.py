@@ -1,7 +1,10 @@
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tensorboardX import summary
+from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 from experiments import logs
 
@@ -38,3 +41,23 @@ def test_a_line_does_not_depend_on_how_the_steps_are_cut(pieces: list[int]) -> N
     for value in values:
         expected += float(value)
     assert logs.means(window) == {"g_loss": expected / 7, "steps_per_s": 7 / (0.5 * len(pieces))}
+
+
+def _events(file: Path) -> list[Event]:
+    """TFRecord: a length in eight bytes and its checksum in four, so many bytes, and their checksum."""
+    content, events = file.read_bytes(), []
+    while content:
+        (length,) = struct.unpack("<Q", content[:8])
+        events.append(Event.FromString(content[12 : 12 + length]))
+        content = content[16 + length :]
+    return events
+
+
+def test_tensorboard_forgets_what_a_killed_process_wrote_after_the_step_it_goes_on_from(tmp_path: Path) -> None:
+    with logs.board(tmp_path / "board", 40) as write:
+        write(summary.scalar("g_loss", 0.5), 47)
+        (file,) = (tmp_path / "board").iterdir()
+        version, start, scalar = _events(file)  # There at once, whatever becomes of the process.
+    assert version.file_version == "brain.Event:2"
+    assert (start.step, start.session_log.status) == (41, SessionLog.SessionStatus.START)
+    assert (scalar.step, scalar.summary.value[0].tag, scalar.summary.value[0].simple_value) == (47, "g_loss", 0.5)
