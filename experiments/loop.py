@@ -102,22 +102,14 @@ def _train(run: Run, dataset: Dataset) -> int:
             tracked = {}
             if broken is not None:
                 break
-<<<<<<< HEAD
             due = options["track"] is not None and (step % options["every"] == 0 or step == last)
             if due:
                 tracked = track(state)
-            if step % options["log_every"] == 0 or due:
-                shown = report()
-            if step % options["log_every"] == 0:
-                window = logs.Window()
-            if step % options["sample_every"] == 0:
-=======
-            if step % options["log_every"] == 0 or step == last:
+            if step % options["log_every"] == 0 or step == last or due:
                 shown = report()
             if step % options["log_every"] == 0:
                 window = logs.Window()
             if step % options["sample_every"] == 0 or step == last:
->>>>>>> reliability
                 draw()
             # Last, so that nothing before it is missing where a killed run goes on from here.
             if step % options["save_every"] == 0 or step == last:

@@ -6,8 +6,8 @@
 
 Orbax does not notice a flipped bit in array data, and a killed clean-up can leave a step half deleted. So a step counts
 from the moment its manifest is there, the manifest is the first thing that a clean-up removes, and a step whose files
-do not match it is passed over for the one before. One process at a time may save into a directory, also where a
-program has several: let the first save what lies on its devices or on the host.
+do not match it is passed over for the one before. One program at a time may save into a directory; where it has several
+processes all of them call `save` and `restore`, on a disk that they share, and the first keeps the manifests.
 """
 
 import contextlib
@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
+import numpy as np
+from jax.experimental import multihost_utils
 from orbax.checkpoint import v1 as ocp
 
 from gan_jax.errors import InputError
@@ -49,27 +51,25 @@ def save(directory: Path, step: int, state: Any, *, keep: int = 2, notes: Mappin
     path = directory / str(step)
     if step in steps(directory):
         return
-    directory.mkdir(parents=True, exist_ok=True)
-    _clear(directory)
+    first = jax.process_index() == 0
+    if first:
+        directory.mkdir(parents=True, exist_ok=True)
+        _clear(directory)
+    _together(f"make {path}")
     try:
         _write(path, state)
-        manifest = {
-            "version": LAYOUT_VERSION,
-            "leaves": _leaves(state),
-            "notes": dict(notes or {}),
-            "files": _checksums(path),
-        }
-        partial = directory / f".{step}.json.partial"
-        partial.write_text(json.dumps(manifest | {"sha256": _digest(manifest)}, indent=1))
-        os.replace(partial, _manifest(path))
+        if first:
+            _vouch(path, state, notes or {})
     except OSError:
         # What is still being written elsewhere may come back: then the next save clears it.
         with contextlib.suppress(OSError):
             _clear(directory)
         raise
-    for old in steps(directory)[keep:]:
-        _manifest(directory / str(old)).unlink()
-        shutil.rmtree(directory / str(old))
+    if first:
+        for old in steps(directory)[keep:]:
+            _manifest(directory / str(old)).unlink()
+            shutil.rmtree(directory / str(old))
+    _together(f"saved {path}")
 
 
 def restore(directory: Path, like: State, *, quarantine: bool = False) -> tuple[int, State]:
@@ -127,11 +127,12 @@ def _read(path: Path, manifest: dict[str, Any], like: State) -> State:
         )
     default = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
 
-    def place(leaf: Any) -> jax.ShapeDtypeStruct:
+    def place(leaf: Any) -> Any:
+        if jax.process_count() > 1 and getattr(leaf, "sharding", None) is None:
+            return np.empty(leaf.shape, leaf.dtype)  # On every host: there is no default device of all processes.
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=getattr(leaf, "sharding", None) or default)
 
-    with _alone():
-        return ocp.load(path, jax.tree.map(place, like))
+    return ocp.load(path, jax.tree.map(place, like))
 
 
 def _verified(path: Path) -> tuple[dict[str, Any], str | None]:
@@ -152,24 +153,28 @@ def _verified(path: Path) -> tuple[dict[str, Any], str | None]:
     return manifest, f"{wrong[0]} has {'changed' if wrong[0] in found else 'gone'}" if wrong else None
 
 
-def _alone() -> ocp.Context:
-    """Among several processes Orbax would wait for the others: here the one that calls is the only one concerned."""
-    process = jax.process_index()
-    options = ocp.options.MultiprocessingOptions(
-        primary_host=process, active_processes={process}, barrier_sync_key_prefix=f"process_{process}"
-    )
-    return ocp.Context(multiprocessing_options=options) if jax.process_count() > 1 else ocp.Context()
+def _together(what: str) -> None:
+    """Waits for the other processes of the program, where there are any."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(what)
 
 
 def _write(path: Path, state: Any) -> None:
     try:
-        with _alone():
-            ocp.save(path, state)
+        ocp.save(path, state)
     except ValueError as error:  # TensorStore's name for what the operating system refused.
         code = re.search(r"os_error_code='(\d+)'", str(error))
         if code is None:
             raise
         raise OSError(int(code[1]), os.strerror(int(code[1])), str(path)) from error
+
+
+def _vouch(path: Path, state: Any, notes: Mapping[str, Any]) -> None:
+    """Writes the manifest, which makes a checkpoint of the files."""
+    manifest = {"version": LAYOUT_VERSION, "leaves": _leaves(state), "notes": dict(notes), "files": _checksums(path)}
+    partial = path.with_name(f".{path.name}.json.partial")
+    partial.write_text(json.dumps(manifest | {"sha256": _digest(manifest)}, indent=1))
+    os.replace(partial, _manifest(path))
 
 
 def _clear(directory: Path) -> None:

@@ -45,7 +45,7 @@ def main(argv: list[str]) -> int:
     if plan is None:
         sweep = store.load(resume, name)
     else:
-        sweep = store.create(plan, typed["metric"], typed["score_samples"], typed["out"], dry_run=limits["dry_run"])
+        sweep = store.new(plan, typed["metric"], typed["score_samples"], typed["out"])
     return command.run(sweep, **limits)
 
 

@@ -17,6 +17,7 @@ from experiments.measures import Reference
 from experiments.rundir import Run, write_whole
 from experiments.signals import stop_signals
 from experiments.sweep import report, training
+from experiments.sweep import store as storing
 from experiments.sweep.plan import Member, Plan, shown
 from experiments.sweep.programs import Program
 from experiments.sweep.store import Store
@@ -58,6 +59,8 @@ def scoring(base: Config, metric: str | None, samples: int) -> Scoring:
 def run(store: Store, *, dry_run: bool, memory: float | None, mapping: population.Mapping | None) -> int:
     """Trains from where the sweep stands, scores, reports; returns 0, or 128 + the signal that stopped it."""
     plan, how = store.plan, scoring(store.plan.base, store.metric, store.score_samples)
+    if not dry_run and jax.process_index() == 0 and not (store.path / "sweep.json").exists():
+        storing.write(store)
     started = time.perf_counter()
     with stop_signals() as received:
         result = train(plan, how, store.path, received, dry_run=dry_run, memory=memory, mapping=mapping)
@@ -68,9 +71,23 @@ def run(store: Store, *, dry_run: bool, memory: float | None, mapping: populatio
             f"stopped and saved; go on with: python -m experiments.sweep {plan.base.experiment} --resume {store.path}"
         )
         return 128 + result.signal
+    best = _best(plan, result, how)
+    shown = report.shown_members(plan.members)
+    states = training.states_of(result, shown)
+    metrics = report.read_metrics(store.path / "metrics.jsonl", len(plan.members))
     if jax.process_index() == 0:
-        _report(store, result, how, time.perf_counter() - started)
+        _report(store, result, how, best, states, metrics, time.perf_counter() - started)
+    if best is not None:
+        save_as_run(plan, best, result, store.path / "best", metrics[best.number])
     return 0
+
+
+def _best(plan: Plan, result: Result, how: Scoring) -> Member | None:
+    """The member with the best score of those that came to the end; None where none of them has any."""
+    sign = 1 if how.lower_is_better else -1
+    last = [o for o in result.outcomes.items() if o[1].step == plan.rungs[-1]]
+    scores = {number: sign * o.score for number, o in last if o.score is not None}
+    return plan.members[min(scores, key=lambda number: scores[number])] if scores else None
 
 
 def train(
@@ -109,20 +126,24 @@ def _run(config: Config, dataset: Dataset) -> Run:
     return Run(Path(), config, dataset.shape, dataset.num_classes)
 
 
-def _report(store: Store, result: Result, how: Scoring, seconds: float) -> None:
-    """Tables, pictures, and the best member as a run of its own."""
+def _report(
+    store: Store,
+    result: Result,
+    how: Scoring,
+    best: Member | None,
+    states: Sequence[GANState],
+    metrics: Sequence[dict[int, dict[str, float]]],
+    seconds: float,
+) -> None:
+    """Tables and pictures; `states` are those of `report.shown_members`."""
     plan, path, deciding = store.plan, store.path, how.metric
     sign = 1 if how.lower_is_better else -1
     means = training.mean_scores(plan.members, result.outcomes)
     order = sorted(means, key=lambda k: (means[k] is None, sign * (means[k] or 0)))
-    metrics = report.read_metrics(path / "metrics.jsonl", len(plan.members))
     report.write_tables(path, plan, result.outcomes, metrics, deciding)
     report.plot_curves(path / "curves.png", plan, metrics, order)
     report.plot_scores(path / "scores.png", plan, means, deciding)
-    images.save_png(path / "samples.png", _samples(plan, result, how.dataset))
-    last = [o for o in result.outcomes.items() if o[1].step == plan.rungs[-1]]
-    scores = {number: sign * o.score for number, o in last if o.score is not None}
-    best = plan.members[min(scores, key=lambda number: scores[number])] if scores else None
+    images.save_png(path / "samples.png", _samples(plan, result, how.dataset, states))
     summary = {
         "seconds": seconds,
         "compilations": result.compilations,
@@ -138,7 +159,6 @@ def _report(store: Store, result: Result, how: Scoring, seconds: float) -> None:
     if best is None:
         print("no member has a finite score: lower learning rates usually help")
         return
-    save_as_run(plan, best, result, path / "best", metrics[best.number])
     values = ", ".join(f"{name} {shown(value)}" for name, value in [*best.values.items(), ("seed", best.seed)])
     print(
         f"best by {deciding} ({result.outcomes[best.number].score:.4g}): member {best.number} ({values}); "
@@ -146,14 +166,13 @@ def _report(store: Store, result: Result, how: Scoring, seconds: float) -> None:
     )
 
 
-def _samples(plan: Plan, result: Result, dataset: Dataset) -> np.ndarray:
+def _samples(plan: Plan, result: Result, dataset: Dataset, states: Sequence[GANState]) -> np.ndarray:
     """A row of samples for every member, on the same latents; of points a picture."""
-    shown = report.shown_members(plan.members)
     run = _run(plan.config(plan.members[0]), dataset)
     z_rng, _ = run.fixed_keys()
     rows: list[np.ndarray] = []
     generators: dict[Program, tuple[Any, Any, Any]] = {}
-    for member, state in zip(shown, training.states_of(result, shown), strict=True):
+    for member, state in zip(report.shown_members(plan.members), states, strict=True):
         program = result.homes[member.number][0].program
         if program not in generators:
             gan = program.make({name: member.values[name] for name in program.numbers})
@@ -171,11 +190,10 @@ def _samples(plan: Plan, result: Result, dataset: Dataset) -> np.ndarray:
 
 def save_as_run(plan: Plan, member: Member, result: Result, out: Path, metrics: dict[int, dict[str, float]]) -> Path:
     """A member as a run that was trained alone: `sample`, `evaluate` and `run --resume` take it."""
-    dataset = data.load(plan.base.run["data"])
-    run = rundir.create(plan.config(member), dataset, out, overwrite=True)
-    lines = [json.dumps({"step": step, **record}) for step, record in sorted(metrics.items())]
-    write_whole(run.path / "metrics.jsonl", "\n".join([*lines, ""]))
     (state,) = training.states_of(result, [member])
-    notes = {"window": logs.Window()._asdict()}
-    checkpoint.save(run.checkpoints, int(state.step), jax.tree.map(jnp.asarray, state), notes=notes)
-    return run.path
+    if jax.process_index() == 0:
+        rundir.create(plan.config(member), data.load(plan.base.run["data"]), out, overwrite=True)
+        lines = [json.dumps({"step": step, **record}) for step, record in sorted(metrics.items())]
+        write_whole(out / "metrics.jsonl", "\n".join([*lines, ""]))
+    checkpoint.save(out / "checkpoints", int(state.step), state, notes={"window": logs.Window()._asdict()})
+    return out

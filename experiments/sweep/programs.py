@@ -18,7 +18,7 @@ from jaxtyping import Array
 from experiments import rundir
 from experiments.rundir import Run
 from experiments.sweep.plan import Member, Plan
-from gan_jax import checkpoint, population, training
+from gan_jax import population, training
 from gan_jax.data import Dataset
 from gan_jax.errors import InputError
 from gan_jax.gan import GAN, GANState, Metrics
@@ -71,7 +71,7 @@ class Program:
 
     def shapes(self) -> GANState:
         """Shapes of the states of `slots` members."""
-        return _shapes(self.make, self.numbers, self.slots, self.example)
+        return _shapes(self.make, self.numbers, self.slots, self.example)[2]
 
 
 def mesh() -> Mesh:
@@ -108,19 +108,14 @@ def agreed(flag: bool) -> bool:
     return bool(np.any(multihost_utils.process_allgather(np.asarray(flag)))) if jax.process_count() > 1 else flag
 
 
-def save(directory: Path, step: int, states: GANState, notes: dict[str, Any]) -> None:
-    """The first process saves what all of them hold, and none goes on before it has."""
-    if jax.process_index() == 0:
-        checkpoint.save(directory, step, states, notes=notes, keep=1)
-    if jax.process_count() > 1:
-        multihost_utils.sync_global_devices(f"{directory} {step}")
-
-
-def inputs(plan: Plan, members: Sequence[Member], numbers: Sequence[str]) -> tuple[Any, Array, Array]:
-    """(numbers, keys of initialisation, keys of training), leaves `[M]`: of each member what it has alone."""
+def inputs(plan: Plan, members: Sequence[Member], numbers: Sequence[str]) -> tuple[dict[str, Array], Array, Array]:
+    """(numbers, keys of initialisation, keys of training), leaves `[slots]`: of each member what it has alone."""
     values = {name: np.asarray([member.values[name] for member in members], np.float32) for name in numbers}
     keys = [rundir.run_keys(plan.config(member)) for member in members]
-    return values, jnp.stack([k[0] for k in keys]), jnp.stack([k[1] for k in keys])
+    init_rngs, rngs = (
+        jax.random.wrap_key_data(spread(np.stack([jax.random.key_data(key[k]) for key in keys]))) for k in (0, 1)
+    )
+    return spread(values), init_rngs, rngs
 
 
 def compile_program(
@@ -165,10 +160,8 @@ def compile_program(
         compiler_options=training.compiler_options(),
     )
     while True:
-        of_each = jax.eval_shape(lambda: inputs(plan, [members[0]] * slots, numbers))  # noqa: B023
-        states = _shapes(make, numbers, slots, example)
-        alive = jax.ShapeDtypeStruct((slots,), jnp.bool)
-        values, states, alive, rngs = (_placed(tree) for tree in (of_each[0], states, alive, of_each[2]))
+        values, rngs, states = (_placed(tree) for tree in _shapes(make, numbers, slots, example))
+        alive = _placed(jax.ShapeDtypeStruct((slots,), jnp.bool))
         compiled = train.lower(make, values, states, alive, resident, rngs, steps, batch_size).compile()
         needed = _bytes(compiled)
         available = memory or _memory()
@@ -185,10 +178,11 @@ def compile_program(
         slots = max(devices, min(fewer, slots - 1) // devices * devices)
 
 
-def _shapes(make: population.Make, numbers: Sequence[str], slots: int, example: Examples) -> GANState:
+def _shapes(make: population.Make, numbers: Sequence[str], slots: int, example: Examples) -> tuple[Any, Any, GANState]:
+    """Shapes of the numbers, keys and states of so many members."""
     values = {name: jax.ShapeDtypeStruct((slots,), jnp.float32) for name in numbers}
     rngs = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), slots))
-    return jax.eval_shape(functools.partial(population.initial_states, make), values, rngs, example)
+    return values, rngs, jax.eval_shape(functools.partial(population.initial_states, make), values, rngs, example)
 
 
 def _placed(tree: Any) -> Any:

@@ -5,10 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-import jax
-
 from experiments.configs import EXPERIMENTS, RECIPE_OPTIONS, RUN_OPTIONS, Config
-from experiments.rundir import checked, next_free, write_whole, writing
+from experiments.rundir import checked, next_free, vacant, write_whole, writing
 from experiments.sweep.plan import Member, Plan
 from gan_jax.errors import InputError
 
@@ -30,29 +28,33 @@ class Store:
     score_samples: int
 
 
-def create(plan: Plan, metric: str | None, score_samples: int, out: Path | None, *, dry_run: bool) -> Store:
-    """A new sweep in `out`, or in the next free sweeps/NAME/NNN.
+def new(plan: Plan, metric: str | None, score_samples: int, out: Path | None) -> Store:
+    """A new sweep in `out`, or in the next free sweeps/NAME/NNN; nothing is written yet.
 
     Raises:
-      InputError: the directory holds something already, or can't be written.
+      InputError: the directory holds something already.
     """
     path = next_free(Path("sweeps") / plan.base.experiment) if out is None else out
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if not vacant(path):
         raise InputError(f"{path} exists already: name another --out, or go on with it, --resume {path}")
-    if not dry_run and jax.process_index() == 0:
-        record = {
-            "experiment": plan.base.experiment,
-            "run": dict(plan.base.run),
-            "recipe": dict(plan.base.recipe),
-            "members": [member._asdict() for member in plan.members],
-            "rungs": list(plan.rungs),
-            "metric": metric,
-            "score_samples": score_samples,
-        }
-        with writing(path):
-            path.mkdir(parents=True, exist_ok=True)
-            write_whole(path / "sweep.json", json.dumps(record, indent=1) + "\n")
     return Store(path, plan, metric, score_samples)
+
+
+def write(store: Store) -> None:
+    """Makes the directory and its sweep.json. Raises InputError if it can't be written."""
+    plan = store.plan
+    record = {
+        "experiment": plan.base.experiment,
+        "run": dict(plan.base.run),
+        "recipe": dict(plan.base.recipe),
+        "members": [member._asdict() for member in plan.members],
+        "rungs": list(plan.rungs),
+        "metric": store.metric,
+        "score_samples": store.score_samples,
+    }
+    with writing(store.path):
+        store.path.mkdir(parents=True, exist_ok=True)
+        write_whole(store.path / "sweep.json", json.dumps(record, indent=1) + "\n")
 
 
 def load(path: Path, name: str) -> Store:

@@ -168,7 +168,6 @@ def _train_unit(
         step, states = 0, program.fresh_states(plan, unit.slots)
     bar.update((step - unit.start) * len(unit.members))
     numbers, _, rngs = programs.inputs(plan, unit.slots, program.numbers)
-    numbers, rngs = programs.spread(numbers), jax.device_put(rngs, programs.each())
     save_every = plan.base.run["save_every"]
     with logs.appending(sweep.path / "metrics.jsonl" if jax.process_index() == 0 else Path(os.devnull)) as log:
         while step < unit.end:
@@ -189,7 +188,7 @@ def _train_unit(
             bar.update(n * len(unit.members))
             stop = programs.agreed(bool(received)) and step < unit.end
             if stop or (step < unit.end and step // save_every > before // save_every):
-                programs.save(unit.directory, step, programs.fetch(states), _noted(broken))
+                checkpoint.save(unit.directory, step, programs.fetch(states), notes=_noted(broken), keep=1)
             if stop:
                 return None
     host_states = programs.fetch(states)
@@ -203,7 +202,7 @@ def _train_unit(
             seen, score if score is None or np.isfinite(score) else None, broken.get(member.number)
         )
     noted = {str(number): [outcome.step, outcome.score] for number, outcome in outcomes.items()}
-    programs.save(unit.directory, step, host_states, _noted(broken) | {"outcomes": noted})
+    checkpoint.save(unit.directory, step, host_states, notes=_noted(broken) | {"outcomes": noted}, keep=1)
     return outcomes
 
 

@@ -186,7 +186,11 @@ def test_two_processes_share_a_sweep() -> None:
         )
         for index in range(2)
     ]
-    outputs = [process.communicate(timeout=180)[0] for process in processes]
+    try:
+        outputs = [process.communicate(timeout=100)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
     assert [process.returncode for process in processes] == [0, 0], outputs
     assert "on 4 device(s)" in outputs[0]
     assert call(sweep.main, *typed, "--out", "one") == 0
