@@ -11,8 +11,8 @@ from experiments import cli
 from experiments.benchmark.cases import CASES
 from experiments.configs import number, whole
 
-# Widths at which sixteen members take a moment.
-_POPULATIONS = {"wgan": 128, "dcgan": 16}
+# Recipes, and the widths at which sixteen members take a moment.
+_POPULATIONS = {"wgan": 128}
 _WHOLE = ("population", "startup", "sweep")
 
 
