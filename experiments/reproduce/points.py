@@ -4,8 +4,9 @@ The protocol is PacGAN's: 100,000 training points, z a normal in the plane, 2,50
 400 ReLUs with BatchNorm against 3 x 200 maxouts, and 400,000 steps of Adam(1e-4, b1 .8), batch 100; rows here say
 theirs.
 
-`sines` is our best setting: `r3gan` on nets whose inputs stand beside sines of them (`Sines`), with the penalty's
-weight and the learning rate falling in stages, and an averaged generator. What was tried is in the tables' note.
+The last row is our best setting: `r3gan` whose D sees sines of its input (`Sines`) and whose G sees on which sides of
+random lines z lies (`Steps`), with the penalty's weight and the learning rate falling in stages. Samples are of the
+last weights: an average of weights has modes that are too narrow.
 """
 
 import dataclasses
@@ -40,26 +41,48 @@ _COLUMNS = {
 
 
 class Sines(nn.Module):
-    """A net that sees, beside its input h `[B, D]`, `count` sines of it with learned frequencies and phases.
+    """A discriminator that sees, beside points `[B, D]`, sines of them with learned frequencies and phases.
 
     Random Fourier features (Tancik et al. 2020, arXiv:2006.10739), trained: a ReLU net alone learns what is as narrow
-    as these modes, or a border as sharp as those between them, very slowly.
+    as these modes very slowly.
 
     Attributes:
-      net: `(h, y, train) -> output`.
-      scale: standard deviation of the initial frequencies, radians per unit of h.
+      net: `(x, y, train) -> logits`.
+      scale: standard deviation of the initial frequencies, radians per unit of x.
+      count: how many.
     """
 
-    net: Any
+    net: nn.Module
     scale: float
     count: int = 64
 
     @nn.compact
-    def __call__(self, h: Float[Array, "batch d"], y: Array | None, train: bool) -> Array:
-        frequencies = self.param("frequencies", nn.initializers.normal(self.scale), (h.shape[-1], self.count))
+    def __call__(self, x: Float[Array, "batch d"], y: Array | None, train: bool) -> Array:
+        frequencies = self.param("frequencies", nn.initializers.normal(self.scale), (x.shape[-1], self.count))
         phases = self.param("phases", nn.initializers.uniform(2 * np.pi), (self.count,))
-        sines = np.sqrt(2) * jnp.sin(h @ frequencies + phases[None])
-        return self.net(jnp.concatenate([h, sines], axis=-1), y, train)
+        sines = np.sqrt(2) * jnp.sin(x @ frequencies + phases[None])
+        return self.net(jnp.concatenate([x, sines], axis=-1), y, train)
+
+
+class Steps(nn.Module):
+    """A generator that sees, beside z `[B, Z]`, on which side of `count` random lines it lies, as -1 and 1.
+
+    A continuous function of z has to pass through the space between modes, and can only hurry. This one may jump: the
+    lines cut z's plane into some two thousand cells. (They never move, because a sign has no gradient.)
+
+    Attributes:
+      net: `(z, y, train) -> points`.
+      count: how many lines.
+    """
+
+    net: nn.Module
+    count: int = 64
+
+    @nn.compact
+    def __call__(self, z: Float[Array, "batch z"], y: Array | None, train: bool) -> Array:
+        directions = self.param("directions", nn.initializers.normal(1.0), (z.shape[-1], self.count))
+        offsets = self.param("offsets", nn.initializers.normal(1.0), (self.count,))
+        return self.net(jnp.concatenate([z, jnp.sign(z @ directions + offsets[None])], axis=-1), y, train)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,46 +106,53 @@ def _wgan(numbers: Numbers, **options: Any) -> GAN:
     return recipes.wgan((2,), latent=2, **{**options, **numbers})
 
 
-def _r3gan(numbers: Numbers, **options: Any) -> GAN:
-    return recipes.r3gan((2,), latent=2, **{**options, **numbers})
+def _r3gan(numbers: Numbers, *, width: int, scale: float, g_pace: float) -> GAN:
+    lr, gamma = numbers["lr"], numbers["gamma"]
+    gan = recipes.r3gan((2,), lr=g_pace * lr, d_lr=lr, gamma=gamma, width=width, latent=2, ema=None)
+    return gan.replace(generator=Steps(gan.generator), discriminator=Sines(gan.discriminator, scale))
 
 
-def _sines(numbers: Numbers, *, width: int, g_scale: float, d_scale: float, ema: float) -> GAN:
-    gan = _r3gan(numbers, width=width, ema=ema)
-    return gan.replace(generator=Sines(gan.generator, g_scale), discriminator=Sines(gan.discriminator, d_scale))
+def _stages(spread: float) -> list[Stage]:
+    """Masses first: a large penalty carries gradients from mode to mode. Then shapes, which D sees under a small one.
+
+    Args:
+      spread: the first weight of the penalty, of the order of a tenth of the squared distance of modes.
+    """
+    mass = [(1e-3, 1.0)] * 4 + [(3e-4, 1.0), (3e-4, 0.1)]
+    shape = [(1e-4, 0.01), (1e-4, 1e-3), (1e-4, 3e-4), (1e-4, 3e-4), (3e-5, 3e-4), (3e-5, 3e-4)]
+    return [{"lr": lr, "gamma": spread * share} for lr, share in mass + shape]
 
 
-def _stages(*numbers: tuple[float, float]) -> list[Stage]:
-    return [{"lr": lr, "gamma": gamma} for lr, gamma in numbers]
-
-
-_SOURCES_GAN = _Setting(_gan, {}, [{"lr": 1e-4}], 10_000)
+_SOURCES_GAN = _Setting(_gan, {}, [{"lr": 1e-4}], 5000)
+_OURS = {"width": 128, "scale": 3.0, "g_pace": 0.5}
 
 _RING = {
     "GAN": _SOURCES_GAN,
-    "WGAN": _Setting(_wgan, {"width": 128, "ema": 0.999}, [{"lr": 5e-4, "clip": 0.05}], 5000),
-    "sines": _Setting(
-        _sines,
-        {"width": 128, "g_scale": 1.0, "d_scale": 3.0, "ema": 0.999},
-        _stages((1e-3, 0.01), (1e-3, 0.003), (1e-3, 0.001), (3e-4, 0.001), (1e-4, 0.001)),
-        2000,
-        128,
-    ),
+    "WGAN": _Setting(_wgan, {"width": 128, "ema": 0.999}, [{"lr": 5e-4, "clip": 0.05}], 2500),
+    "R3GAN, steps": _Setting(_r3gan, _OURS, _stages(0.04), 1000, 128),
 }
 
 _GRID = {
     "GAN": _SOURCES_GAN,
-    "WGAN": _Setting(_wgan, {"width": 128, "ema": 0.999}, [{"lr": 5e-4, "clip": 0.1}], 5000),
-    "sines": _Setting(
-        _sines,
-        {"width": 128, "g_scale": 1.0, "d_scale": 3.0, "ema": 0.999},
-        _stages((1e-3, 0.3), (1e-3, 0.1), (1e-3, 0.05), (3e-4, 0.03), (1e-4, 0.03)),
-        3000,
-        128,
-    ),
+    "WGAN": _Setting(_wgan, {"width": 128, "ema": 0.999}, [{"lr": 5e-4, "clip": 0.1}], 2500),
+    "R3GAN, steps": _Setting(_r3gan, _OURS, _stages(0.3), 1000, 128),
 }
 
-_NOTE = "note"
+_NOTE = (
+    "2,500 samples of each seed, z a normal in the plane. High quality is within three sigma of the nearest mode, and "
+    "true points are so in 98.9 %: more says that modes are narrower than they should be, as does a sigma ratio below "
+    "1. `GAN` has the source's optimizer and prior, but nets of 128 units (theirs: 400 with BatchNorm against 200 "
+    "maxouts) and 5,000 steps (theirs: 400,000); `WGAN` 2,500 steps of 5 critic updates, with an averaged generator. "
+    "Both are far from done, which shows what two cores do not reach in half a minute, not what the methods can.\n\n"
+    "The last row is `r3gan` with three changes. Its G sees z beside the signs of 64 random linear functions of z, so "
+    "it may jump from mode to mode: continuous generators, with sines of z or without, left 5 to 13 % of their samples "
+    "between the modes. Its D sees points beside 64 sines of them. The penalty starts large, which balances the modes' "
+    "masses (reverse KL), and ends 3e-4 of that, without which D does not see how wide a mode is. Tried on the "
+    "way, two seeds each: independent random bits instead of lines (masses stayed unequal, KL .13), R1 alone or the "
+    "non-saturating loss in place of R1 + R2 and pairing (9 to 17 of 25 modes), sines of higher frequency (modes "
+    "lost), a small penalty at a high learning rate (modes lost), and an averaged generator, whose modes are a third "
+    "too narrow (sigma ratio .65 where the last weights had .85)."
+)
 
 
 def ring(budget: Budget) -> Table:

@@ -12,6 +12,7 @@ import importlib.metadata
 import json
 import math
 import platform
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -35,7 +36,7 @@ class Outcome(NamedTuple):
     Attributes:
       numbers: by column.
       curves: numbers along training, by name.
-      picture: uint8 RGB `[H, W, 3]`, of which the first seed's is kept as TABLE-ROW.png.
+      picture: uint8 RGB `[H, W, 3]`, of which the first seed's is kept as TABLE-ROW.png, ROW in lower case.
     """
 
     numbers: Mapping[str, float]
@@ -125,7 +126,7 @@ def make(name: str, table: Table, command: str, out: Path, *, say: Callable[[str
                 seconds = (time.perf_counter() - started) / len(seeds)
                 for seed, outcome in zip(seeds, outcomes, strict=True):
                     if outcome.picture is not None and seed == row.seeds[0]:
-                        images.save_png(out / f"{name}-{row.name}.png", outcome.picture)
+                        images.save_png(out / f"{name}-{picture_name(row.name)}.png", outcome.picture)
                     results.append(_result(seed, outcome, seconds))
                 results.sort(key=lambda result: result["seed"])
                 _write(name, table, record, out)
@@ -166,6 +167,11 @@ def spread(results: Sequence[Mapping[str, Any]], key: str, decimals: int) -> str
         return ""
     mean = f"{np.mean(values):.{decimals}f}"
     return f"{mean} ± {np.std(values, ddof=1):.{decimals}f}" if len(values) > 1 else mean
+
+
+def picture_name(row: str) -> str:
+    """A row's name as a part of a file's."""
+    return re.sub(r"[^a-z0-9]+", "_", row.lower()).strip("_")
 
 
 def _line(table: Table, row: Row, results: Sequence[Mapping[str, Any]]) -> str:

@@ -48,14 +48,10 @@ def table(budget: Budget) -> Table:
         ],
         [
             _row("wgan", _wgan, {"lr": 5e-4, "clip": 0.05, "width": 128, "depth": 2}, 64, stops, steps, seeds),
-            _row("wgan, the paper's pace", _wgan, _PAPER, 64, stops, steps, seeds),
             _row("gan", _gan, {"lr": 2e-4, "b1": 0.5, "width": 256}, 128, stops, steps, seeds),
         ],
         _plot,
     )
-
-
-_PAPER = {"lr": 5e-5, "clip": 0.01, "width": 128, "depth": 1}
 
 
 def _wgan(numbers: Numbers, **settings: Any) -> GAN:

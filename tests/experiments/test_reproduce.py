@@ -108,10 +108,10 @@ def test_dirac_agrees_with_its_closed_forms(tmp_path: Path, capsys: pytest.Captu
 def test_ring(tmp_path: Path) -> None:
     assert call(reproduce.main, "ring", "--budget", "small", "--out", tmp_path) == 0
     rows = json.loads((tmp_path / "ring-small.json").read_text())["rows"]
-    assert list(rows) == ["real points", "GAN", "WGAN", "sines"]
+    assert list(rows) == ["real points", "GAN", "WGAN", "R3GAN, steps"]
     for name, row in rows.items():
         assert [result["seed"] for result in row["results"]] == [0, 1]
-        assert (tmp_path / f"ring-small-{name}.png").stat().st_size < 100_000
+        assert (tmp_path / f"ring-small-{study.picture_name(name)}.png").stat().st_size < 100_000
     real = rows["real points"]["results"][0]["numbers"]
     assert real["modes"] == 8
     assert real["high_quality"] == pytest.approx(98.89, abs=0.7)
