@@ -22,20 +22,21 @@ import jax.numpy as jnp
 from jax import lax
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
-from jaxtyping import Array, Bool, PRNGKeyArray
+from jaxtyping import Array, Bool, Key
 
 from gan_jax import training
 from gan_jax.gan import GAN, GANState, Metrics
 from gan_jax.training import Examples
 
 Numbers = dict[str, Array]
+Keys = Key[Array, " members"]
 Make = Callable[[Numbers], GAN]
 Mapping = Literal["map", "vmap"]
 
 AXIS = "population"
 
 
-def initial_states(make: Make, numbers: Numbers, rngs: PRNGKeyArray, examples: Examples) -> GANState:
+def initial_states(make: Make, numbers: Numbers, rngs: Keys, examples: Examples) -> GANState:
     """Fresh states, leaves `[M, ...]`: member k is `training.initial_state(make(numbers[k]), rngs[k], examples)`.
 
     Args:
@@ -53,7 +54,7 @@ def train(
     states: GANState,
     alive: Bool[Array, " members"],
     data: Examples,
-    rngs: PRNGKeyArray,
+    rngs: Keys,
     steps: int,
     batch_size: int,
     *,
@@ -87,13 +88,13 @@ def train(
       States, metrics with leaves `[M, steps]`, and `finite` `[M]`: whether all the member's numbers were.
     """
 
-    def member(inputs: tuple[Numbers, GANState, Array, PRNGKeyArray], data: Examples) -> Any:
+    def member(inputs: tuple[Numbers, GANState, Array, Array], data: Examples) -> Any:
         numbers, state, alive, rng = inputs
         new, metrics = training.train(make(numbers), state, data, rng, steps, batch_size)
         finite = jnp.all(jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves((new, metrics))]))
         return jax.tree.map(lambda new, old: jnp.where(finite & alive, new, old), new, state), metrics, finite
 
-    def members(inputs: tuple[Numbers, GANState, Array, PRNGKeyArray], data: Examples) -> Any:
+    def members(inputs: tuple[Numbers, GANState, Array, Array], data: Examples) -> Any:
         if mapping == "vmap":
             return jax.vmap(member, (0, None))(inputs, data)
         return lax.map(lambda one: member(one, data), inputs)
