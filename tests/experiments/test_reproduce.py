@@ -1,0 +1,144 @@
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from experiments.reproduce import __main__ as reproduce
+from experiments.reproduce import members, study, wgan_claims
+from experiments.reproduce.study import Column, Outcome, Published, Row, Table
+from gan_jax import recipes, training
+from gan_jax.data import toys
+from gan_jax.errors import InputError
+from gan_jax.gan import GAN
+from gan_jax.population import Numbers
+from gan_jax.training import Examples
+from tests.experiments.helpers import call
+from tests.helpers import assert_close, jit
+
+
+class Counting:
+    """Measures a seed as its square, and says which seeds it was asked for; breaks off at one."""
+
+    def __init__(self, broken: int | None = None) -> None:
+        self.seeds: list[int] = []
+        self.broken = broken
+
+    def __call__(self, seeds: Sequence[int]) -> list[Outcome]:
+        if self.broken in seeds:
+            raise KeyboardInterrupt
+        self.seeds += seeds
+        picture = np.full((2, 3, 3), seeds[0], np.uint8)
+        return [Outcome({"square": seed**2, "odd": float("nan")}, {"path": [0, seed]}, picture) for seed in seeds]
+
+
+def _table(measure: Counting, lr: float = 0.1) -> Table:
+    columns = {"square": Column("seed squared", 2), "odd": Column("nothing", 1)}
+    others = [Published("theirs", "Someone 2000, table 1", {"square": "7 ± 1"})]
+    return Table("Squares", "How it was done.", columns, others, [Row("ours", {"lr": lr}, measure, range(4), 2)])
+
+
+def _make(table: Table, out: Path) -> None:
+    study.make("squares", table, "the command", out, say=lambda line: None)
+
+
+def test_markdown_has_others_and_ours_with_mean_and_spread(tmp_path: Path) -> None:
+    _make(_table(Counting()), tmp_path / "new")
+    lines = (tmp_path / "new" / "squares.md").read_text().splitlines()
+    assert lines[0] == "# Squares"
+    assert lines[2] == "|  | seeds | seed squared | nothing | s a seed | source |"
+    assert lines[4] == "| theirs |  | 7 ± 1 |  |  | Someone 2000, table 1 |"
+    # 0, 1, 4, 9: mean 3.5, squared deviations 12.25 + 6.25 + .25 + 30.25 = 49, sqrt(49 / 3) = 4.04.
+    assert lines[5].startswith("| **ours** | 4 | 3.50 ± 4.04 |  | ")
+    assert lines[7].startswith("`the command`: 0 s in all on ")
+    assert lines[9] == "How it was done."
+
+
+def test_what_was_measured_is_kept(tmp_path: Path) -> None:
+    first = Counting(broken=3)
+    with pytest.raises(KeyboardInterrupt):
+        _make(_table(first), tmp_path)
+    again = Counting()
+    _make(_table(again), tmp_path)
+    assert (first.seeds, again.seeds) == ([0, 1], [2, 3])
+    results = json.loads((tmp_path / "squares.json").read_text())["rows"]["ours"]["results"]
+    assert [(result["seed"], result["numbers"], result["curves"]) for result in results] == [
+        (seed, {"square": seed**2, "odd": None}, {"path": [0, seed]}) for seed in range(4)
+    ]
+    assert (tmp_path / "squares-ours.png").is_file()
+
+
+def test_other_settings_are_measured_anew(tmp_path: Path) -> None:
+    _make(_table(Counting()), tmp_path)
+    other = Counting()
+    _make(_table(other, lr=0.2), tmp_path)
+    assert other.seeds == [0, 1, 2, 3]
+    record = json.loads((tmp_path / "squares.json").read_text())
+    assert record["rows"]["ours"]["settings"] == {"lr": 0.2}
+    assert len(record["rows"]["ours"]["results"]) == 4
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"rows": {"ours": {"results": 3}}}'])
+def test_a_file_that_is_no_table_is_left_alone(text: str, tmp_path: Path) -> None:
+    (tmp_path / "squares.json").write_text(text)
+    with pytest.raises(InputError, match="is not the record of a table"):
+        _make(_table(Counting()), tmp_path)
+    assert (tmp_path / "squares.json").read_text() == text
+
+
+def test_dirac_agrees_with_its_closed_forms(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(reproduce.main, "dirac", "--budget", "small", "--out", tmp_path) == 0
+    assert (tmp_path / "dirac-small.md").read_text() in capsys.readouterr().out
+    rows = json.loads((tmp_path / "dirac-small.json").read_text())["rows"]
+    for row in rows.values():
+        for result in row["results"]:
+            numbers = result["numbers"]
+            for key in ("modulus", "angle"):
+                if key in numbers:
+                    assert numbers[f"{key}_measured"] == pytest.approx(numbers[key], abs=1e-5)
+    distance = {name: np.mean([r["numbers"]["distance"] for r in row["results"]]) for name, row in rows.items()}
+    assert min(distance["minimax"], distance["wasserstein"], distance["wasserstein + wgan_gp"]) > 0.9
+    assert distance["wasserstein + R1"] < 0.05
+
+
+def test_ring(tmp_path: Path) -> None:
+    assert call(reproduce.main, "ring", "--budget", "small", "--out", tmp_path) == 0
+    rows = json.loads((tmp_path / "ring-small.json").read_text())["rows"]
+    assert list(rows) == ["real points", "GAN", "WGAN", "R3GAN, steps"]
+    for name, row in rows.items():
+        assert [result["seed"] for result in row["results"]] == [0, 1]
+        assert (tmp_path / f"ring-small-{study.picture_name(name)}.png").stat().st_size < 100_000
+    real = rows["real points"]["results"][0]["numbers"]
+    assert real["modes"] == 8
+    assert real["high_quality"] == pytest.approx(98.89, abs=0.7)
+    assert real["sigma_ratio"] == pytest.approx(1, abs=0.03)
+
+
+def test_stages_change_numbers_and_nothing_else() -> None:
+    examples = Examples(jnp.asarray(toys.load("ring").x[:100]))
+
+    def make(numbers: Numbers) -> GAN:
+        return recipes.wgan((2,), lr=numbers["lr"], width=8, latent=2)
+
+    *_, (states, _) = members.train(make, [{"lr": 1e-3}, {"lr": 1e-4}], 3, 4, examples, [5, 7])
+    init_rng, rng = jax.random.split(jax.random.key(7))
+    state = training.initial_state(make({"lr": 1e-3}), init_rng, examples)
+    for lr in (1e-3, 1e-4):
+        run = jit(training.train, static_argnums=(0, 4, 5))
+        state, _ = run(make({"lr": jnp.float32(lr)}), state, examples, rng, 3, 4)
+    assert_close(members.member(states, 1), state)
+
+
+def test_diverged_seeds_are_named() -> None:
+    examples = Examples(jnp.full((10, 2), jnp.nan))
+    with pytest.raises(FloatingPointError, match=r"\[3, 4\].*\[False, False\]"):
+        next(members.train(lambda numbers: recipes.wgan((2,), width=8), [{}], 1, 4, examples, [3, 4]))
+
+
+def test_spearman_is_that_of_scipy() -> None:
+    a, b = np.random.default_rng(0).normal(size=(2, 20))
+    assert wgan_claims.spearman(a, a + b) == pytest.approx(stats.spearmanr(a, a + b).statistic)
