@@ -5,6 +5,7 @@ import dataclasses
 import fcntl
 import importlib.metadata
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -222,7 +223,10 @@ def checked(values: Any, options: Mapping[str, Any], expected: Mapping[str, Any]
 def _shape(record: Any) -> tuple[int, ...]:
     if not isinstance(record, list) or len(record) not in (1, 3):
         raise ValueError(f"expected the shape of one example, [H, W, C] or [D], got {record!r}")
-    return tuple(_count(n, 1) for n in record)
+    shape = tuple(_count(n, 1) for n in record)
+    if math.prod(shape) > 2**31 - 1:
+        raise ValueError(f"expected examples of fewer than 2^31 numbers, got {list(shape)}")
+    return shape
 
 
 def _count(record: Any, low: int) -> int:

@@ -6,10 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import stats
 
 from experiments.reproduce import __main__ as reproduce
-from experiments.reproduce import members, study, wgan_claims
+from experiments.reproduce import members, study
 from experiments.reproduce.study import Column, Outcome, Published, Row, Table
 from gan_jax import recipes, training
 from gan_jax.data import toys
@@ -137,8 +136,3 @@ def test_diverged_seeds_are_named() -> None:
     examples = Examples(jnp.full((10, 2), jnp.nan))
     with pytest.raises(FloatingPointError, match=r"\[3, 4\].*\[False, False\]"):
         next(members.train(lambda numbers: recipes.wgan((2,), width=8), [{}], 1, 4, examples, [3, 4]))
-
-
-def test_spearman_is_that_of_scipy() -> None:
-    a, b = np.random.default_rng(0).normal(size=(2, 20))
-    assert wgan_claims.spearman(a, a + b) == pytest.approx(stats.spearmanr(a, a + b).statistic)
