@@ -69,9 +69,9 @@ class Program:
         start = jax.jit(population.initial_states, static_argnums=0, out_shardings=each())
         return start(self.make, values, init_rngs, self.example)
 
-    def shapes(self) -> GANState:
-        """Shapes of the states of `slots` members."""
-        return _shapes(self.make, self.numbers, self.slots, self.example)[2]
+    def shapes(self, count: int) -> GANState:
+        """Shapes of the states of so many members."""
+        return _shapes(self.make, self.numbers, count, self.example)[2]
 
 
 def mesh() -> Mesh:
@@ -151,7 +151,7 @@ def compile_program(
     example = rundir.example(dataset.shape, dataset.num_classes)
     gan = make({name: members[0].values[name] for name in numbers})
     chosen = mapping or population.suitable_mapping(gan, example, jax.default_backend())
-    devices = jax.device_count()
+    devices = mesh().size
     slots = -(-len(members) // devices) * devices
     train = jax.jit(
         functools.partial(population.train, mapping=chosen, mesh=mesh()),

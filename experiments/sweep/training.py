@@ -53,6 +53,15 @@ class Unit(NamedTuple):
     def slots(self) -> list[Member]:
         return [*self.members, *[self.members[-1]] * (self.program.slots - len(self.members))]
 
+    def padded(self, states: GANState) -> GANState:
+        """Host states of the members as the devices take them. What is saved has no padding: it fits any devices."""
+        rows = [min(k, len(self.members) - 1) for k in range(self.program.slots)]
+        return jax.tree.map(lambda leaf: leaf[rows], states)
+
+    def own(self, states: GANState) -> GANState:
+        """The members' own states on the host, without the padding."""
+        return jax.tree.map(lambda leaf: leaf[: len(self.members)], programs.fetch(states))
+
 
 class Sweep(NamedTuple):
     """What `train` is given: the plan, the data, where states and metrics go, how members are scored, limits."""
@@ -155,9 +164,9 @@ def _train_unit(
         if "outcomes" in notes:
             bar.update((unit.end - unit.start) * len(unit.members))
             return {int(k): Outcome(s, score, broken.get(int(k))) for k, (s, score) in notes["outcomes"].items()}
-        states = programs.spread(host_states)
+        states = programs.spread(unit.padded(host_states))
     elif came_from:
-        step, states = unit.start, programs.spread(_gather(unit, came_from))
+        step, states = unit.start, programs.spread(unit.padded(_gather(unit, came_from)))
         broken = {
             m.number: at
             for m in unit.members
@@ -188,10 +197,10 @@ def _train_unit(
             bar.update(n * len(unit.members))
             stop = programs.agreed(bool(received)) and step < unit.end
             if stop or (step < unit.end and step // save_every > before // save_every):
-                checkpoint.save(unit.directory, step, programs.fetch(states), notes=_noted(broken), keep=1)
+                checkpoint.save(unit.directory, step, unit.own(states), notes=_noted(broken), keep=1)
             if stop:
                 return None
-    host_states = programs.fetch(states)
+    host_states = unit.own(states)
     outcomes = {}
     for k, member in enumerate(unit.members):
         score = None
@@ -252,13 +261,13 @@ def _first_broken(metrics: Mapping[str, np.ndarray], k: int, step: int) -> tuple
 
 
 def _load(unit: Unit, *, quarantine: bool) -> tuple[int, GANState]:
-    step, states = checkpoint.restore(unit.directory, unit.program.shapes(), quarantine=quarantine)
+    step, states = checkpoint.restore(unit.directory, unit.program.shapes(len(unit.members)), quarantine=quarantine)
     return step, jax.device_get(states)
 
 
 def _gather(unit: Unit, came_from: Mapping[int, tuple[Unit, int]]) -> GANState:
     """The states with which the rung before left the unit's members."""
-    rows = _rows([came_from[member.number] for member in unit.slots])
+    rows = _rows([came_from[member.number] for member in unit.members])
     return jax.tree.map(lambda *leaves: np.stack(leaves), *rows)
 
 

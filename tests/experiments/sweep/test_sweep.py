@@ -13,9 +13,11 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from jax.sharding import Mesh
 
 from experiments import run, rundir, sample
-from experiments.sweep import command
+from experiments.sweep import command, programs
+from gan_jax import population
 from gan_jax.gan import GANState
 from tests.experiments.helpers import call
 from tests.helpers import assert_close, assert_same, read_png
@@ -103,6 +105,8 @@ def test_a_sweep_stopped_anywhere_goes_on_to_the_same_bits(
 
     with monkeypatch.context() as patch:
         patch.setattr(command, "stop_signals", stop_signals)
+        # The machine that it is stopped on has other devices than the one that it goes on with.
+        patch.setattr(programs, "mesh", lambda: Mesh(np.array(jax.devices()[:3]), (population.AXIS,)))
         assert call(sweep.main, *typed, "--out", "cut") == 143
     assert not Path("cut/members.csv").exists()
     assert call(sweep.main, "wgan", "--resume", "cut") == 0
