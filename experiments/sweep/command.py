@@ -1,5 +1,6 @@
 """Runs a sweep that has been planned: training, scores, and what it shows when it has come to its end."""
 
+import dataclasses
 import functools
 import json
 import time
@@ -16,7 +17,7 @@ from experiments.configs import Config
 from experiments.measures import Reference
 from experiments.rundir import Run, write_whole
 from experiments.signals import stop_signals
-from experiments.sweep import report, training
+from experiments.sweep import programs, report, training
 from experiments.sweep import store as storing
 from experiments.sweep.plan import Member, Plan, shown
 from experiments.sweep.programs import Program
@@ -59,8 +60,11 @@ def scoring(base: Config, metric: str | None, samples: int) -> Scoring:
 def run(store: Store, *, dry_run: bool, memory: float | None, mapping: population.Mapping | None) -> int:
     """Trains from where the sweep stands, scores, reports; returns 0, or 128 + the signal that stopped it."""
     plan, how = store.plan, scoring(store.plan.base, store.metric, store.score_samples)
+    if memory is None:
+        # As it was at the start, or what is free now: rounds that are gone on with must be those that were begun.
+        memory = store.memory or programs.usable_memory()
     if not dry_run and jax.process_index() == 0 and not (store.path / "sweep.json").exists():
-        storing.write(store)
+        storing.write(dataclasses.replace(store, memory=memory))
     started = time.perf_counter()
     with stop_signals() as received:
         result = train(plan, how, store.path, received, dry_run=dry_run, memory=memory, mapping=mapping)
@@ -113,7 +117,8 @@ def train(
         draw = drawer(program)(jax.tree.map(jnp.asarray, state), rng)
         return measures.MEASURES[how.measure].of(how.reference, draw)[how.metric].value
 
-    sweep = Sweep(plan, how.dataset, path, score, how.lower_is_better, mapping, memory)
+    limit = programs.usable_memory() if memory is None else memory
+    sweep = Sweep(plan, how.dataset, path, score, how.lower_is_better, mapping, limit)
     return training.train(sweep, received, dry_run=dry_run)
 
 

@@ -126,7 +126,7 @@ def compile_program(
     resident: Examples,
     *,
     mapping: population.Mapping | None,
-    memory: float | None,
+    memory: float,
 ) -> Program:
     """Compiles the program of a group; where it does not fit, for fewer members at a time.
 
@@ -136,7 +136,7 @@ def compile_program(
       numbers: the options that differ between them, as traced numbers.
       dataset: the data, and the same on the devices as `resident`.
       mapping: None for the one that suits platform and net.
-      memory: bytes per device that the program may need; None for what there is.
+      memory: bytes per device that the program may need.
 
     Raises:
       InputError: not even one member a device fits.
@@ -164,15 +164,14 @@ def compile_program(
         alive = _placed(jax.ShapeDtypeStruct((slots,), jnp.bool))
         compiled = train.lower(make, values, states, alive, resident, rngs, steps, batch_size).compile()
         needed = _bytes(compiled)
-        available = memory or _memory()
-        if needed <= available:
+        if needed <= memory:
             return Program(make, numbers, slots, steps, batch_size, example, chosen, needed, train, compiled)
         shared = sum(leaf.nbytes for leaf in jax.tree.leaves(resident))
         per_slot = (needed - shared) * devices / slots
-        fewer = int((available - shared) / per_slot) * devices if per_slot else 0
+        fewer = int((memory - shared) / per_slot) * devices if per_slot else 0
         if slots == devices or fewer < 1:
             raise InputError(
-                f"one member a device needs {needed / 2**30:.3g} GiB and {available / 2**30:.3g} GiB may be used: "
+                f"one member a device needs {needed / 2**30:.3g} GiB and {memory / 2**30:.3g} GiB may be used: "
                 "choose smaller networks or batches, or more --memory"
             )
         slots = max(devices, min(fewer, slots - 1) // devices * devices)
@@ -196,7 +195,7 @@ def _bytes(compiled: Any) -> int:
     )
 
 
-def _memory() -> float:
+def usable_memory() -> float:
     """Bytes that a device may use; CPU devices share what the host has free."""
     stats = jax.local_devices()[0].memory_stats() or {}
     if "bytes_limit" in stats:

@@ -20,12 +20,14 @@ class Store:
       plan: what it trains.
       metric: what it scores by, in `experiments.measures.MEASURES`; None for what fits the data.
       score_samples: samples of a score.
+      memory: bytes that a device might use when the sweep began; None before that.
     """
 
     path: Path
     plan: Plan
     metric: str | None
     score_samples: int
+    memory: float | None = None
 
 
 def new(plan: Plan, metric: str | None, score_samples: int, out: Path | None) -> Store:
@@ -51,6 +53,7 @@ def write(store: Store) -> None:
         "rungs": list(plan.rungs),
         "metric": store.metric,
         "score_samples": store.score_samples,
+        "memory": store.memory,
     }
     with writing(store.path):
         store.path.mkdir(parents=True, exist_ok=True)
@@ -77,7 +80,7 @@ def load(path: Path, name: str) -> Store:
             Member(i, int(m["setting"]), _read(m["values"]), int(m["seed"])) for i, m in enumerate(record["members"])
         )
         plan = Plan(Config(name, run, recipe), members, tuple(int(rung) for rung in record["rungs"]))
-        return Store(path, plan, record["metric"], int(record["score_samples"]))
+        return Store(path, plan, record["metric"], int(record["score_samples"]), float(record["memory"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, InputError):
             raise

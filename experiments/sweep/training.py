@@ -72,7 +72,7 @@ class Sweep(NamedTuple):
     score: Score
     lower_is_better: bool
     mapping: population.Mapping | None
-    memory: float | None
+    memory: float
 
 
 class Result(NamedTuple):
