@@ -17,7 +17,8 @@ from gan_jax.gan import GAN, GANState
 # `(state, n)` -> the state after n more steps, or as many as fit a dispatch, and float32 metrics [of so many].
 Advance = Callable[[GANState, int], tuple[GANState, dict[str, np.ndarray]]]
 
-_CAPACITY = 256
+# Steps of a compiled dispatch at most: its metrics come in memory for so many.
+CAPACITY = 256
 _STREAMED_BYTES = 2**24
 
 
@@ -52,12 +53,10 @@ def advancer(run: Run, gan: GAN, dataset: Dataset) -> Advance:
         step = int(state.step)
         phase = warmup if step < warmup_steps else gan
         if resident is not None:
-            n = min(n, _CAPACITY)
-            state, metrics = run_resident(phase, state, resident, rng, step + n, batch_size, _CAPACITY)
+            n = min(n, CAPACITY)
+            state, metrics = run_resident(phase, state, resident, rng, step + n, batch_size, CAPACITY)
         else:
-            capacity = int(
-                np.clip(_STREAMED_BYTES // (phase.n_critic * batch_size * dataset.x[0].nbytes), 1, _CAPACITY)
-            )
+            capacity = int(np.clip(_STREAMED_BYTES // (phase.n_critic * batch_size * dataset.x[0].nbytes), 1, CAPACITY))
             n = min(n, capacity)
             state, metrics = run_streamed(phase, state, gathered(phase, step, n, capacity), rng, step + n)
         return state, {name: np.asarray(values[:n], np.float32) for name, values in jax.device_get(metrics).items()}
@@ -72,7 +71,7 @@ def next_pace(pace: int, n: int, seconds: float) -> int:
     """
     if seconds > 1:
         return max(1, n // 2)
-    return 2 * pace if seconds < 0.4 and n == pace and pace < _CAPACITY else pace
+    return 2 * pace if seconds < 0.4 and n == pace and pace < CAPACITY else pace
 
 
 def up_to_not_finite(advance: Advance, state: GANState, n: int) -> tuple[GANState, dict[str, np.ndarray], str | None]:

@@ -4,13 +4,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from gan_jax import GAN, population, recipes, sharding, training
 from gan_jax.training import Examples
-from tests.helpers import assert_close, assert_same, differ, jit, stack
+from tests.helpers import all_finite, assert_close, assert_same, differ, jit, stack
 
 MEMBERS, STEPS, BATCH = 6, 3, 8
 SHAPE = (8, 8, 1)
@@ -48,9 +49,9 @@ def trained(make: population.Make, *, alive: Any = None, numbers: Any = None, **
     default, rngs = population_inputs()
     numbers = numbers or default
     states = jit(population.initial_states, static_argnums=0)(make, numbers, rngs, data())
-    train = jit(functools.partial(population.train, **where), static_argnums=(0, 6, 7))
+    train = jit(functools.partial(population.train_until, **where), static_argnums=(0, 7, 8))
     alive = jnp.ones(MEMBERS, bool) if alive is None else alive
-    return train(make, numbers, states, alive, data(), rngs, STEPS, BATCH)
+    return train(make, numbers, states, alive, data(), rngs, STEPS, BATCH, STEPS)
 
 
 @functools.cache
@@ -98,17 +99,51 @@ def test_members_and_minibatches_spread_over_two_axes() -> None:
     assert_close(trained(spread, mesh=both), one_device(make_conv), rtol=1e-3, atol=2e-5)
 
 
-def test_a_member_that_breaks_is_frozen_and_the_others_keep_their_bits() -> None:
+@pytest.mark.parametrize("mapping", ["map", "vmap"])
+def test_a_member_that_breaks_is_frozen_where_it_was_finite_and_the_others_keep_their_bits(
+    mapping: population.Mapping,
+) -> None:
+    """Member 2's rate grows 1e4 times an update: a few steps later it is beyond float32."""
     numbers, rngs = population_inputs()
-    # A clip of infinity leaves the critic free, and a rate of 1e30 throws it beyond float32.
-    sick = numbers | {"lr": numbers["lr"].at[2].set(1e30), "clip": numbers["clip"].at[2].set(jnp.inf)}
-    states, metrics, finite = jax.tree.map(np.asarray, trained(make, numbers=sick))
+
+    def growing(numbers: population.Numbers) -> GAN:
+        def scale(count: jax.Array) -> jax.Array:
+            return -numbers["lr"] * numbers["growth"] ** count
+
+        optimizer = optax.chain(optax.scale_by_adam(), optax.scale_by_schedule(scale))
+        return make(numbers).replace(g_optimizer=optimizer, d_optimizer=optimizer)
+
+    def run(growth: float, capacity: int) -> Any:
+        values = numbers | {"growth": jnp.ones(MEMBERS).at[2].set(growth)}
+        states = jit(population.initial_states, static_argnums=0)(growing, values, rngs, data())
+        train = jit(functools.partial(population.train_until, mapping=mapping), static_argnums=(0, 7, 8))
+        alive, metrics = jnp.ones(MEMBERS, bool), []
+        for stop in range(capacity, 9, capacity):
+            states, found, alive = train(growing, values, states, alive, data(), rngs, stop, BATCH, capacity)
+            metrics.append(found)
+        return jax.tree.map(np.asarray, (states, alive, metrics))
+
+    sick_states, finite, [metrics] = run(1e4, 8)
     np.testing.assert_array_equal(finite, np.arange(MEMBERS) != 2)
-    start = jax.tree.map(np.asarray, jit(population.initial_states, static_argnums=0)(make, sick, rngs, data()))
-    assert_same(jax.tree.map(lambda leaf: leaf[2], states), jax.tree.map(lambda leaf: leaf[2], start))
+    reached = sick_states.step[2]
+    assert 0 < reached < 8
+    assert all_finite(jax.tree.map(lambda leaf: leaf[2], sick_states))
+    bad = [not np.isfinite(np.stack([v[2, s] for v in metrics.values()])).all() for s in range(8)]
+    assert not any(bad[:reached])
+    assert any(bad[reached : reached + 2])
+
+    # Step by step it breaks at the same step, from the same state.
+    states, finite, _ = run(1e4, 1)
+    assert_same(states, sick_states) if mapping == "map" else assert_close(states.step, sick_states.step)
     others = np.flatnonzero(finite)
-    healthy = jax.tree.map(lambda leaf: leaf[others], one_device(make)[:2])
-    assert_same(jax.tree.map(lambda leaf: leaf[others], (states, metrics)), healthy)
+    healthy, _, [healthy_metrics] = run(1.0, 8)
+    same = assert_same if mapping == "map" else functools.partial(assert_close, rtol=1e-4, atol=1e-5)
+    same(
+        *(
+            jax.tree.map(lambda leaf: leaf[others], tree)
+            for tree in ((sick_states, metrics), (healthy, healthy_metrics))
+        )
+    )
 
 
 def test_a_member_that_is_not_alive_stays_where_it_is() -> None:
@@ -120,11 +155,11 @@ def test_a_member_that_is_not_alive_stays_where_it_is() -> None:
 
 def test_one_program_for_all_numbers() -> None:
     numbers, rngs = population_inputs()
-    train = jit(population.train, static_argnums=(0, 6, 7))
+    train = jit(population.train_until, static_argnums=(0, 7, 8))
     states = jit(population.initial_states, static_argnums=0)(make, numbers, rngs, data())
-    for factor in (1.0, 0.5):
+    for factor, stop in ((1.0, 1), (0.5, 2)):
         other = jax.tree.map(lambda leaf: leaf * factor, numbers)  # noqa: B023
-        train(make, other, states, jnp.ones(MEMBERS, bool), data(), rngs, 1, BATCH)
+        train(make, other, states, jnp.ones(MEMBERS, bool), data(), rngs, stop, BATCH, 2)
     assert train._cache_size() == 1
 
 

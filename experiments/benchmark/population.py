@@ -52,16 +52,16 @@ def measure(name: str, *, width: int, turns: int, seconds: float, members: int =
     def together(count: int, mapping: population.Mapping, n_devices: int | None) -> Contender:
         mesh = None if n_devices is None else Mesh(np.array(devices[:n_devices]), (population.AXIS,))
         inputs = jax.tree.map(lambda leaf: leaf[:count], (numbers, states, jnp.ones(members, bool), rngs))
-        inputs = (*inputs[:3], examples, inputs[3])
+        inputs = (*inputs[:3], examples, inputs[3], jnp.int32(steps))
         if mesh is not None:
-            shardings = [NamedSharding(mesh, P() if i == 3 else P(population.AXIS)) for i in range(5)]
+            shardings = [NamedSharding(mesh, P(population.AXIS) if i in (0, 1, 2, 4) else P()) for i in range(6)]
             inputs = tuple(map(jax.device_put, inputs, shardings))
         train = jax.jit(
-            functools.partial(population.train, mapping=mapping, mesh=mesh),
-            static_argnums=(0, 6, 7),
+            functools.partial(population.train_until, mapping=mapping, mesh=mesh),
+            static_argnums=(0, 7, 8),
             compiler_options=options,
         )
-        program = train.lower(make, *inputs, steps, case.batch_size).compile()
+        program = train.lower(make, *inputs, case.batch_size, steps).compile()
 
         def run() -> float:
             started = time.perf_counter()

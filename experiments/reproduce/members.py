@@ -37,8 +37,8 @@ def train(
     """
     mesh = Mesh(np.array(jax.devices()[: len(seeds)]), (population.AXIS,))
     run = jax.jit(
-        functools.partial(population.train, mesh=mesh),
-        static_argnums=(0, 6, 7),
+        functools.partial(population.train_until, mesh=mesh),
+        static_argnums=(0, 7, 8),
         donate_argnums=2,
         compiler_options=training.compiler_options(),
     )
@@ -46,8 +46,9 @@ def train(
     of = [{name: jnp.full(len(seeds), value, jnp.float32) for name, value in stage.items()} for stage in stages]
     states = jax.jit(population.initial_states, static_argnums=0)(make, of[0], rngs[:, 0], examples)
     alive = jnp.ones(len(seeds), bool)
-    for numbers in of:
-        states, metrics, finite = run(make, numbers, states, alive, examples, rngs[:, 1], steps, batch_size)
+    for k, numbers in enumerate(of):
+        stop = (k + 1) * steps
+        states, metrics, finite = run(make, numbers, states, alive, examples, rngs[:, 1], stop, batch_size, steps)
         if not finite.all():
             raise FloatingPointError(f"of the seeds {list(seeds)} these stayed finite: {np.asarray(finite).tolist()}")
         yield states, metrics

@@ -15,7 +15,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array
 
-from experiments import rundir
+from experiments import chunks, rundir
 from experiments.rundir import Run
 from experiments.sweep.plan import Member, Plan
 from gan_jax import population, training
@@ -36,32 +36,29 @@ class Program:
       make: one member's numbers to its GAN.
       numbers: the options that differ between members, as traced numbers.
       slots: members in a dispatch, a multiple of the devices.
-      steps: generator updates in a dispatch.
+      capacity: generator updates in a dispatch at most.
       batch_size: examples per minibatch.
       example: data of one example, whose shapes count.
-      mapping: see `gan_jax.population.train`.
+      mapping: see `gan_jax.population.train_until`.
       bytes_per_device: what the compiled program needs, by XLA's account.
-      train: `gan_jax.population.train`, jitted for any number of steps; `compiled`, for `steps` of them.
+      compiled: `gan_jax.population.train_until` of all that is not static.
     """
 
     make: population.Make
     numbers: Sequence[str]
     slots: int
-    steps: int
+    capacity: int
     batch_size: int
     example: Examples
     mapping: population.Mapping
     bytes_per_device: int
-    train: Callable[..., Any]
     compiled: Callable[..., Any]
 
     def advance(
-        self, numbers: Any, states: GANState, alive: Array, data: Examples, rngs: Array, steps: int
+        self, numbers: Any, states: GANState, alive: Array, data: Examples, rngs: Array, stop: int
     ) -> tuple[GANState, Metrics, Array]:
-        """`steps` updates of every member; `states` are donated."""
-        if steps == self.steps:
-            return self.compiled(numbers, states, alive, data, rngs)
-        return self.train(self.make, numbers, states, alive, data, rngs, steps, self.batch_size)
+        """Every living member up to the step `stop`; `states` are donated."""
+        return self.compiled(numbers, states, alive, data, rngs, everywhere(np.int32(stop)))
 
     def fresh_states(self, plan: Plan, members: Sequence[Member]) -> GANState:
         """The members' states before their first step, on their devices."""
@@ -103,9 +100,11 @@ def fetch(tree: Any) -> Any:
     return multihost_utils.process_allgather(tree, tiled=True) if jax.process_count() > 1 else jax.device_get(tree)
 
 
-def agreed(flag: bool) -> bool:
-    """Whether any process says so: what one does all must do, or the next program waits for ever."""
-    return bool(np.any(multihost_utils.process_allgather(np.asarray(flag)))) if jax.process_count() > 1 else flag
+def largest(*values: float) -> list[float]:
+    """Of each value the largest in any process: what all go by must be one number, or the next program never ends."""
+    if jax.process_count() == 1:
+        return list(values)
+    return multihost_utils.process_allgather(np.asarray(values, np.float32)).max(axis=0).tolist()
 
 
 def inputs(plan: Plan, members: Sequence[Member], numbers: Sequence[str]) -> tuple[dict[str, Array], Array, Array]:
@@ -142,7 +141,7 @@ def compile_program(
       InputError: not even one member a device fits.
     """
     first = plan.config(members[0])
-    steps, batch_size = min(first.run["log_every"], plan.rungs[0]), first.run["batch_size"]
+    capacity, batch_size = min(first.run["log_every"], chunks.CAPACITY), first.run["batch_size"]
 
     def make(values: population.Numbers) -> GAN:
         config = dataclasses.replace(first, recipe={**first.recipe, **values})
@@ -154,18 +153,19 @@ def compile_program(
     devices = mesh().size
     slots = -(-len(members) // devices) * devices
     train = jax.jit(
-        functools.partial(population.train, mapping=chosen, mesh=mesh()),
-        static_argnums=(0, 6, 7),
+        functools.partial(population.train_until, mapping=chosen, mesh=mesh()),
+        static_argnums=(0, 7, 8),
         donate_argnums=2,
         compiler_options=training.compiler_options(),
     )
     while True:
         values, rngs, states = (_placed(tree) for tree in _shapes(make, numbers, slots, example))
         alive = _placed(jax.ShapeDtypeStruct((slots,), jnp.bool))
-        compiled = train.lower(make, values, states, alive, resident, rngs, steps, batch_size).compile()
+        stop = jax.ShapeDtypeStruct((), jnp.int32, sharding=NamedSharding(mesh(), P()))
+        compiled = train.lower(make, values, states, alive, resident, rngs, stop, batch_size, capacity).compile()
         needed = _bytes(compiled)
         if needed <= memory:
-            return Program(make, numbers, slots, steps, batch_size, example, chosen, needed, train, compiled)
+            return Program(make, numbers, slots, capacity, batch_size, example, chosen, needed, compiled)
         shared = sum(leaf.nbytes for leaf in jax.tree.leaves(resident))
         per_slot = (needed - shared) * devices / slots
         fewer = int((memory - shared) / per_slot) * devices if per_slot else 0

@@ -3,15 +3,16 @@
 import json
 import os
 import signal
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 import jax
 import numpy as np
 from tqdm import tqdm
 
-from experiments import logs
+from experiments import chunks, logs
 from experiments.configs import EXPERIMENTS
 from experiments.sweep import plan as planning
 from experiments.sweep import programs
@@ -157,10 +158,12 @@ def _train_unit(
     """Trains a unit to its end, from its newest checkpoint if it has one; None when it was stopped before."""
     plan, program = sweep.plan, unit.program
     broken: dict[int, tuple[str, int]] = {}
+    windows: dict[int, logs.Window] = {}
     if checkpoint.steps(unit.directory):
         step, host_states = _load(unit, quarantine=True)
         notes = checkpoint.notes(unit.directory, step)
         broken = {int(k): (name, at) for k, (name, at) in notes["broken"].items()}
+        windows = {int(k): logs.Window(**window) for k, window in notes["windows"].items()}
         if "outcomes" in notes:
             bar.update((unit.end - unit.start) * len(unit.members))
             return {int(k): Outcome(s, score, broken.get(int(k))) for k, (s, score) in notes["outcomes"].items()}
@@ -177,28 +180,31 @@ def _train_unit(
         step, states = 0, program.fresh_states(plan, unit.slots)
     bar.update((step - unit.start) * len(unit.members))
     numbers, _, rngs = programs.inputs(plan, unit.slots, program.numbers)
-    save_every = plan.base.run["save_every"]
+    options, pace = plan.base.run, 1
     with logs.appending(sweep.path / "metrics.jsonl" if jax.process_index() == 0 else Path(os.devnull)) as log:
         while step < unit.end:
-            n = min(program.steps, unit.end - step)
+            started, before = time.perf_counter(), step
+            n = min(pace, program.capacity, *(due - step for due in _due(unit, step, options)))
+            step += n
             alive = programs.spread(np.array([m.number not in broken for m in unit.slots]))
-            states, metrics, finite = program.advance(numbers, states, alive, resident, rngs, n)
-            host_metrics, host_finite = programs.fetch((metrics, finite))
+            states, metrics, finite = program.advance(numbers, states, alive, resident, rngs, step)
+            host_metrics, host_finite, reached = programs.fetch((metrics, finite, states.step))
+            seconds, heard = programs.largest(time.perf_counter() - started, bool(received))
+            pace = chunks.next_pace(pace, n, seconds)
             for k, member in enumerate(unit.members):
                 if member.number in broken:
                     continue
+                taken = {name: values[k, : reached[k] - before] for name, values in host_metrics.items()}
+                windows[member.number] = logs.added(windows.get(member.number, logs.Window()), taken, seconds)
                 if not host_finite[k]:
-                    broken[member.number] = _first_broken(host_metrics, k, step)
-                    continue
-                means = {name: float(values[k].mean()) for name, values in sorted(host_metrics.items())}
-                log.write(json.dumps({"member": member.number, "step": step + n, **means}) + "\n")
+                    broken[member.number] = _first_broken(host_metrics, k, before, int(reached[k]))
+                if step % options["log_every"] == 0 or step == unit.end or not host_finite[k]:
+                    _log(log, member, int(reached[k]), windows.pop(member.number))
             log.flush()
-            before, step = step, step + n
             bar.update(n * len(unit.members))
-            stop = programs.agreed(bool(received)) and step < unit.end
-            if stop or (step < unit.end and step // save_every > before // save_every):
-                checkpoint.save(unit.directory, step, unit.own(states), notes=_noted(broken), keep=1)
-            if stop:
+            if step < unit.end and (heard or step % options["save_every"] == 0):
+                checkpoint.save(unit.directory, step, unit.own(states), notes=_noted(broken, windows), keep=1)
+            if step < unit.end and heard:
                 return None
     host_states = unit.own(states)
     outcomes = {}
@@ -211,7 +217,7 @@ def _train_unit(
             seen, score if score is None or np.isfinite(score) else None, broken.get(member.number)
         )
     noted = {str(number): [outcome.step, outcome.score] for number, outcome in outcomes.items()}
-    checkpoint.save(unit.directory, step, host_states, notes=_noted(broken) | {"outcomes": noted}, keep=1)
+    checkpoint.save(unit.directory, step, host_states, notes=_noted(broken, {}) | {"outcomes": noted}, keep=1)
     return outcomes
 
 
@@ -234,15 +240,29 @@ def _say(plan: Plan, units: Sequence[Unit], bar: Any) -> None:
     )
     for program in kinds:
         bar.write(
-            f"  {program.slots} members at a time by {program.mapping}, {program.steps} steps a dispatch, "
+            f"  {program.slots} members at a time by {program.mapping}, at most {program.capacity} steps a dispatch, "
             f"{program.bytes_per_device / 2**10:.0f} KiB a device; "
             f"numbers that differ: {', '.join(program.numbers) or 'none'}"
         )
 
 
-def _noted(broken: Mapping[int, tuple[str, int]]) -> dict[str, Any]:
+def _due(unit: Unit, step: int, options: Mapping[str, Any]) -> list[int]:
+    """The steps, after this one, at which something is to be done."""
+    return [unit.end, *(every * (step // every + 1) for every in (options["log_every"], options["save_every"]))]
+
+
+def _log(log: TextIO, member: Member, step: int, window: logs.Window) -> None:
+    if window.steps:
+        means = {name: total / window.steps for name, total in window.sums.items()}
+        log.write(json.dumps({"member": member.number, "step": step, **means}) + "\n")
+
+
+def _noted(broken: Mapping[int, tuple[str, int]], windows: Mapping[int, logs.Window]) -> dict[str, Any]:
     """As JSON has it, whose keys are strings."""
-    return {"broken": {str(number): list(name_at) for number, name_at in broken.items()}}
+    return {
+        "broken": {str(number): list(name_at) for number, name_at in broken.items()},
+        "windows": {str(number): window._asdict() for number, window in windows.items()},
+    }
 
 
 def _broken_before(unit: Unit, index: int) -> tuple[str, int] | None:
@@ -250,14 +270,16 @@ def _broken_before(unit: Unit, index: int) -> tuple[str, int] | None:
     return None if name_at is None else (name_at[0], name_at[1])
 
 
-def _first_broken(metrics: Mapping[str, np.ndarray], k: int, step: int) -> tuple[str, int]:
-    """Which of a member's metrics stopped being finite first, and at which step; else it was its state, at the end."""
-    bad = {name: np.flatnonzero(~np.isfinite(values[k])) for name, values in metrics.items()}
-    firsts = {name: int(found[0]) for name, found in bad.items() if len(found)}
-    if not firsts:
-        return "state", step + next(iter(metrics.values())).shape[1]
-    name = min(firsts, key=lambda name: (firsts[name], not name.endswith("loss"), name))
-    return name, step + firsts[name] + 1
+def _first_broken(metrics: Mapping[str, np.ndarray], k: int, before: int, reached: int) -> tuple[str, int]:
+    """Which of a member's metrics stopped being finite after the step that it reached, D's loss first; else its state.
+
+    Returns:
+      The name, and the step.
+    """
+    next_metrics = {name: values[k, reached - before] for name, values in metrics.items()}
+    order = sorted(next_metrics, key=lambda name: (not name.endswith("loss"), name))
+    name = next((name for name in order if not np.isfinite(next_metrics[name])), "state")
+    return name, reached + 1
 
 
 def _load(unit: Unit, *, quarantine: bool) -> tuple[int, GANState]:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh
 
-from experiments import run, rundir, sample
+from experiments import chunks, run, rundir, sample
 from experiments.sweep import command, programs
 from gan_jax import population
 from gan_jax.gan import GANState
@@ -82,22 +82,22 @@ def test_a_sweep_scores_every_member_and_leaves_the_best_as_a_run(capsys: pytest
     assert call(run.main, "wgan", "--resume", "out/best", "--steps", 7) == 0
 
 
-# Two widths of four chunks each; or of two, and then the better half of six settings, of both widths or of one.
-@pytest.mark.parametrize(("halving", "chunks"), [(False, 8), (True, 6)])
+# Two widths of eight steps each; or of four, and then the better half of six settings, of both widths or of one.
+@pytest.mark.parametrize(("halving", "steps"), [(False, 16), (True, 12)])
 def test_a_sweep_stopped_anywhere_goes_on_to_the_same_bits(
-    halving: bool, chunks: int, monkeypatch: pytest.MonkeyPatch
+    halving: bool, steps: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     typed = [*_WGAN, "--steps", 8, "--lr", "1e-4,1e-3,1e-2", "--width", "8,12", *(["--halving"] if halving else [])]
     assert call(sweep.main, *typed, "--out", "whole") == 0
 
     class Later(list[int]):
-        """A signal that arrives while the last but one chunk is computed: it is asked for once a chunk."""
+        """A signal that arrives while the last step but one is taken: it is asked for after every dispatch."""
 
         asked = 0
 
         def __bool__(self) -> bool:
             self.asked += 1
-            return self.asked == chunks - 1
+            return self.asked == steps - 1
 
     @contextlib.contextmanager
     def stop_signals() -> Iterator[list[int]]:
@@ -105,13 +105,15 @@ def test_a_sweep_stopped_anywhere_goes_on_to_the_same_bits(
 
     with monkeypatch.context() as patch:
         patch.setattr(command, "stop_signals", stop_signals)
+        patch.setattr(chunks, "next_pace", lambda pace, n, seconds: 1)
         # The machine that it is stopped on has other devices than the one that it goes on with.
         patch.setattr(programs, "mesh", lambda: Mesh(np.array(jax.devices()[:3]), (population.AXIS,)))
         assert call(sweep.main, *typed, "--out", "cut") == 143
     assert not Path("cut/members.csv").exists()
     assert call(sweep.main, "wgan", "--resume", "cut") == 0
     assert_same(_best("cut"), _best("whole"))
-    assert Path("cut/members.csv").read_text() == Path("whole/members.csv").read_text()
+    for file in ("members.csv", "metrics.jsonl"):
+        assert Path("cut", file).read_text() == Path("whole", file).read_text()
     if halving:
         assert sorted(m["step"] for m in _table("whole/members.csv")) == ["4", "4", "4", "8", "8", "8"]
 
