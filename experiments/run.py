@@ -31,7 +31,7 @@ def main(argv: list[str]) -> int:
     from gan_jax import checkpoint
 
     run, dataset = _resumed(name, **options) if "resume" in options else _fresh(name, **options)
-    with rundir.alone(run.path):
+    with rundir.alone(run.path / "config.json"):
         if resuming.finished(run):
             print(f"{run.path} is finished: its last checkpoint is of step {checkpoint.steps(run.checkpoints)[0]}")
             return 0

@@ -117,8 +117,12 @@ def create(config: Config, dataset: Dataset, out: Path | None, *, overwrite: boo
                 raise InputError(f"{path} exists already: name another --out, or say --overwrite to replace that run")
             if not (path / "config.json").is_file():
                 raise InputError(f"{path} is not a run, and --overwrite only replaces runs: name another --out")
-            with alone(path):
-                shutil.rmtree(path)
+            with alone(path / "config.json"):
+                # Under another name first: a kill in the middle must not leave half a run under its own.
+                doomed = path.with_name(f".{path.name}.replaced")
+                shutil.rmtree(doomed, ignore_errors=True)
+                path.rename(doomed)
+                shutil.rmtree(doomed)
         # Of two starts at once only one gets the next free number.
         path.mkdir(parents=True, exist_ok=out is not None)
         record = {
@@ -159,22 +163,23 @@ def load(path: Path) -> Run:
 
 
 def vacant(path: Path) -> bool:
-    """Whether a run can be made here: there is nothing, or only what a killed start left."""
+    """Whether a run or a sweep can be made here: there is nothing, or only what a killed start left."""
     with writing(path):
         if not path.exists():
             return True
-        return path.is_dir() and all(entry.name == ".config.json.partial" for entry in path.iterdir())
+        return path.is_dir() and all(entry.name.endswith(".json.partial") for entry in path.iterdir())
 
 
 @contextlib.contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """Holds the run in a directory for this process; the lock goes when the process does, however it ends.
+def alone(record: Path) -> Iterator[None]:
+    """Holds the run or sweep with this record for this process; the lock goes when the process does, however it ends.
 
     Raises:
       InputError: another process holds it, or the directory can't be written.
     """
+    path = record.parent
     with writing(path):
-        file = open(path / "config.json", "r+")  # noqa: SIM115
+        file = open(record, "r+")  # noqa: SIM115
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

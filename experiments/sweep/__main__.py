@@ -14,7 +14,7 @@ from experiments.sweep.plan import Plan
 
 
 def main(argv: list[str]) -> int:
-    """Plans, trains, scores and reports; returns 0, or 128 + signal when stopped and saved."""
+    """Plans, trains, scores and reports; returns 0, 1 for a full disk, or 128 + signal when stopped and saved."""
     if not argv or argv[0] in ("-h", "--help"):
         print(f"usage: python -m experiments.sweep NAME [options]\n\nrecipes: {', '.join(EXPERIMENTS)}")
         return 0 if argv else 2
@@ -27,7 +27,7 @@ def main(argv: list[str]) -> int:
     limits = {key: typed.pop(key) for key in ("dry_run", "memory", "mapping")}
     distributed, resume = typed.pop("distributed"), typed.pop("resume")
     plan = None
-    if resume is None:
+    if resume in (None, "auto"):
         try:
             plan = _plan(name, typed)
         except ValueError as error:
@@ -43,10 +43,13 @@ def main(argv: list[str]) -> int:
     from experiments.sweep import command, store
 
     if plan is None:
-        sweep = store.load(resume, name)
-    else:
-        sweep = store.new(plan, typed["metric"], typed["score_samples"], typed["out"])
-    return command.run(sweep, **limits)
+        return command.run(store.load(Path(resume), name), **limits)
+    asked = plan, typed["metric"], typed["score_samples"], typed["out"]
+    sweep = store.to_go_on_with(*asked) if resume == "auto" else None
+    if sweep is not None and store.finished(sweep):
+        print(f"{sweep.path} is finished")
+        return 0
+    return command.run(sweep or store.new(*asked), **limits)
 
 
 def _plan(name: str, typed: dict[str, Any]) -> Plan:
@@ -79,7 +82,13 @@ def _parser(name: str) -> argparse.ArgumentParser:
     add("--samples", type=cli.reader(whole(1)), metavar="N", help="draw N settings at random instead of combining")
     add("--halving", action="store_true", help="stop the worse half of the settings at 1/2^k of the steps")
     add("--out", type=Path, metavar="DIR", help="directory of the sweep (default: the next free sweeps/NAME/NNN)")
-    add("--resume", type=Path, metavar="DIR", help="go on with the sweep in this directory")
+    add(
+        "--resume",
+        metavar="DIR|auto",
+        help="go on with the sweep in this directory; auto: with the one in --out, or else with the newest unfinished "
+        "one in sweeps/NAME, if it was started with the options typed; where there is none start a fresh one, and "
+        "where the one in --out is finished do nothing, so that one command can be typed until it exits with 0",
+    )
     add("--dry-run", action="store_true", help="print the plan, with the memory that it needs, and train nothing")
     add(
         "--memory",

@@ -1,8 +1,10 @@
 """Runs a sweep that has been planned: training, scores, and what it shows when it has come to its end."""
 
+import contextlib
 import dataclasses
 import functools
 import json
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -58,31 +60,46 @@ def scoring(base: Config, metric: str | None, samples: int) -> Scoring:
 
 
 def run(store: Store, *, dry_run: bool, memory: float | None, mapping: population.Mapping | None) -> int:
-    """Trains from where the sweep stands, scores, reports; returns 0, or 128 + the signal that stopped it."""
-    plan, how = store.plan, scoring(store.plan.base, store.metric, store.score_samples)
-    if memory is None:
-        # As it was at the start, or what is free now: rounds that are gone on with must be those that were begun.
-        memory = store.memory or programs.usable_memory()
-    if not dry_run and jax.process_index() == 0 and not (store.path / "sweep.json").exists():
-        storing.write(dataclasses.replace(store, memory=memory))
+    """Trains from where the sweep stands, scores, reports; returns 0, 1 for a full disk, or 128 + signal.
+
+    Raises:
+      InputError: another process is at work on it, its checkpoints can't be read, or a member does not fit.
+    """
+    # As it was at the start, or what is free now: rounds that are gone on with must be those that were begun.
+    memory = memory or store.memory or programs.usable_memory()
+    plan, path = store.plan, store.path
+    how = scoring(plan.base, store.metric, store.score_samples)
+    again = f"python -m experiments.sweep {plan.base.experiment} --resume {path}"
     started = time.perf_counter()
-    with stop_signals() as received:
-        result = train(plan, how, store.path, received, dry_run=dry_run, memory=memory, mapping=mapping)
-    if dry_run:
-        return 0
-    if result.signal is not None:
-        print(
-            f"stopped and saved; go on with: python -m experiments.sweep {plan.base.experiment} --resume {store.path}"
-        )
-        return 128 + result.signal
-    best = _best(plan, result, how)
-    shown = report.shown_members(plan.members)
-    states = training.states_of(result, shown)
-    metrics = report.read_metrics(store.path / "metrics.jsonl", len(plan.members))
-    if jax.process_index() == 0:
-        _report(store, result, how, best, states, metrics, time.perf_counter() - started)
-    if best is not None:
-        save_as_run(plan, best, result, store.path / "best", metrics[best.number])
+    with contextlib.ExitStack() as stack:
+        if not dry_run and jax.process_index() == 0:
+            if not (path / "sweep.json").exists():
+                storing.write(dataclasses.replace(store, memory=memory))
+            stack.enter_context(rundir.alone(path / "sweep.json"))
+        received = stack.enter_context(stop_signals())
+        try:
+            result = train(plan, how, path, received, dry_run=dry_run, memory=memory, mapping=mapping)
+            if dry_run:
+                return 0
+            if result.signal is not None:
+                print(f"stopped and saved; go on with: {again}")
+                return 128 + result.signal
+            best = _best(plan, result, how)
+            states = training.states_of(result, report.shown_members(plan.members))
+            metrics = report.read_metrics(path / "metrics.jsonl", len(plan.members))
+            if best is not None:
+                save_as_run(plan, best, result, path / "best", metrics[best.number])
+            if jax.process_index() == 0:
+                _report(store, result, how, best, states, metrics, time.perf_counter() - started)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            print(
+                f"{path} can't be written any more ({error.strerror or error}); what was saved is whole: make room, "
+                f"then go on with: {again}",
+                file=sys.stderr,
+            )
+            return 1
     return 0
 
 

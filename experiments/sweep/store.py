@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.configs import EXPERIMENTS, RECIPE_OPTIONS, RUN_OPTIONS, Config
-from experiments.rundir import checked, next_free, vacant, write_whole, writing
+from experiments.rundir import checked, next_free, numbered, vacant, write_whole, writing
 from experiments.sweep.plan import Member, Plan
 from gan_jax.errors import InputError
 
@@ -40,6 +40,38 @@ def new(plan: Plan, metric: str | None, score_samples: int, out: Path | None) ->
     if not vacant(path):
         raise InputError(f"{path} exists already: name another --out, or go on with it, --resume {path}")
     return Store(path, plan, metric, score_samples)
+
+
+def to_go_on_with(plan: Plan, metric: str | None, score_samples: int, out: Path | None) -> Store | None:
+    """What `--resume auto` goes on with: the sweep in `out`, or the newest unfinished one like it in sweeps/NAME.
+
+    Raises:
+      InputError: the sweep in `out` was started with other options, or is none.
+    """
+    name = plan.base.experiment
+
+    def same(store: Store) -> bool:
+        return (store.plan, store.metric, store.score_samples) == (plan, metric, score_samples)
+
+    if out is not None:
+        if vacant(out):
+            return None
+        if not same(store := load(out, name)):
+            raise InputError(f"{out} was started with other options: type the same again, or name another --out")
+        return store
+    for path in reversed(numbered(Path("sweeps") / name)):
+        try:
+            store = load(path, name)
+        except InputError:
+            continue
+        if same(store) and not finished(store):
+            return store
+    return None
+
+
+def finished(store: Store) -> bool:
+    """Whether it has come to its end: summary.json is written last."""
+    return (store.path / "summary.json").exists()
 
 
 def write(store: Store) -> None:

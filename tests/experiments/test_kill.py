@@ -1,12 +1,14 @@
 """kill -9 at random moments: what is left on disk always goes on, to the bits of a run that nobody disturbed."""
 
 import contextlib
+import importlib
 import multiprocessing
 import random
 import signal
 import sys
 import threading
 import time
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import jax
@@ -23,12 +25,21 @@ from tests.helpers import assert_same
 _KILLS = 30
 
 
-def _process(argv: list[str], output: str) -> None:
-    """`python -m experiments.run ARGV`, in a forked process."""
+def _process(command: str, argv: list[str], output: str) -> None:
+    """`python -m COMMAND ARGV`, in a forked process."""
     with open(output, "w") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
-        sys.argv = ["run.py", *argv]
+        sys.argv = [command, *argv]
         tqdm.set_lock(threading.RLock())  # Its own is a semaphore that a killed process leaves behind.
-        cli.main(run.main)
+        cli.main(importlib.import_module(command).main)
+
+
+def _server() -> ForkServerContext:
+    """What forks the processes, with everything imported: one that starts from nothing takes seconds."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        ["experiments.run", "experiments.loop", "experiments.sweep.__main__", "experiments.sweep.command"]
+    )
+    return context
 
 
 def _newest() -> int:
@@ -54,13 +65,11 @@ def test_thirty_kills_change_no_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert call(run.main, *tiny, "--steps", 1, "--out", "warm") == 0
 
     killed = [*tiny, "--save-every", "40", "--steps", "1000000", "--out", "killed", "--resume", "auto"]
-    # A server that has imported everything forks the processes: one that starts from nothing takes seconds.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["experiments.run", "experiments.loop"])
+    context = _server()
     moments = random.Random(0)
     newest = [-1]
     for kill in range(_KILLS):
-        process = context.Process(target=_process, args=(killed, "output"))
+        process = context.Process(target=_process, args=("experiments.run", killed, "output"))
         process.start()
         # By turns while it starts, and while it trains and saves: then a save has just been made.
         if kill % 2 == 0:
@@ -82,3 +91,37 @@ def test_thirty_kills_change_no_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert call(run.main, *tiny, "--save-every", 1_000_000, "--steps", steps, "--out", "whole") == 0
     assert_same(jax.device_get(_state("killed")), jax.device_get(_state("whole")))
     assert _lines("whole") == _lines("killed")
+
+
+def test_kills_change_no_bit_of_a_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two rungs, the second of the better half: kills meet training, saving, scoring, and the last tables."""
+    monkeypatch.chdir(tmp_path)
+    np.savez("points.npz", images=np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32))
+    typed = ["wgan", "--data", "npz:points.npz", "--width", "8", "--latent", "2", "--batch-size", "2", "--halving"]
+    typed += ["--lr", "1e-4,1e-3,1e-2", "--steps", "1200", "--save-every", "40", "--log-every", "30"]
+    typed += ["--n-critic", "1", "--score-samples", "100"]
+    sweep = importlib.import_module("experiments.sweep.__main__").main
+    assert call(sweep, *typed, "--out", "whole") == 0
+
+    context, moments, kills, summary = _server(), random.Random(0), 0, Path("killed/summary.json")
+    while not summary.exists():
+        typed_again = [*typed, "--out", "killed", "--resume", "auto"]
+        process = context.Process(target=_process, args=("experiments.sweep.__main__", typed_again, "output"))
+        process.start()
+        if kills < 8:
+            states = _saved_by_sweep()
+            while kills % 2 and process.is_alive() and _saved_by_sweep() == states:
+                time.sleep(0.005)
+            process.join(moments.uniform(0, 0.3 if kills % 2 else 3))
+            process.kill()
+            kills += not summary.exists()
+        process.join()
+        assert process.exitcode in (0, -signal.SIGKILL), Path("output").read_text()
+    assert kills >= 4
+    assert call(sweep, "wgan", "--resume", "killed") == 0
+    assert Path("killed/members.csv").read_text() == Path("whole/members.csv").read_text()
+    assert_same(jax.device_get(_state("killed/best")), jax.device_get(_state("whole/best")))
+
+
+def _saved_by_sweep() -> set[Path]:
+    return set(Path("killed").glob("states/*/*.json"))

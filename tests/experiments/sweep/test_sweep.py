@@ -1,5 +1,6 @@
 import contextlib
 import csv
+import errno
 import importlib
 import json
 import os
@@ -16,8 +17,8 @@ import pytest
 from jax.sharding import Mesh
 
 from experiments import chunks, run, rundir, sample
-from experiments.sweep import command, programs
-from gan_jax import population
+from experiments.sweep import command, programs, report
+from gan_jax import checkpoint, population
 from gan_jax.gan import GANState
 from tests.experiments.helpers import call
 from tests.helpers import assert_close, assert_same, read_png
@@ -116,6 +117,36 @@ def test_a_sweep_stopped_anywhere_goes_on_to_the_same_bits(
         assert Path("cut", file).read_text() == Path("whole", file).read_text()
     if halving:
         assert sorted(m["step"] for m in _table("whole/members.csv")) == ["4", "4", "4", "8", "8", "8"]
+
+
+def test_the_same_command_goes_on_until_there_is_nothing_to_do(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed = [*_WGAN, "--steps", 4, "--lr", "1e-4,1e-3", "--resume", "auto"]
+
+    def fail_once(*arguments: object, **options: object) -> None:
+        patch.undo()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for what in ((checkpoint.ocp, "save"), (report, "write_tables")):
+        with monkeypatch.context() as patch:
+            patch.setattr(*what, fail_once)
+            assert call(sweep.main, *typed) == 1
+        error = capsys.readouterr().err
+        assert "sweeps/wgan/001 can't be written any more (No space left on device)" in error
+        assert error.count("\n") == 1
+    assert call(sweep.main, *typed) == 0
+    assert call(sweep.main, *typed, "--out", "sweeps/wgan/001") == 0
+    assert "sweeps/wgan/001 is finished" in capsys.readouterr().out
+    assert call(sweep.main, *typed[:-2], "--out", "whole") == 0
+    assert_same(_best("sweeps/wgan/001"), _best("whole"))
+    assert not Path("sweeps/wgan/002").exists()
+
+    assert call(sweep.main, *typed, "--seeds", 2, "--out", "whole") == 2
+    assert "whole was started with other options" in capsys.readouterr().err
+    with rundir.alone(Path("whole/sweep.json")):
+        assert call(sweep.main, "wgan", "--resume", "whole") == 2
+        assert "another process is at work on whole" in capsys.readouterr().err
 
 
 def test_what_does_not_fit_is_split_into_rounds(capsys: pytest.CaptureFixture[str]) -> None:
