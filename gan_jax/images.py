@@ -38,7 +38,7 @@ def scatter(
     axes.scatter(*_plane(points), s=3, c="C0", linewidths=0, label="generated")
     reach = 1.25 * float(np.abs(reference[:, :2]).max()) or 1.0
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach))
-    axes.legend(loc="upper right", markerscale=4)
+    figure.legend(loc="outside upper center", ncols=2, markerscale=4, frameon=False)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
