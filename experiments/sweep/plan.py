@@ -35,6 +35,9 @@ class Range(NamedTuple):
 Axis = Choices | Range
 
 
+_MOST = 2**16
+
+
 class Member(NamedTuple):
     """One GAN of a sweep.
 
@@ -97,8 +100,11 @@ def members(axes: Mapping[str, Axis], samples: int | None, seeds: int, first_see
     """All combinations of choices, or `samples` random draws of every axis; each with `seeds` seeds.
 
     Raises:
-      ValueError: a range without `samples`.
+      ValueError: a range without `samples`, or more members than anybody could train.
     """
+    combinations = math.prod(len(a.values) for a in axes.values() if isinstance(a, Choices))
+    if (count := (samples or combinations) * seeds) > _MOST:
+        raise ValueError(f"these are {count} members, and {_MOST} is the most: name fewer values, --samples or --seeds")
     settings: list[dict[str, Any]]
     if samples is not None:
         rng = random.Random(first_seed)

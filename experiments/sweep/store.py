@@ -1,11 +1,22 @@
 """A sweep's directory: sweep.json says what it is, states/ and metrics.jsonl how far it has come."""
 
 import dataclasses
+import itertools
 import json
 from pathlib import Path
 from typing import Any
 
-from experiments.configs import EXPERIMENTS, RECIPE_OPTIONS, RUN_OPTIONS, Config
+from experiments.configs import (
+    EXPERIMENTS,
+    METRICS,
+    RECIPE_OPTIONS,
+    RUN_OPTIONS,
+    Config,
+    choice,
+    number,
+    optional,
+    whole,
+)
 from experiments.rundir import checked, next_free, numbered, vacant, write_whole, writing
 from experiments.sweep.plan import Member, Plan
 from gan_jax.errors import InputError
@@ -112,11 +123,26 @@ def load(path: Path, name: str) -> Store:
             Member(i, int(m["setting"]), _read(m["values"]), int(m["seed"])) for i, m in enumerate(record["members"])
         )
         plan = Plan(Config(name, run, recipe), members, tuple(int(rung) for rung in record["rungs"]))
-        return Store(path, plan, record["metric"], int(record["score_samples"]), float(record["memory"]))
+        _check(plan)
+        metric, samples = optional(choice(*METRICS))(record["metric"] or "none"), whole(1)(str(record["score_samples"]))
+        return Store(path, plan, metric, samples, number(0, above=True)(str(record["memory"])))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{file} is not the record of a sweep ({error!r}): name another sweep") from error
+
+
+def _check(plan: Plan) -> None:
+    """Raises ValueError unless the plan could have been typed."""
+    if not plan.members or any(member.values.keys() != plan.members[0].values.keys() for member in plan.members):
+        raise ValueError("members must all have the same options")
+    steps = [0, *(after.setting - before.setting for before, after in itertools.pairwise(plan.members))]
+    if plan.members[0].setting != 0 or not set(steps) <= {0, 1}:
+        raise ValueError("settings must be numbered from 0 on")
+    if not all(0 <= member.seed < 2**32 for member in plan.members):
+        raise ValueError("seeds must be at least 0 and below 2^32")
+    if [*plan.rungs] != sorted({*plan.rungs}) or plan.rungs[:1] < (1,) or plan.rungs[-1] != plan.base.run["steps"]:
+        raise ValueError("rungs must ascend to the last step")
 
 
 def _read(values: dict[str, Any]) -> dict[str, Any]:
