@@ -11,6 +11,10 @@ TABLES = {
     "dirac": "Dirac-GAN (Mescheder et al. 2018): eigenvalues in closed form beside those of the train step",
     "ring": "eight Gaussians on a ring (Lin et al. 2018): modes, high-quality share, reverse KL, width of the modes",
     "grid": "25 Gaussians on a grid, as ring",
+    "gan_train": "MNIST, one conditional model (Lesort et al. 2018): GAN-train and GAN-test",
+    "parzen": "MNIST, Parzen windows (Goodfellow et al. 2014; Mirza & Osindero 2014)",
+    "stacked": "Stacked MNIST (Lin et al. 2018): modes and KL",
+    "wgan_claims": "does the critic's estimate follow quality? (Arjovsky et al. 2017): rank correlations",
 }
 
 
@@ -20,12 +24,16 @@ def main(argv: list[str]) -> int:
 
     # One seed a core: a small net does not fill two.
     cli.start_jax(devices=cli.cores())
-    from experiments.reproduce import dirac, points, study
+    from experiments.reproduce import dirac, gan_train, parzen, points, stacked, study, wgan_claims
 
     makers = {
         "dirac": dirac.table,
         "ring": points.ring,
         "grid": points.grid,
+        "gan_train": gan_train.table,
+        "parzen": parzen.table,
+        "stacked": stacked.table,
+        "wgan_claims": wgan_claims.table,
     }
     command = shlex.join(["python", "-m", "experiments.reproduce", *argv])
     table = makers[options.table](options.budget)

@@ -6,9 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 
+from experiments import measures
 from experiments.reproduce import __main__ as reproduce
-from experiments.reproduce import members, study
+from experiments.reproduce import members, study, wgan_claims
 from experiments.reproduce.study import Column, Outcome, Published, Row, Table
 from gan_jax import recipes, training
 from gan_jax.data import toys
@@ -115,6 +117,41 @@ def test_ring(tmp_path: Path) -> None:
     assert real["modes"] == 8
     assert real["high_quality"] == pytest.approx(98.89, abs=0.7)
     assert real["sigma_ratio"] == pytest.approx(1, abs=0.03)
+
+
+# Of the rows of real images: (column, least, most), by hand or by the metric's own tests.
+@pytest.mark.parametrize(
+    ("table", "real", "column", "least", "most"),
+    [
+        ("gan_train", "real images", "gan_test", 0.98, 1),
+        ("parzen", "training set", "parzen", 50, 243),  # The whole training set of the protocol gives 243.
+        ("stacked", "real images", "modes", 85, 100),  # A hundred draws of a thousand: 95.2 on average.
+        ("wgan_claims", None, "spearman", -1, 1),
+    ],
+)
+def test_tables_of_digits(
+    table: str,
+    real: str | None,
+    column: str,
+    least: float,
+    most: float,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(measures, "GAN_TRAIN_STEPS", 5)
+    assert call(reproduce.main, table, "--budget", "small", "--out", tmp_path) == 0
+    rows = json.loads((tmp_path / f"{table}-small.json").read_text())["rows"]
+    for name, row in rows.items():
+        for result in row["results"]:
+            assert None not in result["numbers"].values()
+            if name == real or real is None:
+                assert least <= result["numbers"][column] <= most
+
+
+def test_spearman() -> None:
+    a, b = np.random.default_rng(0).normal(size=(2, 16))
+    assert wgan_claims.spearman(a, a + b) == pytest.approx(scipy.stats.spearmanr(a, a + b).statistic)
+    assert wgan_claims.spearman([1, 2, 3], [10, 100, 50]) == pytest.approx(0.5)  # 1 - 6 (0 + 1 + 1) / (3 (9 - 1)).
 
 
 def test_stages_change_numbers_and_nothing_else() -> None:
