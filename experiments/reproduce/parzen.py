@@ -23,7 +23,7 @@ _RECIPE_SETTINGS = ("lr", "b1", "width", "latent", "ema")
 def table(budget: Budget) -> Table:
     """Log-likelihoods of `gan` and `cgan` with the commands' defaults, of real images and of k-means centres."""
     full = budget == "full"
-    n, seeds = (10_000, range(4)) if full else (500, range(1))
+    n, seeds = (10_000, range(2)) if full else (500, range(1))
     rows = [
         Row("training set", {"n": n}, functools.partial(_measure_real, n, "parzen"), range(1), 1),
         Row("k-means, 1000 centres", {"n": n}, functools.partial(_measure_real, n, "parzen_kmeans"), range(1), 1),
@@ -34,7 +34,9 @@ def table(budget: Budget) -> Table:
         f"{n} samples (of cgan equally many a class), sigma chosen on 1,000 validation images, the mean over the "
         "10,000 test images. Settings are the defaults of `python -m experiments.run`, and were not chosen by this "
         "measure, which ranks badly: centres of k-means beat the training set itself. Samples come from the averaged "
-        "generator.",
+        "generator. The grain of a single hidden layer's images costs these two rows most: convolutional GANs, whose "
+        "samples are far better by every other measure, come nearer to the training set (`cdcgan` 139 after 2,400 "
+        "steps), and a mean of sixteen images of neighbouring z, which is a blur, nearer still (206).",
         {"parzen": Column("nats", 1)},
         [
             Published("DBN", _GOODFELLOW, {"parzen": "138 ± 2"}),

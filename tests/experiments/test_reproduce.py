@@ -9,8 +9,9 @@ import pytest
 import scipy.stats
 
 from experiments import measures
+from experiments.measures import Draw
 from experiments.reproduce import __main__ as reproduce
-from experiments.reproduce import members, study, wgan_claims
+from experiments.reproduce import gan_train, members, study, wgan_claims
 from experiments.reproduce.study import Column, Outcome, Published, Row, Table
 from gan_jax import recipes, training
 from gan_jax.data import toys
@@ -146,6 +147,15 @@ def test_tables_of_digits(
             assert None not in result["numbers"].values()
             if name == real or real is None:
                 assert least <= result["numbers"][column] <= most
+
+
+def test_the_best_of_each_class_in_the_order_in_which_they_were_drawn() -> None:
+    labels = np.array([0, 1, 0, 1, 0, 1, 0, 1])
+    draw = Draw(np.arange(8.0)[:, None], labels, jax.random.key(0))
+    best = gan_train._best(draw, 0.5, lambda x, y: np.where(y == 0, x[:, 0], -x[:, 0]))
+    assert best.x[:, 0].tolist() == [1, 3, 4, 6]  # The last of the zeros, the first of the ones.
+    assert best.labels is not None
+    assert best.labels.tolist() == [1, 1, 0, 0]
 
 
 def test_spearman() -> None:
