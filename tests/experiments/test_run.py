@@ -229,7 +229,7 @@ def test_resume_auto_refuses_a_run_of_other_options_and_one_that_is_at_work(
     ):
         assert call(run.main, *typed) == 2
         assert words in capsys.readouterr().err
-    with rundir.alone(Path("a")):
+    with rundir.alone(Path("a/config.json")):
         for typed in (["gan", "--resume", "a"], [*command, "--resume", "auto"], [*command, "--overwrite"]):
             assert call(run.main, *typed) == 2
             assert "another process is at work on a" in capsys.readouterr().err
