@@ -1,7 +1,7 @@
 """Dispatches of compiled steps: short enough to stop between, however the steps are cut the same bits, and finite."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -96,14 +96,19 @@ def up_to_not_finite(advance: Advance, state: GANState, n: int) -> tuple[GANStat
 
 
 def not_finite(state: GANState, metrics: dict[str, np.ndarray]) -> str | None:
-    """What of a step is not finite, a loss before other metrics, D's before G's; the state, which comes after, last."""
-    for name in sorted(metrics, key=lambda name: (not name.endswith("loss"), name)):
-        if not np.isfinite(metrics[name]).all():
-            return name
+    """What of a step is not finite: a metric, see `metric_not_finite`, or the state, which comes after."""
+    if (name := metric_not_finite(metrics)) is not None:
+        return name
     for path, finite in jax.tree_util.tree_leaves_with_path(jax.device_get(_finite(state))):
         if not finite:
             return f"state{jax.tree_util.keystr(path)}"
     return None
+
+
+def metric_not_finite(metrics: Mapping[str, np.ndarray]) -> str | None:
+    """Which metric is not finite, a loss before others, D's before G's."""
+    order = sorted(metrics, key=lambda name: (not name.endswith("loss"), name))
+    return next((name for name in order if not np.isfinite(metrics[name]).all()), None)
 
 
 @jax.jit

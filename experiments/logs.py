@@ -37,10 +37,14 @@ def added(window: Window, metrics: Mapping[str, np.ndarray], seconds: float) -> 
     return Window(window.steps + taken, window.seconds + seconds, sums)
 
 
+def averages(window: Window) -> dict[str, float]:
+    """The mean of each metric."""
+    return {name: total / window.steps for name, total in window.sums.items()}
+
+
 def means(window: Window) -> dict[str, float]:
-    """The line: the mean of each metric, and steps_per_s."""
-    record = {name: total / window.steps for name, total in window.sums.items()}
-    return record | {"steps_per_s": window.steps / window.seconds}
+    """The line of a run: the averages, and steps_per_s."""
+    return averages(window) | {"steps_per_s": window.steps / window.seconds}
 
 
 @contextlib.contextmanager

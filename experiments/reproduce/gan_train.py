@@ -8,7 +8,7 @@ images is the ceiling, not theirs.
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -19,12 +19,9 @@ from experiments.measures import Draw
 from experiments.reproduce import digits, members
 from experiments.reproduce.members import Stage
 from experiments.reproduce.study import Budget, Column, Outcome, Published, Row, Table
-from gan_jax import recipes
 from gan_jax.gan import GAN, GANState
-from gan_jax.population import Numbers
 from gan_jax.training import to_unit
 
-_SHAPE, _CLASSES = (28, 28, 1), 10
 _SOURCE = "Lesort et al. 2018, logs"
 _MEASURES = ("gan_train", "gan_test", "frechet", "prdc")
 
@@ -96,35 +93,22 @@ def table(budget: Budget) -> Table:
     )
 
 
-def _gan(setting: _Setting, numbers: Numbers) -> GAN:
-    return getattr(recipes, setting.recipe)(_SHAPE, _CLASSES, **{**setting.options, **numbers})
-
-
 def _measure(setting: _Setting, stages: Sequence[Stage], n: int, seeds: Sequence[int]) -> list[Outcome]:
     reference = digits.reference(True)
-    make: Any = functools.partial(_gan, setting)
-    *_, (states, _) = members.train(make, stages, setting.steps, _BATCH, digits.examples(), seeds)
-    gan = make(stages[-1])
-    draw, score = digits.drawer(gan, reference, round(n / setting.kept)), jax.jit(functools.partial(_score, gan))
-    outcomes = []
-    for k, seed in enumerate(seeds):
-        state = members.member(states, k)
-        samples = draw(state, seed)
-        if setting.kept < 1:
-            samples = _best(samples, setting.kept, functools.partial(score, state))
-        outcomes.append(Outcome(digits.numbers(reference, samples, _MEASURES)))
-    return outcomes
+    make, drawn = digits.maker(setting.recipe, reference, setting.options), round(n / setting.kept)
+    choose = functools.partial(_best, setting.kept)
+    return digits.measured(make, stages, setting.steps, _BATCH, reference, drawn, _MEASURES, seeds, choose)
 
 
-def _score(gan: GAN, state: GANState, x: Array, labels: Array) -> Array:
-    variables = state.discriminator.variables
-    return gan.discriminator.apply(variables, to_unit(x, gan.data_range), labels, train=False)
-
-
-def _best(draw: Draw, part: float, score: Callable[[np.ndarray, np.ndarray], Any]) -> Draw:
-    """Of each class that part of the samples which scores highest, in the order in which they were drawn."""
+def _best(part: float, gan: GAN, state: GANState, draw: Draw) -> Draw:
+    """Of each class that part of the samples which D scores highest, in the order in which they were drawn."""
     labels = draw.labels
     assert labels is not None
+
+    @jax.jit
+    def score(x: Array, labels: Array) -> Array:
+        return gan.discriminator.apply(state.discriminator.variables, to_unit(x, gan.data_range), labels, train=False)
+
     pieces = range(0, len(labels), 1000)
     scores = np.concatenate([score(draw.x[i : i + 1000], labels[i : i + 1000]) for i in pieces])
     order = np.argsort(-scores, kind="stable")
@@ -137,5 +121,4 @@ def _best(draw: Draw, part: float, score: Callable[[np.ndarray, np.ndarray], Any
 
 
 def _measure_real(n: int, seeds: Sequence[int]) -> list[Outcome]:
-    reference = digits.reference(True)
-    return [Outcome(digits.numbers(reference, digits.real(reference, n, seed), _MEASURES)) for seed in seeds]
+    return digits.measured_real(digits.reference(True), n, _MEASURES, seeds)

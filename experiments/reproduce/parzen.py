@@ -6,17 +6,13 @@ the training set and of its k-means centres stand beside, and no setting was cho
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from experiments import configs
 from experiments.reproduce import digits, members
 from experiments.reproduce.study import Budget, Column, Outcome, Published, Row, Table
-from gan_jax import recipes
-from gan_jax.gan import GAN
-from gan_jax.population import Numbers
 
-_SHAPE, _CLASSES = (28, 28, 1), 10
 _RECIPE_SETTINGS = ("lr", "b1", "width", "latent", "ema")
 
 
@@ -58,26 +54,18 @@ def _row(name: str, n: int, seeds: Sequence[int], few: int | None) -> Row:
     settings = {key: defaults[key] for key in _RECIPE_SETTINGS}
     steps, batch_size = few or defaults["steps"], defaults["batch_size"]
     says = {**settings, "steps": steps, "batch_size": batch_size, "n": n}
-    measure = functools.partial(_measure, functools.partial(_gan, name, settings), steps, batch_size, n)
+    measure = functools.partial(_measure, name, settings, steps, batch_size, n)
     return Row(name, says, measure, seeds, members.at_once())
 
 
-def _gan(name: str, settings: dict[str, Any], numbers: Numbers) -> GAN:
-    return getattr(recipes, name)(_SHAPE, _CLASSES, **settings)
-
-
-def _measure(make: Any, steps: int, batch_size: int, n: int, seeds: Sequence[int]) -> list[Outcome]:
-    gan = make({})
-    reference = digits.reference(gan.draw_condition is not GAN.draw_condition)
-    *_, (states, _) = members.train(make, [{}], steps, batch_size, digits.examples(), seeds)
-    draw = digits.drawer(gan, reference, n)
-    return [
-        Outcome(digits.numbers(reference, draw(members.member(states, k), seed), ["parzen"]))
-        for k, seed in enumerate(seeds)
-    ]
+def _measure(
+    name: str, settings: Mapping[str, Any], steps: int, batch_size: int, n: int, seeds: Sequence[int]
+) -> list[Outcome]:
+    reference = digits.reference(name == "cgan")
+    make = digits.maker(name, reference, settings)
+    return digits.measured(make, [{}], steps, batch_size, reference, n, ["parzen"], seeds)
 
 
 def _measure_real(n: int, name: str, seeds: Sequence[int]) -> list[Outcome]:
-    reference = digits.reference(False)
-    found = [digits.numbers(reference, digits.real(reference, n, seed), [name]) for seed in seeds]
-    return [Outcome({"parzen": numbers[name]}) for numbers in found]
+    found = digits.measured_real(digits.reference(False), n, [name], seeds)
+    return [Outcome({"parzen": outcome.numbers[name]}) for outcome in found]

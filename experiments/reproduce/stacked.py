@@ -8,19 +8,11 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax.numpy as jnp
-
 from experiments.measures import Reference
 from experiments.reproduce import digits, members
 from experiments.reproduce.members import Stage
 from experiments.reproduce.study import Budget, Column, Outcome, Published, Row, Table
-from gan_jax import data, recipes
-from gan_jax.gan import GAN
-from gan_jax.metrics import features
-from gan_jax.population import Numbers
-from gan_jax.training import Examples
 
-_SHAPE = (28, 28, 3)
 _SOURCE = "Lin et al. 2018, table 2"
 _SAMPLES, _STEPS, _BATCH = 26_000, 1300, 64
 _OPTIONS = {"b1": 0.5, "width": 32, "latent": 128, "ema": 0.995, "n_critic": 1}
@@ -33,7 +25,7 @@ def table(budget: Budget) -> Table:
     n, steps, seeds = (_SAMPLES, _STEPS, range(2)) if full else (100, 2, range(1))
     options, stages = (_OPTIONS, _STAGES) if full else (_OPTIONS | {"width": 4}, _STAGES[:1])
     says = {**options, "stages": stages, "steps": steps, "batch_size": _BATCH, "n": n}
-    measure = functools.partial(_measure, functools.partial(_gan, options), stages, steps, n)
+    measure = functools.partial(_measure, options, stages, steps, n)
     return Table(
         "Stacked MNIST",
         f"{n} samples of the averaged generator, each colour read by the project's MNIST classifier. The published "
@@ -55,26 +47,16 @@ def table(budget: Budget) -> Table:
     )
 
 
-def _gan(options: Mapping[str, Any], numbers: Numbers) -> GAN:
-    return recipes.sngan(_SHAPE, **{**options, **numbers})
-
-
-@functools.cache
-def _reference() -> Reference:
-    return Reference(data.load("stacked"), data.load("stacked", "test"), features.load("mnist"), False)
-
-
-def _measure(make: Any, stages: Sequence[Stage], steps: int, n: int, seeds: Sequence[int]) -> list[Outcome]:
-    reference = _reference()
-    examples = Examples(jnp.asarray(reference.train.x))
-    *_, (states, _) = members.train(make, stages, steps, _BATCH, examples, seeds)
-    draw = digits.drawer(make(stages[-1]), reference, n)
-    return [
-        Outcome(digits.numbers(reference, draw(members.member(states, k), seed), ["stacked"]))
-        for k, seed in enumerate(seeds)
-    ]
+def _measure(
+    options: Mapping[str, Any], stages: Sequence[Stage], steps: int, n: int, seeds: Sequence[int]
+) -> list[Outcome]:
+    make = digits.maker("sngan", _reference(), options)
+    return digits.measured(make, stages, steps, _BATCH, _reference(), n, ["stacked"], seeds)
 
 
 def _measure_real(n: int, seeds: Sequence[int]) -> list[Outcome]:
-    reference = _reference()
-    return [Outcome(digits.numbers(reference, digits.real(reference, n, seed), ["stacked"])) for seed in seeds]
+    return digits.measured_real(_reference(), n, ["stacked"], seeds)
+
+
+def _reference() -> Reference:
+    return digits.reference(False, "stacked")

@@ -7,19 +7,16 @@ correlation of the two along the run. An estimate that follows quality has +1, o
 """
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy.stats
 
 from experiments.reproduce import digits, members
 from experiments.reproduce.study import Budget, Column, Outcome, Published, Record, Row, Table
-from gan_jax import recipes
-from gan_jax.gan import GAN
-from gan_jax.population import Numbers
 
-_SHAPE = (28, 28, 1)
 _SOURCE = "Arjovsky et al. 2017, figures 3 and 4"
 
 
@@ -50,43 +47,28 @@ def table(budget: Budget) -> Table:
             Published("GAN", _SOURCE, {"spearman": "does not (picture)", "last": "near log 2"}),
         ],
         [
-            _row("wgan", _wgan, {"lr": 5e-4, "clip": 0.05, "width": 128, "depth": 2}, 64, stops, steps, seeds),
-            _row("gan", _gan, {"lr": 2e-4, "b1": 0.5, "width": 256}, 128, stops, steps, seeds),
+            _row("wgan", {"lr": 5e-4, "clip": 0.05, "width": 128, "depth": 2}, 64, stops, steps, seeds),
+            _row("gan", {"lr": 2e-4, "b1": 0.5, "width": 256}, 128, stops, steps, seeds),
         ],
         _plot,
     )
 
 
-def _wgan(numbers: Numbers, **settings: Any) -> GAN:
-    return recipes.wgan(_SHAPE, **settings)
-
-
-def _gan(numbers: Numbers, **settings: Any) -> GAN:
-    return recipes.gan(_SHAPE, **settings)
-
-
-def _row(
-    name: str,
-    make: Callable[..., GAN],
-    settings: Mapping[str, Any],
-    batch_size: int,
-    stops: int,
-    steps: int,
-    seeds: Sequence[int],
-) -> Row:
+def _row(name: str, settings: Mapping[str, Any], batch_size: int, stops: int, steps: int, seeds: Sequence[int]) -> Row:
     says = {**settings, "batch_size": batch_size, "stops": stops, "steps": steps, "samples": 2500}
-    measure = functools.partial(_measure, functools.partial(make, **settings), batch_size, stops, steps)
+    measure = functools.partial(_measure, name, settings, batch_size, stops, steps)
     return Row(name, says, measure, seeds, members.at_once())
 
 
 def _measure(
-    make: Callable[[Numbers], GAN], batch_size: int, stops: int, steps: int, seeds: Sequence[int]
+    name: str, settings: Mapping[str, Any], batch_size: int, stops: int, steps: int, seeds: Sequence[int]
 ) -> list[Outcome]:
     reference = digits.reference(False)
+    make, examples = digits.maker(name, reference, settings), digits.examples(reference)
     draw = digits.drawer(make({}), reference, 2500)
     estimates: list[list[float]] = [[] for _ in seeds]
     distances: list[list[float]] = [[] for _ in seeds]
-    for states, metrics in members.train(make, [{}] * stops, steps, batch_size, digits.examples(), seeds):
+    for states, metrics in members.train(make, [{}] * stops, steps, batch_size, examples, seeds):
         for k, seed in enumerate(seeds):
             estimates[k].append(float(metrics["estimate"][k].mean()))
             samples = draw(members.member(states, k), seed)
@@ -97,8 +79,8 @@ def _measure(
 def _outcome(estimates: Sequence[float], distances: Sequence[float]) -> Outcome:
     later = len(estimates) // 4
     numbers = {
-        "spearman": spearman(estimates, distances),
-        "later": spearman(estimates[later:], distances[later:]),
+        "spearman": _spearman(estimates, distances),
+        "later": _spearman(estimates[later:], distances[later:]),
         "first": estimates[0],
         "last": estimates[-1],
         "frechet_first": distances[0],
@@ -107,10 +89,8 @@ def _outcome(estimates: Sequence[float], distances: Sequence[float]) -> Outcome:
     return Outcome(numbers, {"estimate": estimates, "frechet": distances})
 
 
-def spearman(a: Sequence[float], b: Sequence[float]) -> float:
-    """Rank correlation of two sequences of equal length without ties."""
-    ranks_a, ranks_b = (np.argsort(np.argsort(values)).astype(np.float64) for values in (a, b))
-    return float(np.corrcoef(ranks_a, ranks_b)[0, 1])
+def _spearman(a: Sequence[float], b: Sequence[float]) -> float:
+    return float(scipy.stats.spearmanr(a, b).statistic)
 
 
 def _plot(rows: Mapping[str, Sequence[Record]], file: Path) -> None:

@@ -253,8 +253,7 @@ def _due(unit: Unit, step: int, options: Mapping[str, Any]) -> list[int]:
 
 def _log(log: TextIO, member: Member, step: int, window: logs.Window) -> None:
     if window.steps:
-        means = {name: total / window.steps for name, total in window.sums.items()}
-        log.write(json.dumps({"member": member.number, "step": step, **means}) + "\n")
+        log.write(json.dumps({"member": member.number, "step": step, **logs.averages(window)}) + "\n")
 
 
 def _noted(broken: Mapping[int, tuple[str, int]], windows: Mapping[int, logs.Window]) -> dict[str, Any]:
@@ -276,10 +275,8 @@ def _first_broken(metrics: Mapping[str, np.ndarray], k: int, before: int, reache
     Returns:
       The name, and the step.
     """
-    next_metrics = {name: values[k, reached - before] for name, values in metrics.items()}
-    order = sorted(next_metrics, key=lambda name: (not name.endswith("loss"), name))
-    name = next((name for name in order if not np.isfinite(next_metrics[name])), "state")
-    return name, reached + 1
+    after = {name: values[k, reached - before] for name, values in metrics.items()}
+    return chunks.metric_not_finite(after) or "state", reached + 1
 
 
 def _load(unit: Unit, *, quarantine: bool) -> tuple[int, GANState]:

@@ -1,7 +1,6 @@
 """Whatever is typed, and whatever lies in the files: it works, or it is one sentence and exit code 2."""
 
 import contextlib
-import copy
 import io
 import json
 import warnings
@@ -22,7 +21,7 @@ from experiments.configs import EXPERIMENTS, RECIPE_OPTIONS, RUN_OPTIONS
 from gan_jax import data
 from gan_jax.data import Dataset
 from gan_jax.errors import InputError
-from tests.experiments.helpers import call
+from tests.experiments.helpers import call, changed
 
 _settings = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]}
 many = settings(max_examples=1000, **_settings)
@@ -138,16 +137,7 @@ def _record() -> dict[str, Any]:
 def test_any_record_is_a_run_in_its_directory_or_an_input_error(
     tmp_path: Path, changes: list[tuple[tuple[Any, ...], Any]]
 ) -> None:
-    record = _record()
-    for (*outer, last), value in changes:
-        with contextlib.suppress(KeyError, TypeError, IndexError):
-            place: Any = record
-            for key in outer:
-                place = place[key]
-            if value == "gone":
-                del place[last]
-            else:
-                place[last] = copy.deepcopy(value)
+    record = changed(_record(), changes)
     (tmp_path / "config.json").write_text(json.dumps(record))
     with contextlib.suppress(InputError):
         loaded = rundir.load(tmp_path)

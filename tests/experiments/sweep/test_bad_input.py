@@ -1,7 +1,6 @@
 """Whatever is typed for a sweep, and whatever its sweep.json says: it works, or it is one sentence and exit code 2."""
 
 import contextlib
-import copy
 import importlib
 import io
 import json
@@ -17,7 +16,7 @@ from experiments import cli
 from experiments.configs import EXPERIMENTS, RECIPE_OPTIONS, RUN_OPTIONS
 from experiments.sweep import command, store
 from gan_jax.errors import InputError
-from tests.experiments.helpers import call
+from tests.experiments.helpers import call, changed
 
 sweep = importlib.import_module("experiments.sweep.__main__")
 _settings = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]}
@@ -94,16 +93,7 @@ def test_any_sweep_json_is_a_sweep_or_an_input_error(changes: list[tuple[tuple[A
     path = Path("sweep")
     typed = vars(sweep._parser("wgan").parse_args(["--lr", "1e-4,1e-3"]))
     store.write(store.Store(path, sweep._plan("wgan", typed), None, 100, 1e9))
-    record = json.loads((path / "sweep.json").read_text())
-    for (*outer, last), value in changes:
-        with contextlib.suppress(KeyError, TypeError, IndexError):
-            place: Any = record
-            for key in outer:
-                place = place[key]
-            if value == "gone":
-                del place[last]
-            else:
-                place[last] = copy.deepcopy(value)
+    record = changed(json.loads((path / "sweep.json").read_text()), changes)
     (path / "sweep.json").write_text(json.dumps(record)[: cut if cut < 2000 else None])
     with contextlib.suppress(InputError):
         loaded = store.load(path, "wgan")
