@@ -219,6 +219,22 @@ def test_every_update_meets_fresh_noise() -> None:
     assert min(abs(third - first), abs(third - second)) > 1e-2
 
 
+class Fixed(nn.Module):
+    """D(x) = 2 x."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array, y: Any, train: bool) -> jax.Array:
+        return 2 * x[:, 0]
+
+
+def test_a_player_without_parameters_stays_as_it_is() -> None:
+    gan = dirac(losses.wasserstein()).replace(discriminator=Fixed())
+    batch = real(0.0)
+    state, metrics = gan.train_step(gan.init(KEY, batch), batch, KEY)
+    assert float(metrics["estimate"]) == -2.0
+    assert float(state.generator.params["theta"]) == pytest.approx(1.2)  # theta + lr d D(theta) / d theta
+
+
 class Conditional(nn.Module):
     """G(z, y) = theta y."""
 
