@@ -2,24 +2,50 @@
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from experiments import measures
 from experiments.measures import Draw, Reference
 from experiments.reproduce import members
-from experiments.reproduce.members import Stage
 from experiments.reproduce.study import Outcome
-from gan_jax import data, recipes
+from gan_jax import data, recipes, rejection, training
 from gan_jax.gan import GAN, GANState
 from gan_jax.metrics import features
+from gan_jax.nets import dcgan, heads
 from gan_jax.population import Make
 from gan_jax.training import Examples
 
-# (the GAN, a state of it, what it drew) -> which of that is measured.
-Choose = Callable[[GAN, GANState, Draw], Draw]
+RATIO_STEPS = 2000
+_RATIO_BATCH, _RATIO_WIDTH, _RATIO_FEATURES = 64, 32, 128
+_PIECE = 1000
+_SPARE = 1.05
+
+
+class Plan(NamedTuple):
+    """What decides a trained GAN but for its seed.
+
+    Attributes:
+      recipe, options: of the GAN, without its learning rate.
+      rates: the learning rate of every stage.
+      steps: of each stage.
+      batch_size: examples of a minibatch.
+    """
+
+    recipe: str
+    options: tuple[tuple[str, Any], ...]
+    rates: tuple[float, ...]
+    steps: int
+    batch_size: int
+
+    @property
+    def says(self) -> dict[str, Any]:
+        """The plan as a table's record holds it."""
+        stages = [{"lr": rate} for rate in self.rates]
+        return {**dict(self.options), "stages": stages, "steps": self.steps, "batch_size": self.batch_size}
 
 
 @functools.cache
@@ -39,31 +65,54 @@ def maker(recipe: str, reference: Reference, options: Mapping[str, Any]) -> Make
     return lambda numbers: getattr(recipes, recipe)(shape, num_classes, **{**options, **numbers})
 
 
+# Rows that differ in which samples they measure, not in the GAN, come one after another.
+@functools.lru_cache(maxsize=8)
+def trained(plan: Plan, reference: Reference, seeds: tuple[int, ...]) -> tuple[GAN, list[GANState]]:
+    """The GAN, and its state for each seed, see `members.train`."""
+    make, stages = maker(plan.recipe, reference, dict(plan.options)), [{"lr": rate} for rate in plan.rates]
+    *_, (states, _) = members.train(make, stages, plan.steps, plan.batch_size, examples(reference), seeds)
+    gan: GAN = make({"lr": jnp.float32(plan.rates[-1])})
+    return gan, [members.member(states, k) for k in range(len(seeds))]
+
+
 def measured(
-    make: Make,
-    stages: Sequence[Stage],
-    steps: int,
-    batch_size: int,
-    reference: Reference,
-    n: int,
-    names: Sequence[str],
-    seeds: Sequence[int],
-    choose: Choose = lambda gan, state, draw: draw,
+    plan: Plan, reference: Reference, n: int, names: Sequence[str], seeds: Sequence[int], accepted: float = 1.0
 ) -> list[Outcome]:
-    """Trains the seeds, see `members.train`, and measures n samples of each."""
-    *_, (states, _) = members.train(make, stages, steps, batch_size, examples(reference), seeds)
-    gan: GAN = make({name: jnp.asarray(number) for name, number in stages[-1].items()})
-    draw = drawer(gan, reference, n)
-    outcomes = []
-    for k, seed in enumerate(seeds):
-        state = members.member(states, k)
-        outcomes.append(Outcome(numbers(reference, choose(gan, state, draw(state, seed)), names)))
-    return outcomes
+    """Trains the seeds and measures n samples of each: of as many more, those that `gan_jax.rejection` accepts."""
+    gan, states = trained(plan, reference, tuple(seeds))
+    draw = drawer(gan, reference, n if accepted == 1 else round(_SPARE * n / accepted))
+    choose = (lambda state, draw: draw) if accepted == 1 else _accepting(gan, reference, accepted, n)
+    return [
+        Outcome(numbers(reference, choose(state, draw(state, seed)), names))
+        for state, seed in zip(states, seeds, strict=True)
+    ]
 
 
 def measured_real(reference: Reference, n: int, names: Sequence[str], seeds: Sequence[int]) -> list[Outcome]:
     """Measures n training images as if a generator had drawn them."""
     return [Outcome(numbers(reference, reference.real(n, jax.random.key(seed)), names)) for seed in seeds]
+
+
+def _accepting(gan: GAN, reference: Reference, share: float, n: int) -> Callable[[GANState, Draw], Draw]:
+    """The first n of the samples that are accepted, that share of each label's."""
+    head = heads.Projection(reference.train.num_classes) if reference.conditional else heads.Logit()
+    net = dcgan.Discriminator(heads.Hidden(_RATIO_FEATURES, head), _RATIO_WIDTH)
+    train = jax.jit(rejection.train, static_argnums=(0, 1, 5, 6), compiler_options=training.compiler_options())
+    log_ratio = jax.jit(rejection.log_ratio, static_argnums=(0, 2))
+
+    def choose(state: GANState, draw: Draw) -> Draw:
+        train_rng, accept_rng, rng = jax.random.split(draw.rng, 3)
+        params, _ = train(net, gan, state, examples(reference), train_rng, RATIO_STEPS, _RATIO_BATCH)
+        labels = np.zeros(len(draw.x), np.int32) if draw.labels is None else draw.labels
+        pieces = [slice(start, start + _PIECE) for start in range(0, len(labels), _PIECE)]
+        log_ratios = np.concatenate([log_ratio(net, params, gan, Examples(draw.x[i], labels[i])) for i in pieces])
+        p = np.empty(len(labels), np.float32)
+        for label in np.unique(labels):
+            p[labels == label] = rejection.acceptance(jnp.asarray(log_ratios[labels == label]), share)
+        accepted = np.flatnonzero(np.asarray(jax.random.uniform(accept_rng, p.shape)) < p)[:n]
+        return Draw(draw.x[accepted], None if draw.labels is None else draw.labels[accepted], rng)
+
+    return choose
 
 
 def numbers(reference: Reference, draw: Draw, names: Sequence[str]) -> dict[str, float]:

@@ -8,19 +8,11 @@ images is the ceiling, not theirs.
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-import jax
-import numpy as np
-from jaxtyping import Array
-
-from experiments.measures import Draw
 from experiments.reproduce import digits, members
-from experiments.reproduce.members import Stage
+from experiments.reproduce.digits import Plan
 from experiments.reproduce.study import Budget, Column, Outcome, Published, Row, Table
-from gan_jax.gan import GAN, GANState
-from gan_jax.training import to_unit
 
 _SOURCE = "Lesort et al. 2018, logs"
 _MEASURES = ("gan_train", "gan_test", "frechet", "prdc")
@@ -31,25 +23,22 @@ class _Setting:
     """One row.
 
     Attributes:
-      recipe, options: the GAN.
-      rates: learning rates stage by stage, of `steps` each.
+      plan: of the GAN.
       seeds: of the full table.
-      kept: the part of the samples of each class, those that D scores highest, that is measured.
+      accepted: the share of the samples that is accepted by `gan_jax.rejection`, and measured.
     """
 
-    recipe: str
-    options: Mapping[str, Any]
-    rates: Sequence[float]
-    steps: int
+    plan: Plan
     seeds: Sequence[int]
-    kept: float = 1.0
+    accepted: float = 1.0
 
 
-_BATCH = 64
-_SNGAN = {"b1": 0.5, "width": 32, "ema": 0.998, "n_critic": 1, "conditional": True}
+_SNGAN_OPTIONS = (("b1", 0.5), ("width", 32), ("ema", 0.999), ("n_critic", 1), ("conditional", True))
+_SNGAN = Plan("sngan", _SNGAN_OPTIONS, (4e-4, 4e-4, 2e-4, 1e-4, 5e-5), 1500, 64)
+_CDCGAN = Plan("cdcgan", (("b1", 0.5), ("width", 32), ("ema", 0.995)), (4e-4, 2e-4, 5e-5), 1300, 64)
 _SETTINGS = {
-    "cdcgan": _Setting("cdcgan", {"b1": 0.5, "width": 32, "ema": 0.995}, [4e-4, 2e-4, 5e-5], 1300, range(3)),
-    "sngan, projection, half": _Setting("sngan", _SNGAN, [4e-4, 4e-4, 2e-4, 1e-4, 5e-5], 1800, range(5), 0.5),
+    "cdcgan": _Setting(_CDCGAN, range(3)),
+    "sngan, projection, half accepted": _Setting(_SNGAN, range(5), 0.5),
 }
 
 
@@ -58,14 +47,13 @@ def table(budget: Budget) -> Table:
     n = 50_000 if budget == "full" else 200
     rows = [Row("real images", {"n": n}, functools.partial(_measure_real, n), range(3 if budget == "full" else 1), 1)]
     for name, setting in _SETTINGS.items():
+        plan, seeds = setting.plan, setting.seeds
         if budget == "small":
-            options = {**setting.options, "width": 4}
-            setting = dataclasses.replace(setting, options=options, rates=setting.rates[:1], steps=2, seeds=range(1))
-        stages = [{"lr": rate} for rate in setting.rates]
-        says = {**setting.options, "stages": stages, "steps": setting.steps, "batch_size": _BATCH, "n": n}
-        says |= {} if setting.kept == 1 else {"kept": setting.kept}
-        measure = functools.partial(_measure, setting, stages, n)
-        rows.append(Row(name, says, measure, setting.seeds, members.at_once()))
+            narrow = (*plan.options, ("width", 4))
+            plan, seeds = plan._replace(options=narrow, rates=plan.rates[:1], steps=2), range(1)
+        says = plan.says | {"n": n} | ({} if setting.accepted == 1 else {"accepted": setting.accepted})
+        measure = functools.partial(_measure, plan, setting.accepted, n)
+        rows.append(Row(name, says, measure, seeds, members.at_once()))
     return Table(
         "GAN-train on MNIST",
         f"A classifier trained on {n} generated images, equally many a class, and read on the 10,000 real test images "
@@ -93,31 +81,8 @@ def table(budget: Budget) -> Table:
     )
 
 
-def _measure(setting: _Setting, stages: Sequence[Stage], n: int, seeds: Sequence[int]) -> list[Outcome]:
-    reference = digits.reference(True)
-    make, drawn = digits.maker(setting.recipe, reference, setting.options), round(n / setting.kept)
-    choose = functools.partial(_best, setting.kept)
-    return digits.measured(make, stages, setting.steps, _BATCH, reference, drawn, _MEASURES, seeds, choose)
-
-
-def _best(part: float, gan: GAN, state: GANState, draw: Draw) -> Draw:
-    """Of each class that part of the samples which D scores highest, in the order in which they were drawn."""
-    labels = draw.labels
-    assert labels is not None
-
-    @jax.jit
-    def score(x: Array, labels: Array) -> Array:
-        return gan.discriminator.apply(state.discriminator.variables, to_unit(x, gan.data_range), labels, train=False)
-
-    pieces = range(0, len(labels), 1000)
-    scores = np.concatenate([score(draw.x[i : i + 1000], labels[i : i + 1000]) for i in pieces])
-    order = np.argsort(-scores, kind="stable")
-    dropped = np.empty(len(labels), bool)
-    for label in np.unique(labels):
-        own = order[labels[order] == label]
-        dropped[own] = np.arange(len(own)) >= part * len(own)
-    kept = np.flatnonzero(~dropped)
-    return Draw(draw.x[kept], labels[kept], draw.rng)
+def _measure(plan: Plan, accepted: float, n: int, seeds: Sequence[int]) -> list[Outcome]:
+    return digits.measured(plan, digits.reference(True), n, _MEASURES, seeds, accepted)
 
 
 def _measure_real(n: int, seeds: Sequence[int]) -> list[Outcome]:

@@ -6,11 +6,11 @@ the training set and of its k-means centres stand beside, and no setting was cho
 """
 
 import functools
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from experiments import configs
 from experiments.reproduce import digits, members
+from experiments.reproduce.digits import Plan
 from experiments.reproduce.study import Budget, Column, Outcome, Published, Row, Table
 
 _RECIPE_SETTINGS = ("lr", "b1", "width", "latent", "ema")
@@ -54,16 +54,13 @@ def _row(name: str, n: int, seeds: Sequence[int], few: int | None) -> Row:
     settings = {key: defaults[key] for key in _RECIPE_SETTINGS}
     steps, batch_size = few or defaults["steps"], defaults["batch_size"]
     says = {**settings, "steps": steps, "batch_size": batch_size, "n": n}
-    measure = functools.partial(_measure, name, settings, steps, batch_size, n)
-    return Row(name, says, measure, seeds, members.at_once())
+    rate = settings.pop("lr")
+    plan = Plan(name, tuple(settings.items()), (rate,), steps, batch_size)
+    return Row(name, says, functools.partial(_measure, plan, n), seeds, members.at_once())
 
 
-def _measure(
-    name: str, settings: Mapping[str, Any], steps: int, batch_size: int, n: int, seeds: Sequence[int]
-) -> list[Outcome]:
-    reference = digits.reference(name == "cgan")
-    make = digits.maker(name, reference, settings)
-    return digits.measured(make, [{}], steps, batch_size, reference, n, ["parzen"], seeds)
+def _measure(plan: Plan, n: int, seeds: Sequence[int]) -> list[Outcome]:
+    return digits.measured(plan, digits.reference(plan.recipe != "gan"), n, ["parzen"], seeds)
 
 
 def _measure_real(n: int, name: str, seeds: Sequence[int]) -> list[Outcome]:

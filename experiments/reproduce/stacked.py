@@ -5,27 +5,30 @@ One setting that two cores can train.
 """
 
 import functools
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from experiments.measures import Reference
 from experiments.reproduce import digits, members
-from experiments.reproduce.members import Stage
+from experiments.reproduce.digits import Plan
 from experiments.reproduce.study import Budget, Column, Outcome, Published, Row, Table
 
 _SOURCE = "Lin et al. 2018, table 2"
-_SAMPLES, _STEPS, _BATCH = 26_000, 1300, 64
-_OPTIONS = {"b1": 0.5, "width": 32, "latent": 128, "ema": 0.995, "n_critic": 1}
-_STAGES: list[Stage] = [{"lr": lr} for lr in (4e-4, 4e-4, 2e-4, 2e-4, 5e-5)]
+_SAMPLES = 26_000
+_NARROW = (("b1", 0.5), ("width", 32), ("latent", 128), ("ema", 0.995))
+_SNGAN = Plan("sngan", (*_NARROW, ("n_critic", 1)), (4e-4, 4e-4, 2e-4, 2e-4, 5e-5), 1300, 64)
+_APART = (("b1", 0.5), ("width", 32), ("latent", 128), ("ema", 0.998), ("n_critic", 1), ("apart", True))
+_PLANS = {"sngan": _SNGAN, "sngan, colours apart": Plan("sngan", _APART, (4e-4, 4e-4, 4e-4, 2e-4, 1e-4), 1200, 32)}
 
 
 def table(budget: Budget) -> Table:
     """Modes and KL of `sngan`, narrow, and of real images."""
     full = budget == "full"
-    n, steps, seeds = (_SAMPLES, _STEPS, range(2)) if full else (100, 2, range(1))
-    options, stages = (_OPTIONS, _STAGES) if full else (_OPTIONS | {"width": 4}, _STAGES[:1])
-    says = {**options, "stages": stages, "steps": steps, "batch_size": _BATCH, "n": n}
-    measure = functools.partial(_measure, options, stages, steps, n)
+    n, seeds = (_SAMPLES, range(2)) if full else (100, range(1))
+    rows = [Row("real images", {"n": n}, functools.partial(_measure_real, n), seeds, 1)]
+    for name, plan in _PLANS.items():
+        if not full:
+            plan = plan._replace(options=(*plan.options, ("width", 4)), rates=plan.rates[:1], steps=2)
+        rows.append(Row(name, plan.says | {"n": n}, functools.partial(_measure, plan, n), seeds, members.at_once()))
     return Table(
         "Stacked MNIST",
         f"{n} samples of the averaged generator, each colour read by the project's MNIST classifier. The published "
@@ -40,18 +43,12 @@ def table(budget: Budget) -> Table:
             Published("VEEGAN", _SOURCE, {"modes": "150", "kl": "2.95"}),
             Published("PacDCGAN2", _SOURCE, {"modes": "1000", "kl": ".06 ± .003"}),
         ],
-        [
-            Row("real images", {"n": n}, functools.partial(_measure_real, n), seeds, 1),
-            Row("sngan", says, measure, seeds, members.at_once()),
-        ],
+        rows,
     )
 
 
-def _measure(
-    options: Mapping[str, Any], stages: Sequence[Stage], steps: int, n: int, seeds: Sequence[int]
-) -> list[Outcome]:
-    make = digits.maker("sngan", _reference(), options)
-    return digits.measured(make, stages, steps, _BATCH, _reference(), n, ["stacked"], seeds)
+def _measure(plan: Plan, n: int, seeds: Sequence[int]) -> list[Outcome]:
+    return digits.measured(plan, _reference(), n, ["stacked"], seeds)
 
 
 def _measure_real(n: int, seeds: Sequence[int]) -> list[Outcome]:

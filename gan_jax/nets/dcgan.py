@@ -43,6 +43,8 @@ class Generator(nn.Module):
       shape: (H, W, C).
       width: channels of the last hidden layer; the base has twice as many.
       batch_norm: BatchNorm before both hidden activations.
+      apart: paint every channel as an image of its own, with the same weights, from a latent of its own that a dense
+        layer makes of z: for channels that are alike (the three digits of Stacked MNIST).
       activation, encode, dtype, axis_name: as in `gan_jax.nets.mlp.Generator`.
     """
 
@@ -51,6 +53,7 @@ class Generator(nn.Module):
     batch_norm: bool = True
     activation: Callable[[Array], Array] = leaky_relu
     encode: Encode | None = None
+    apart: bool = False
     kernel_init: Initializer = normal_002()
     dtype: Any = jnp.float32
     axis_name: str | None = None
@@ -68,10 +71,13 @@ class Generator(nn.Module):
         h = z if self.encode is None else jnp.concatenate([z, self.encode(y)], axis=-1)
         base = (height // DOWNSAMPLING, width // DOWNSAMPLING, 2 * self.width)
         common = {"kernel_init": self.kernel_init, "dtype": self.dtype}
+        if self.apart:
+            h = nn.Dense(channels * z.shape[-1], dtype=self.dtype)(h).reshape(-1, z.shape[-1])
         h = nn.Dense(base[0] * base[1] * base[2], use_bias=not self.batch_norm, **common)(h)
         h = hidden(h.reshape(-1, *base))
         h = hidden(ConvTranspose(self.width, use_bias=not self.batch_norm, **common)(h))
-        return jnp.tanh(ConvTranspose(channels, **common)(h).astype(jnp.float32))
+        h = ConvTranspose(1 if self.apart else channels, **common)(h).astype(jnp.float32)
+        return jnp.tanh(jnp.moveaxis(h.reshape(-1, channels, height, width), 1, -1) if self.apart else h)
 
 
 class Discriminator(nn.Module):
@@ -84,6 +90,7 @@ class Discriminator(nn.Module):
       spectral_norm: divide every convolution's weight by its largest singular value.
       dropout: rate of the dropout after both layers.
       encode: encoder of a condition that enters as maps.
+      apart: convolve every channel as an image of its own, with the same weights; the head meets the features of all.
     """
 
     head: nn.Module
@@ -92,6 +99,7 @@ class Discriminator(nn.Module):
     spectral_norm: bool = False
     dropout: float = 0.0
     encode: Encode | None = None
+    apart: bool = False
     kernel_init: Initializer = normal_002()
     dtype: Any = jnp.float32
     axis_name: str | None = None
@@ -100,6 +108,9 @@ class Discriminator(nn.Module):
     def __call__(self, x: Images, y: Array | None, train: bool) -> Float[Array, " batch"]:
         check_shape(x.shape[1:])
         h, code = x, None if self.encode is None else self.encode(y)
+        if self.apart:
+            h = jnp.moveaxis(x, -1, 1).reshape(-1, *x.shape[1:-1], 1)
+            code = None if code is None else jnp.repeat(code, x.shape[-1], axis=0)
         for i, width in enumerate((self.width, 2 * self.width)):
             norm = self.batch_norm and i > 0
             layer: Any = Conv(width, use_bias=not norm, kernel_init=self.kernel_init, dtype=self.dtype)
@@ -110,4 +121,4 @@ class Discriminator(nn.Module):
             h = leaky_relu(h)
             if self.dropout:
                 h = nn.Dropout(self.dropout, deterministic=not train)(h)
-        return self.head(h.reshape(h.shape[0], -1).astype(jnp.float32), y, train)
+        return self.head(h.reshape(x.shape[0], -1).astype(jnp.float32), y, train)

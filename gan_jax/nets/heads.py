@@ -7,7 +7,7 @@ import optax
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from gan_jax.nets.layers import Initializer
+from gan_jax.nets.layers import Initializer, leaky_relu
 
 Features = Float[Array, "batch features"]
 Logits = Float[Array, " batch"]
@@ -59,3 +59,18 @@ class Classify(nn.Module):
         class_logits = nn.Dense(self.num_classes, kernel_init=self.kernel_init)(h)
         self.sow("losses", "class", optax.softmax_cross_entropy_with_integer_labels(class_logits, y))
         return nn.Dense(1, kernel_init=self.kernel_init)(h)[:, 0]
+
+
+class Hidden(nn.Module):
+    """A dense layer of leaky ReLUs before another head: `features` combinations of what the convolutions found."""
+
+    features: int
+    head: nn.Module
+    kernel_init: Initializer = nn.initializers.lecun_normal()
+    spectral_norm: bool = False
+
+    @nn.compact
+    def __call__(self, h: Features, y: Array | None, train: bool) -> Logits:
+        layer: Any = nn.Dense(self.features, kernel_init=self.kernel_init)
+        h = nn.SpectralNorm(layer)(h, update_stats=train) if self.spectral_norm else layer(h)
+        return self.head(leaky_relu(h), y, train)

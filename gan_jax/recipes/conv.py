@@ -181,6 +181,7 @@ def sngan(
     n_critic: int = 5,
     width: int = 64,
     latent: int = 128,
+    apart: bool = False,
     ema: Number | None = None,
     dtype: str = "float32",
     axis_name: str | None = None,
@@ -190,13 +191,16 @@ def sngan(
     One power iteration a pass, no BatchNorm in D, Adam(2e-4, b1 .5, b2 .999), n_critic 5 (or 1). With
     `conditional` the head is a projection discriminator (Miyato & Koyama 2018, arXiv:1802.05637) and onehot(y) is
     concatenated to z, where that paper has class-conditional BatchNorm. `dcgan`'s networks, smaller than the paper's
-    seven layers.
+    seven layers; with `apart` they treat every channel of the image alike, and a dense layer of D joins what it finds.
     """
-    fields, encode, head = {}, None, None
+    fields, encode = {}, None
+    head: nn.Module | None = None
     if conditional:
         fields, encode = on_classes(num_classes), Encode(num_classes)
         head = heads.Projection(num_classes, dcgan_nets.normal_002(), spectral_norm=True)
-    nets = conv_nets(shape, width, dtype, axis_name, encode, head=head, spectral_norm=True)
+    if apart:
+        head = heads.Hidden(4 * width, head or heads.Logit(spectral_norm=True), spectral_norm=True)
+    nets = conv_nets(shape, width, dtype, axis_name, encode, head=head, spectral_norm=True, apart=apart)
     optimizers, prior = adam(lr, d_lr, b1), priors.normal(latent)
     return GAN(*nets, losses.hinge(), *optimizers, prior, n_critic, **fields, ema_decay=ema, axis_name=axis_name)
 

@@ -84,19 +84,21 @@ def conv_nets(
     head: nn.Module | None = None,
     batch_norm: bool = False,
     spectral_norm: bool = False,
+    apart: bool = False,
 ) -> Nets:
     """DCGAN's networks; the norms are D's. A `head` takes the condition, which else enters D beside the image."""
     if are_points(shape):
         return point_nets(shape, width, dtype, encode, head=head, spectral_norm=spectral_norm)
     image = dcgan.check_shape(shape)
     return (
-        dcgan.Generator(image, width, encode=encode, dtype=dtype, axis_name=axis_name),
+        dcgan.Generator(image, width, encode=encode, apart=apart, dtype=dtype, axis_name=axis_name),
         dcgan.Discriminator(
             head or heads.Logit(dcgan.normal_002(), spectral_norm=spectral_norm),
             width,
             batch_norm=batch_norm,
             spectral_norm=spectral_norm,
             encode=encode if head is None else None,
+            apart=apart,
             dtype=dtype,
             axis_name=axis_name,
         ),

@@ -190,6 +190,42 @@ def test_projection_head_is_its_formula() -> None:
     np.testing.assert_allclose(head.apply({"params": params}, h, y, train=False), [213.0, -1.5])
 
 
+def test_hidden_head_is_a_dense_layer_before_another_head() -> None:
+    head = heads.Hidden(2, heads.Logit())
+    params = {
+        "Dense_0": {"kernel": jnp.array([[1.0, 0.0], [0.0, 2.0]]), "bias": jnp.array([0.0, -1.0])},
+        "head": {"Dense_0": {"kernel": jnp.array([[3.0], [10.0]]), "bias": jnp.array([0.5])}},
+    }
+    # (1, 2) -> (1, 3) -> 3 + 30 + .5; (5, 0) -> (5, -1), leaky (5, -.2) -> 15 - 2 + .5.
+    h = jnp.array([[1.0, 2.0], [5.0, 0.0]])
+    np.testing.assert_allclose(head.apply({"params": params}, h, None, train=False), [33.5, 13.5], rtol=1e-6)
+
+
+def test_channels_apart_are_images_of_one_channel() -> None:
+    """Three equal channels look to D like one image three times, and G's weights know nothing of their number."""
+    x = images((8, 8, 1))
+    alone = dcgan.Discriminator(heads.Logit(), 4)
+    apart = dcgan.Discriminator(heads.Logit(), 4, apart=True)
+    variables = alone.init(KEY, x, None, train=False)
+    wide = jax.tree.map(lambda leaf: leaf, variables)
+    kernel = variables["params"]["head"]["Dense_0"]["kernel"]
+    wide["params"]["head"]["Dense_0"]["kernel"] = jnp.concatenate([kernel, 10 * kernel, 100 * kernel])
+    bias = variables["params"]["head"]["Dense_0"]["bias"]
+    logits = alone.apply(variables, x, None, train=False) - bias
+    together = apart.apply(wide, jnp.repeat(x, 3, axis=-1), None, train=False) - bias
+    np.testing.assert_allclose(together, 111 * logits, rtol=1e-4)
+
+    two, three = (dcgan.Generator((8, 8, n), 4, apart=True) for n in (2, 3))
+    z = jax.random.normal(KEY, (5, 6))
+    variables = three.init(KEY, z, None, train=False)
+    assert variables["params"]["Dense_0"]["kernel"].shape == (6, 18)
+    painted = three.apply(variables, z, None, train=False)
+    assert painted.shape == (5, 8, 8, 3)
+    narrow = jax.tree.map(lambda leaf: leaf, variables)
+    narrow["params"]["Dense_0"] = {k: v[..., :12] for k, v in variables["params"]["Dense_0"].items()}
+    np.testing.assert_allclose(two.apply(narrow, z, None, train=False), painted[..., :2], rtol=1e-5, atol=1e-6)
+
+
 def test_classify_head_sows_the_cross_entropy_of_each_example() -> None:
     head = heads.Classify(2)
     h, y = jnp.array([[1.0], [2.0]]), jnp.array([0, 0])
