@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 
 from experiments.configs import EXPERIMENTS, RECIPE_OPTIONS, RUN_OPTIONS, Config, whole
 from gan_jax import checkpoint, recipes
@@ -100,8 +100,8 @@ def run_keys(config: Config) -> tuple[jax.Array, jax.Array, jax.Array]:
 
 def example(shape: tuple[int, ...], num_classes: int) -> Examples:
     """One example of such data, all zeros: for shapes."""
-    x = jnp.zeros((1, *shape), jnp.uint8 if len(shape) == 3 else jnp.float32)
-    return Examples(x, jnp.zeros((1,), jnp.int32) if num_classes else None)
+    x = np.zeros((1, *shape), np.uint8 if len(shape) == 3 else np.float32)
+    return Examples(x, np.zeros((1,), np.int32) if num_classes else None)
 
 
 def create(config: Config, dataset: Dataset, out: Path | None, *, overwrite: bool) -> Run:

@@ -8,6 +8,8 @@ Orbax does not notice a flipped bit in array data, and a killed clean-up can lea
 from the moment its manifest is there, the manifest is the first thing that a clean-up removes, and a step whose files
 do not match it is passed over for the one before. One program at a time may save into a directory; where it has several
 processes all of them call `save` and `restore`, on a disk that they share, and the first keeps the manifests.
+
+Orbax is imported where it is used: that takes a third of a second, and a run's first step need not wait for it.
 """
 
 import contextlib
@@ -24,7 +26,6 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
-from orbax.checkpoint import v1 as ocp
 
 from gan_jax.errors import InputError
 
@@ -132,6 +133,8 @@ def _read(path: Path, manifest: dict[str, Any], like: State) -> State:
             return np.empty(leaf.shape, leaf.dtype)  # On every host: there is no default device of all processes.
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=getattr(leaf, "sharding", None) or default)
 
+    from orbax.checkpoint import v1 as ocp
+
     return ocp.load(path, jax.tree.map(place, like))
 
 
@@ -160,6 +163,8 @@ def _together(what: str) -> None:
 
 
 def _write(path: Path, state: Any) -> None:
+    from orbax.checkpoint import v1 as ocp
+
     try:
         ocp.save(path, state)
     except ValueError as error:  # TensorStore's name for what the operating system refused.

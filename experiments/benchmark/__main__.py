@@ -42,7 +42,7 @@ def main(argv: list[str]) -> int:
             case "population":
                 record: Any = [population.measure(name, width=width, **timed) for name, width in _POPULATIONS.items()]
             case "startup":
-                record = commands.startup()
+                record = commands.startup(options.turns)
             case "sweep":
                 record = commands.sweep(steps=options.sweep_steps, runs=options.sweep_runs)
             case _:

@@ -18,23 +18,27 @@ _SWEEP = {"lr": (2e-5, 5e-5, 1e-4, 2e-4), "clip": (0.003, 0.01, 0.02, 0.03)}
 _SEEDS = 4
 
 
-def startup(name: str = "wgan") -> dict[str, Any]:
-    """Seconds from the command to its first step's line in metrics.jsonl, with an empty and with a filled cache."""
+def startup(turns: int, name: str = "wgan") -> dict[str, Any]:
+    """Seconds from the command to its first step's line in metrics.jsonl: with an empty cache, and then with that one.
+
+    The second is the median of `turns`.
+    """
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder)
-        seconds = {}
-        for cache in ("cold", "warm"):
-            log = directory / cache / "metrics.jsonl"
+        seconds = []
+        for turn in range(1 + turns):
+            log = directory / str(turn) / "metrics.jsonl"
             arguments = [name, "--out", str(log.parent), "--log-every", "1"]
             started = time.perf_counter()
             process = subprocess.Popen(_command("run", *arguments), env=_environment(directory), **_quiet)
             while not (log.exists() and log.stat().st_size) and process.poll() is None:
                 time.sleep(0.01)
-            seconds[cache] = time.perf_counter() - started
+            seconds.append(time.perf_counter() - started)
             process.send_signal(signal.SIGTERM)
             if process.wait() != 128 + signal.SIGTERM:
                 raise InputError(f"experiments.run {' '.join(arguments)} failed: try it by hand")
-    return {"command": f"python -m experiments.run {name} --log-every 1", "seconds_to_first_step": seconds}
+    first = {"cold": seconds[0], "warm": statistics.median(seconds[1:])}
+    return {"command": f"python -m experiments.run {name} --log-every 1", "seconds_to_first_step": first}
 
 
 def sweep(*, steps: int, runs: int, name: str = "wgan") -> dict[str, Any]:

@@ -12,10 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from orbax.checkpoint import v1 as ocp
 
 from experiments import logs, loop, run, rundir
 from experiments.configs import EXPERIMENTS
-from gan_jax import checkpoint
 from gan_jax.gan import GANState
 from gan_jax.training import draw_indices
 from tests.experiments.helpers import call
@@ -250,7 +250,7 @@ def test_a_full_disk_is_one_sentence_and_the_run_goes_on_when_there_is_room(
 
     with monkeypatch.context() as patch:
         patch.setattr(*{
-            "checkpoint": (checkpoint.ocp, "save"),
+            "checkpoint": (ocp, "save"),
             "log": (logs, "write"),
             "picture": (loop.images, "save_png"),
             "board": (logs.EventsWriter, "flush"),

@@ -15,10 +15,11 @@ import jax
 import numpy as np
 import pytest
 from jax.sharding import Mesh
+from orbax.checkpoint import v1 as ocp
 
 from experiments import chunks, run, rundir, sample
 from experiments.sweep import command, programs, report
-from gan_jax import checkpoint, population
+from gan_jax import population
 from gan_jax.gan import GANState
 from tests.experiments.helpers import call
 from tests.helpers import assert_close, assert_same, read_png
@@ -128,7 +129,7 @@ def test_the_same_command_goes_on_until_there_is_nothing_to_do(
         patch.undo()
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    for what in ((checkpoint.ocp, "save"), (report, "write_tables")):
+    for what in ((ocp, "save"), (report, "write_tables")):
         with monkeypatch.context() as patch:
             patch.setattr(*what, fail_once)
             assert call(sweep.main, *typed) == 1
