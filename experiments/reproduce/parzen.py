@@ -14,8 +14,7 @@ from experiments.reproduce.digits import Plan
 from experiments.reproduce.study import Budget, Column, Outcome, Published, Row, Table
 
 _RECIPE_SETTINGS = ("lr", "b1", "width", "latent", "ema")
-# The 50 epochs of MindSpore's row.
-_LONG = Plan("cgan_embedding", (("ema", 0.9995),), (2e-4,) * 10, 4700, 64)
+_LONG = Plan("cgan_embedding", (("ema", 0.9995),), (2e-4,) * 6, 4700, 64)
 
 
 def table(budget: Budget) -> Table:
@@ -28,21 +27,21 @@ def table(budget: Budget) -> Table:
         *(_row(name, n, seeds, None if full else 2) for name in ("gan", "cgan")),
     ]
     plan = _LONG if full else _LONG._replace(options=(("width", 4),), rates=_LONG.rates[:1], steps=2)
-    others = ("gan_test", "gan_train", "frechet", "prdc")
-    measure = functools.partial(_measure, plan, n, ("parzen", *others))
+    measure = functools.partial(_measure, plan, n, ("parzen", "gan_test", "frechet", "prdc"))
     rows.append(Row("cgan_embedding", plan.says | {"n": n}, measure, range(1), members.at_once()))
     return Table(
         "Parzen-window log-likelihood of MNIST, nats",
         f"{n} samples (of cgan equally many a class), sigma chosen on 1,000 validation images, the mean over the "
         "10,000 test images. Settings are the defaults of `python -m experiments.run`, and were not chosen by this "
         "measure, which ranks badly: centres of k-means beat the training set itself. Samples come from the averaged "
-        "generator. The grain of a single hidden layer's images costs these two rows most: convolutional GANs, whose "
-        "samples are far better by every other measure, come nearer to the training set (`cdcgan` 139 after 2,400 "
-        "steps), and a mean of sixteen images of neighbouring z, which is a blur, nearer still (206).",
+        "generator. The grain of a single hidden layer's images costs `gan` and `cgan` most. `cgan_embedding`, trained "
+        "for 30 epochs and with a long average, passes the training set, and goes on slowly: one seed had 168 nats "
+        "after 4,700 steps, then 205, 226, 239, 247, 253, 256, 259, 260 and 260 (GAN-test .990, recall .82, coverage "
+        ".92) after 47,000, the 50 epochs of the best published row. `cdcgan` has 139 after 2,400 steps, and a mean of "
+        "sixteen of its images of neighbouring z, which is a blur, 206.",
         {
             "parzen": Column("nats", 1),
             "gan_test": Column("GAN-test", 4),
-            "gan_train": Column("GAN-train", 4),
             "recall": Column("recall", 3),
             "coverage": Column("coverage", 3),
             "frechet": Column("Frechet distance", 1),

@@ -1,19 +1,19 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import linen as nn
 
 from experiments import measures
 from experiments.measures import Draw
 from experiments.reproduce import __main__ as reproduce
-from experiments.reproduce import gan_train, members, study, wgan_claims
+from experiments.reproduce import digits, members, study, wgan_claims
 from experiments.reproduce.study import Column, Outcome, Published, Row, Table
-from gan_jax import recipes, training
+from gan_jax import recipes, rejection, training
 from gan_jax.data import toys
 from gan_jax.errors import InputError
 from gan_jax.gan import GAN
@@ -21,6 +21,8 @@ from gan_jax.population import Numbers
 from gan_jax.training import Examples
 from tests.experiments.helpers import call
 from tests.helpers import assert_close, jit
+
+KEY = jax.random.key(0)
 
 
 class Counting:
@@ -140,6 +142,7 @@ def test_tables_of_digits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(measures, "GAN_TRAIN_STEPS", 5)
+    monkeypatch.setattr(digits, "RATIO_STEPS", 5)
     assert call(reproduce.main, table, "--budget", "small", "--out", tmp_path) == 0
     rows = json.loads((tmp_path / f"{table}-small.json").read_text())["rows"]
     for name, row in rows.items():
@@ -157,23 +160,22 @@ def test_rank_correlations_of_the_whole_run_and_after_its_first_quarter() -> Non
     assert numbers["later"] == pytest.approx(0.5)
 
 
-class _Brightness(nn.Module):
-    """Logits: how bright zeros are, and how dark ones."""
+def test_a_share_of_each_label_is_accepted_in_the_order_in_which_they_were_drawn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def bright_zeros_and_dark_ones(net: Any, params: Any, gan: GAN, examples: Examples) -> jax.Array:
+        return jnp.where((examples.x[:, 0, 0, 0] > 100) == (examples.labels == 0), 1000.0, -1000.0)
 
-    @nn.compact
-    def __call__(self, x: jax.Array, y: jax.Array, train: bool) -> jax.Array:
-        return x.mean((1, 2, 3)) * (1 - 2 * y)
-
-
-def test_the_best_of_each_class_in_the_order_in_which_they_were_drawn() -> None:
-    gan = recipes.cdcgan((8, 8, 1), 2, width=4).replace(discriminator=_Brightness())
-    example = Examples(np.zeros((1, 8, 8, 1), np.uint8), np.zeros(1, np.int32))
-    state = training.initial_state(gan, jax.random.key(0), example)
-    x = np.broadcast_to(10 * np.arange(8, dtype=np.uint8)[:, None, None, None], (8, 8, 8, 1))
-    best = gan_train._best(0.5, gan, state, Draw(x, np.array([0, 1] * 4, np.int32), jax.random.key(0)))
-    assert best.x[:, 0, 0, 0].tolist() == [10, 30, 40, 60]  # The last of the zeros, the first of the ones.
-    assert best.labels is not None
-    assert best.labels.tolist() == [1, 1, 0, 0]
+    monkeypatch.setattr(rejection, "train", lambda *args: (jnp.zeros(()), jnp.zeros(())))
+    monkeypatch.setattr(rejection, "log_ratio", bright_zeros_and_dark_ones)
+    gan, reference = recipes.cdcgan((28, 28, 1), 10, width=4), digits.reference(True)
+    state = training.initial_state(gan, jax.random.key(0), digits.examples(reference))
+    grey = np.array([200, 201, 2, 3, 204, 205, 6, 7], np.uint8)
+    draw = Draw(np.broadcast_to(grey[:, None, None, None], (8, 28, 28, 1)), np.arange(8, dtype=np.int32) % 2, KEY)
+    kept = digits._accepting(gan, reference, 0.5, 3)(state, draw)
+    assert kept.x[:, 0, 0, 0].tolist() == [200, 3, 204]  # And 7, the fourth.
+    assert kept.labels is not None
+    assert kept.labels.tolist() == [0, 1, 0]
 
 
 def test_stages_change_numbers_and_nothing_else() -> None:
