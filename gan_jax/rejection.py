@@ -2,14 +2,15 @@
 
 A discriminator at the optimum of its cross-entropy has the logit log r, r = p_data(x | y) / p_g(x | y) (Goodfellow et
 al. 2014, proposition 1). A sample that is accepted with probability min(1, r / M) has a density proportional to
-min(p_data, M p_g): what G makes too often is thinned out, up to M-fold, and what it never makes stays missing.
+min(p_data, M p_g): the data's, but where G makes things less than 1 / M as often as the data has them.
 
     params, losses = train(net, gan, state, examples, rng, 2000, 64)
     p = acceptance(log_ratio(net, params, gan, samples), 0.25)
 
 We differ from the paper in whose logit it is: that of a net of its own, trained against the finished generator. The
 GAN's own D met generators that are no more, and under most losses and norms its logit is no log r. Their shift gamma
-is the share of accepted samples here.
+is the share of accepted samples here. A net that tells the two apart without fail, by a grain that no eye sees, says
+nothing else about them: look at its loss.
 """
 
 from typing import Any
