@@ -16,7 +16,7 @@ Conventions, everywhere in the package:
 - Names are the papers': z, x, y, real, fake, n_critic, clip; g_ and d_ for the two players.
 """
 
-from gan_jax import losses, penalties, population, priors, recipes, sharding, training, transforms
+from gan_jax import losses, penalties, population, priors, recipes, rejection, sharding, training, transforms
 from gan_jax.errors import InputError
 from gan_jax.gan import GAN, Batch, GANState, Player
 from gan_jax.losses import Loss
@@ -35,6 +35,7 @@ __all__ = [
     "population",
     "priors",
     "recipes",
+    "rejection",
     "sharding",
     "training",
     "transforms",
