@@ -145,7 +145,8 @@ def markdown(table: Table, record: Mapping[str, Any]) -> str:
     for name, row in record["rows"].items():
         results = row["results"]
         if results:
-            seconds = f"{np.mean([result['seconds'] for result in results]):.3g}"
+            mean = np.mean([result["seconds"] for result in results])
+            seconds = f"{mean:.0f}" if mean >= 100 else f"{mean:.3g}"
             numbers = [spread(results, key, column.decimals) for key, column in table.columns.items()]
             rows.append([f"**{name}**", str(len(results)), *numbers, seconds, "here"])
     lines = [" | ".join(row) for row in (head, ["---"] * len(head), *rows)]
