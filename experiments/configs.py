@@ -127,6 +127,7 @@ RECIPE_OPTIONS: Mapping[str, Option] = {
     "dropout": Option(number(0, 1), "dropout rate in the discriminator"),
     "saturating": Option(switch, "yes for the original minimax loss of the generator"),
     "conditional": Option(switch, "yes to condition on labels"),
+    "apart": Option(switch, "yes to treat the channels alike, as images of one each (the digits of stacked)"),
     "ema": Option(
         optional(_decay),
         "decay of the generator's running average, per step; none to sample the last weights",
@@ -283,7 +284,8 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         "Miyato et al. 2018, arXiv:1802.05957",
         "spectral normalisation and hinge loss; projection discriminator with --conditional yes",
         {"steps": 3000, "batch_size": 64, "log_every": 20, "sample_every": 250, "save_every": 500,
-         "lr": 2e-4, "b1": 0.5, "n_critic": 1, "width": 32, "latent": 128, "conditional": False, "ema": 0.99},
+         "lr": 2e-4, "b1": 0.5, "n_critic": 1, "width": 32, "latent": 128, "conditional": False, "apart": False,
+         "ema": 0.99},
         {"steps": 100_000, "n_critic": 5, "width": 64, "sample_every": 5000, "save_every": 5000},
     ),
     "dragan": _experiment(

@@ -3,6 +3,8 @@
 import os
 import tempfile
 
+import pytest
+
 # Read once, when JAX starts: they must stand before anything imports it.
 _flags = [
     "--xla_force_host_platform_device_count=8",
@@ -18,3 +20,8 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Runs of one recipe share their compiled program, and nothing is left in the user's cache.
 _cache = tempfile.TemporaryDirectory(prefix="gan_jax_tests_")
 os.environ["JAX_COMPILATION_CACHE_DIR"] = _cache.name
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Three workers for two cores: tests of whole commands wait, for processes to start and for moments to kill them."""
+    return (os.cpu_count() or 2) * 3 // 2
