@@ -5,6 +5,8 @@ import tempfile
 
 import pytest
 
+from experiments.cli import cores
+
 # Read once, when JAX starts: they must stand before anything imports it.
 _flags = [
     "--xla_force_host_platform_device_count=8",
@@ -23,5 +25,5 @@ os.environ["JAX_COMPILATION_CACHE_DIR"] = _cache.name
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Three workers for two cores: tests of whole commands wait, for processes to start and for moments to kill them."""
-    return (os.cpu_count() or 2) * 3 // 2
+    """Three for two cores: tests of whole commands wait, for processes to start and for the moment to kill them."""
+    return -(-3 * cores() // 2)
