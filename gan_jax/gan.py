@@ -306,5 +306,5 @@ class GAN:
 
 
 def _player(variables: dict[str, Any], optimizer: optax.GradientTransformation) -> Player:
-    params = variables.get("params", {})  # None where a player is a fixed function.
+    params = variables.get("params", {})  # A player without any is a fixed function.
     return Player(params, variables.get("batch_stats", {}), optimizer.init(params))

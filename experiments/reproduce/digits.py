@@ -47,6 +47,11 @@ class Plan(NamedTuple):
         stages = [{"lr": rate} for rate in self.rates]
         return {**dict(self.options), "stages": stages, "steps": self.steps, "batch_size": self.batch_size}
 
+    @property
+    def small(self) -> "Plan":
+        """Two steps of a narrow net, to see that it works."""
+        return self._replace(options=(*self.options, ("width", 4)), rates=self.rates[:1], steps=2)
+
 
 @functools.cache
 def reference(conditional: bool, name: str = "mnist") -> Reference:
@@ -65,27 +70,20 @@ def maker(recipe: str, reference: Reference, options: Mapping[str, Any]) -> Make
     return lambda numbers: getattr(recipes, recipe)(shape, num_classes, **{**options, **numbers})
 
 
-# Rows that differ in which samples they measure, not in the GAN, come one after another.
-@functools.lru_cache(maxsize=8)
-def trained(plan: Plan, reference: Reference, seeds: tuple[int, ...]) -> tuple[GAN, list[GANState]]:
-    """The GAN, and its state for each seed, see `members.train`."""
-    make, stages = maker(plan.recipe, reference, dict(plan.options)), [{"lr": rate} for rate in plan.rates]
-    *_, (states, _) = members.train(make, stages, plan.steps, plan.batch_size, examples(reference), seeds)
-    gan: GAN = make({"lr": jnp.float32(plan.rates[-1])})
-    return gan, [members.member(states, k) for k in range(len(seeds))]
-
-
 def measured(
     plan: Plan, reference: Reference, n: int, names: Sequence[str], seeds: Sequence[int], accepted: float = 1.0
 ) -> list[Outcome]:
     """Trains the seeds and measures n samples of each: of as many more, those that `gan_jax.rejection` accepts."""
-    gan, states = trained(plan, reference, tuple(seeds))
+    make, stages = maker(plan.recipe, reference, dict(plan.options)), [{"lr": rate} for rate in plan.rates]
+    *_, (states, _) = members.train(make, stages, plan.steps, plan.batch_size, examples(reference), seeds)
+    gan: GAN = make({"lr": jnp.float32(plan.rates[-1])})
     draw = drawer(gan, reference, n if accepted == 1 else round(_SPARE * n / accepted))
     choose = (lambda state, draw: draw) if accepted == 1 else _accepting(gan, reference, accepted, n)
-    return [
-        Outcome(numbers(reference, choose(state, draw(state, seed)), names))
-        for state, seed in zip(states, seeds, strict=True)
-    ]
+    outcomes = []
+    for k, seed in enumerate(seeds):
+        state = members.member(states, k)
+        outcomes.append(Outcome(numbers(reference, choose(state, draw(state, seed)), names)))
+    return outcomes
 
 
 def measured_real(reference: Reference, n: int, names: Sequence[str], seeds: Sequence[int]) -> list[Outcome]:

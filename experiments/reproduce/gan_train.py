@@ -49,8 +49,7 @@ def table(budget: Budget) -> Table:
     for name, setting in _SETTINGS.items():
         plan, seeds = setting.plan, setting.seeds
         if budget == "small":
-            narrow = (*plan.options, ("width", 4))
-            plan, seeds = plan._replace(options=narrow, rates=plan.rates[:1], steps=2), range(1)
+            plan, seeds = plan.small, range(1)
         says = plan.says | {"n": n} | ({} if setting.accepted == 1 else {"accepted": setting.accepted})
         measure = functools.partial(_measure, plan, setting.accepted, n)
         rows.append(Row(name, says, measure, seeds, members.at_once()))

@@ -26,7 +26,7 @@ def table(budget: Budget) -> Table:
         Row("k-means, 1000 centres", {"n": n}, functools.partial(_measure_real, n, "parzen_kmeans"), range(1), 1),
         *(_row(name, n, seeds, None if full else 2) for name in ("gan", "cgan")),
     ]
-    plan = _LONG if full else _LONG._replace(options=(("width", 4),), rates=_LONG.rates[:1], steps=2)
+    plan = _LONG if full else _LONG.small
     measure = functools.partial(_measure, plan, n, ("parzen", "gan_test", "frechet", "prdc"))
     rows.append(Row("cgan_embedding", plan.says | {"n": n}, measure, range(1), members.at_once()))
     return Table(

@@ -26,8 +26,7 @@ def table(budget: Budget) -> Table:
     n, seeds = (_SAMPLES, range(2)) if full else (100, range(1))
     rows = [Row("real images", {"n": n}, functools.partial(_measure_real, n), seeds, 1)]
     for name, plan in _PLANS.items():
-        if not full:
-            plan = plan._replace(options=(*plan.options, ("width", 4)), rates=plan.rates[:1], steps=2)
+        plan = plan if full else plan.small
         rows.append(Row(name, plan.says | {"n": n}, functools.partial(_measure, plan, n), seeds, members.at_once()))
     return Table(
         "Stacked MNIST",

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 
 class Packed(nn.Module):
-    """x `[B, ..., C]` to logits `[B]`: every `size` neighbours, concatenated along the last axis, get one logit.
+    """x `[B, ..., C]` to logits `[B]`: a pack is `size` examples, B / size apart, joined along the last axis.
 
     Attributes:
       net: an unconditional discriminator.
