@@ -126,6 +126,7 @@ RECIPE_OPTIONS: Mapping[str, Option] = {
     "latent": Option(whole(1, 2**16), "dimensions of z"),
     "dropout": Option(number(0, 1), "dropout rate in the discriminator"),
     "saturating": Option(switch, "yes for the original minimax loss of the generator"),
+    "deep": Option(switch, "yes for four and three hidden layers, those of cgan_embedding"),
     "conditional": Option(switch, "yes to condition on labels"),
     "apart": Option(switch, "yes to treat the channels alike, as images of one each (the digits of stacked)"),
     "ema": Option(
@@ -200,7 +201,8 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         "Goodfellow et al. 2014, arXiv:1406.2661",
         "the original GAN, an MLP with the non-saturating loss",
         {"steps": 30_000, "batch_size": 128, "log_every": 250, "sample_every": 2500, "save_every": 5000,
-         "lr": 2e-4, "b1": 0.5, "width": 256, "latent": 100, "saturating": False, "ema": 0.999},
+         "lr": 2e-4, "b1": 0.5, "width": 256, "latent": 100, "saturating": False, "deep": False,
+         "ema": 0.999},
         {"steps": 94_000, "b1": 0.9},
     ),
     "wgan": _wgan(

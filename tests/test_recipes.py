@@ -37,10 +37,14 @@ def numbers(name: str) -> set[str]:
 
 LABELLED = [name for name in RECIPES if options(name)["num_classes"].default is inspect.Parameter.empty]
 OPTIONALLY_LABELLED = [name for name in RECIPES if "conditional" in options(name)]
-# Every recipe, and the ones with an option to use labels once more with it: (name, options).
-CASES = [(name, {}) for name in RECIPES] + [(name, {"conditional": True}) for name in OPTIONALLY_LABELLED]
+# Every recipe, and once more with an option to use labels or other networks: (name, options).
+CASES: list[tuple[str, dict[str, Any]]] = [
+    *((name, {}) for name in RECIPES),
+    *((name, {"conditional": True}) for name in OPTIONALLY_LABELLED),
+    ("gan", {"deep": True}),
+]
 CONDITIONAL = [(name, {}) for name in LABELLED] + [(name, {"conditional": True}) for name in OPTIONALLY_LABELLED]
-ON_POINTS = [(name, kwargs) for name, kwargs in CASES if name != "completion"]
+ON_POINTS = [(name, kwargs) for name, kwargs in CASES if name != "completion" and "deep" not in kwargs]
 CONVOLUTIONAL = RECIPES.keys() - {"gan", "wgan", "cgan", "cgan_embedding"}
 
 every_recipe = pytest.mark.parametrize("name", RECIPES)
@@ -272,6 +276,11 @@ def kernels(net: Any, *inputs: Any) -> list[tuple[int, ...]]:
     [
         (lambda: recipes.gan((28, 28, 1), width=256, latent=100), [(100, 256), (256, 784)], [(784, 256), (256, 1)]),
         (
+            lambda: recipes.gan((28, 28, 1), width=512, latent=100, deep=True),
+            [(100, 128), (128, 256), (256, 512), (512, 1024), (1024, 784)],
+            [(784, 512), (512, 512), (512, 512), (512, 1)],
+        ),
+        (
             lambda: recipes.wgan((28, 28, 1), width=512, depth=4, latent=100),
             [(100, 512), (512, 512), (512, 512), (512, 512), (512, 784)],
             [(784, 512), (512, 512), (512, 512), (512, 512), (512, 1)],
@@ -297,7 +306,7 @@ def kernels(net: Any, *inputs: Any) -> list[tuple[int, ...]]:
             [(5, 5, 1, 128), (5, 5, 128, 256), (7 * 7 * 256, 10), (7 * 7 * 256, 1)],
         ),
     ],
-    ids=["gan", "wgan", "cgan", "cgan_embedding", "cdcgan", "acgan"],
+    ids=["gan", "gan deep", "wgan", "cgan", "cgan_embedding", "cdcgan", "acgan"],
 )
 def test_networks_of_the_sources(make: Callable[[], GAN], generator: Any, discriminator: Any) -> None:
     gan, y = make(), jnp.zeros(1, jnp.int32)

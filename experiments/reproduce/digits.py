@@ -1,14 +1,14 @@
 """What the tables of images share: the real data, GANs by their options, and one seed's numbers."""
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import measures
+from experiments import configs, measures
 from experiments.measures import Draw, Reference
 from experiments.reproduce import members
 from experiments.reproduce.study import Outcome
@@ -20,6 +20,10 @@ from gan_jax.population import Make
 from gan_jax.training import Examples
 
 RATIO_STEPS = 2000
+
+Counts = Mapping[str, int]
+"""How many samples each of some of `experiments.measures.MEASURES` is given."""
+
 _RATIO_BATCH, _RATIO_WIDTH, _RATIO_FEATURES = 64, 32, 128
 _PIECE = 1000
 _SPARE = 1.05
@@ -53,6 +57,13 @@ class Plan(NamedTuple):
         return self._replace(options=(*self.options, ("width", 4)), rates=self.rates[:1], steps=2)
 
 
+def default_plan(name: str) -> Plan:
+    """That of `python -m experiments.run NAME`."""
+    defaults = configs.EXPERIMENTS[name].defaults
+    options = tuple((key, defaults[key]) for key in ("b1", "width", "latent", "ema"))
+    return Plan(name, options, (defaults["lr"],), defaults["steps"], defaults["batch_size"])
+
+
 @functools.cache
 def reference(conditional: bool, name: str = "mnist") -> Reference:
     """MNIST, or three digits of it stacked, with MNIST's classifier."""
@@ -71,24 +82,30 @@ def maker(recipe: str, reference: Reference, options: Mapping[str, Any]) -> Make
 
 
 def measured(
-    plan: Plan, reference: Reference, n: int, names: Sequence[str], seeds: Sequence[int], accepted: float = 1.0
+    plan: Plan, reference: Reference, counts: Counts, seeds: Sequence[int], accepted: float = 1.0
 ) -> list[Outcome]:
-    """Trains the seeds and measures n samples of each: of as many more, those that `gan_jax.rejection` accepts."""
+    """Trains the seeds and measures samples of each: of as many more, those that `gan_jax.rejection` accepts."""
     make, stages = maker(plan.recipe, reference, dict(plan.options)), [{"lr": rate} for rate in plan.rates]
     *_, (states, _) = members.train(make, stages, plan.steps, plan.batch_size, examples(reference), seeds)
     gan: GAN = make({"lr": jnp.float32(plan.rates[-1])})
-    draw = drawer(gan, reference, n if accepted == 1 else round(_SPARE * n / accepted))
-    choose = (lambda state, draw: draw) if accepted == 1 else _accepting(gan, reference, accepted, n)
-    outcomes = []
-    for k, seed in enumerate(seeds):
-        state = members.member(states, k)
-        outcomes.append(Outcome(numbers(reference, choose(state, draw(state, seed)), names)))
-    return outcomes
+
+    def samples(state: GANState, seed: int, n: int) -> Draw:
+        drawn = drawer(gan, reference, n if accepted == 1 else round(_SPARE * n / accepted))(state, seed)
+        return drawn if accepted == 1 else _accepting(gan, reference, accepted, n)(state, drawn)
+
+    return [
+        Outcome(_numbers(reference, functools.partial(samples, members.member(states, k), seed), counts))
+        for k, seed in enumerate(seeds)
+    ]
 
 
-def measured_real(reference: Reference, n: int, names: Sequence[str], seeds: Sequence[int]) -> list[Outcome]:
-    """Measures n training images as if a generator had drawn them."""
-    return [Outcome(numbers(reference, reference.real(n, jax.random.key(seed)), names)) for seed in seeds]
+def measured_real(reference: Reference, counts: Counts, seeds: Sequence[int]) -> list[Outcome]:
+    """Measures training images as if a generator had drawn them."""
+
+    def samples(seed: int, n: int) -> Draw:
+        return reference.real(n, jax.random.key(seed))
+
+    return [Outcome(_numbers(reference, functools.partial(samples, seed), counts)) for seed in seeds]
 
 
 def _accepting(gan: GAN, reference: Reference, share: float, n: int) -> Callable[[GANState, Draw], Draw]:
@@ -113,10 +130,18 @@ def _accepting(gan: GAN, reference: Reference, share: float, n: int) -> Callable
     return choose
 
 
-def numbers(reference: Reference, draw: Draw, names: Sequence[str]) -> dict[str, float]:
+def numbers(reference: Reference, draw: Draw, names: Iterable[str]) -> dict[str, float]:
     """The numbers of some of `experiments.measures.MEASURES` for one draw."""
     found = [measures.MEASURES[name].of(reference, draw) for name in names]
     return {key: value.value for values in found for key, value in values.items()}
+
+
+def _numbers(reference: Reference, draw: Callable[[int], Draw], counts: Counts) -> dict[str, float]:
+    """As `numbers`, with one draw for every count."""
+    found: dict[str, float] = {}
+    for n in sorted(set(counts.values())):
+        found |= numbers(reference, draw(n), [name for name, count in counts.items() if count == n])
+    return found
 
 
 def drawer(gan: GAN, reference: Reference, n: int) -> Callable[[GANState, int], Draw]:

@@ -17,7 +17,11 @@ _SAMPLES = 26_000
 _NARROW = (("b1", 0.5), ("width", 32), ("latent", 128), ("ema", 0.995))
 _SNGAN = Plan("sngan", (*_NARROW, ("n_critic", 1)), (4e-4, 4e-4, 2e-4, 2e-4, 5e-5), 1300, 64)
 _APART = (("b1", 0.5), ("width", 32), ("latent", 128), ("ema", 0.998), ("n_critic", 1), ("apart", True))
-_PLANS = {"sngan": _SNGAN, "sngan, colours apart": Plan("sngan", _APART, (4e-4, 4e-4, 4e-4, 2e-4, 1e-4), 1500, 32)}
+_PLANS = {
+    "dcgan": digits.default_plan("dcgan"),
+    "sngan": _SNGAN,
+    "sngan, colours apart": Plan("sngan", _APART, (4e-4, 4e-4, 4e-4, 2e-4, 1e-4), 1500, 32),
+}
 
 
 def table(budget: Budget) -> Table:
@@ -52,11 +56,11 @@ def table(budget: Budget) -> Table:
 
 
 def _measure(plan: Plan, n: int, seeds: Sequence[int]) -> list[Outcome]:
-    return digits.measured(plan, _reference(), n, ["stacked"], seeds)
+    return digits.measured(plan, _reference(), {"stacked": n}, seeds)
 
 
 def _measure_real(n: int, seeds: Sequence[int]) -> list[Outcome]:
-    return digits.measured_real(_reference(), n, ["stacked"], seeds)
+    return digits.measured_real(_reference(), {"stacked": n}, seeds)
 
 
 def _reference() -> Reference:

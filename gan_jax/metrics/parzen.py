@@ -5,8 +5,8 @@ with the best mean log-likelihood of 1,000 validation images, train[50000:51000]
 the 10,000 test images, in nats, and its standard error. For CGAN (Mirza & Osindero 2014) 1,000 samples are of each
 class.
 
-The measure ranks badly (Theis et al. 2015, arXiv:1511.01844): k-means centres beat the training set. Print both beside
-it (`kmeans`), and select no model by it.
+The measure ranks badly (Theis et al. 2015, arXiv:1511.01844): k-means centres beat the training set, and centres of a
+GAN's samples the samples. Print them beside it (`kmeans`), and select no model by it.
 """
 
 import math

@@ -12,7 +12,7 @@ from gan_jax.errors import InputError
 from gan_jax.gan import GAN
 from gan_jax.nets import dcgan, heads, mlp
 from gan_jax.nets.layers import Encode, leaky_relu
-from gan_jax.recipes.parts import Number, Shape, adam, are_points, clipped_rmsprop, on_classes, point_nets
+from gan_jax.recipes.parts import Nets, Number, Shape, adam, are_points, clipped_rmsprop, on_classes, point_nets
 
 
 def gan(
@@ -25,6 +25,7 @@ def gan(
     width: int = 256,
     latent: int = 100,
     saturating: bool = False,
+    deep: bool = False,
     ema: Number | None = None,
     dtype: str = "float32",
     axis_name: str | None = None,
@@ -33,18 +34,22 @@ def gan(
 
     z(100) ~ U(-1, 1) -> 256 ReLU -> 784 sigmoid against 784 -> 256 ReLU -> 1 logit; He initialisation; Adam 2e-4.
     Non-saturating unless `saturating`. We differ from the paper's experiment, which had maxout and dropout in D and
-    SGD with momentum, as nearly every implementation since does.
+    SGD with momentum, as nearly every implementation since does. With `deep`, images have the networks of
+    `cgan_embedding` (which is folklore), without labels, z ~ N(0, 1), and the range [-1, 1].
     """
     if are_points(shape):
-        nets = point_nets(shape, width, dtype)
+        nets, prior, data_range = point_nets(shape, width, dtype), priors.uniform(latent), (0.0, 1.0)
+    elif deep:
+        nets, prior, data_range = _deep_nets(shape, width, dtype, axis_name), priors.normal(latent), (-1.0, 1.0)
     else:
         nets = (
             mlp.Generator(shape, (width,), dtype=dtype),
             mlp.Discriminator((width,), heads.Logit(mlp.he_normal()), nn.relu, dtype=dtype),
         )
+        prior, data_range = priors.uniform(latent), (0.0, 1.0)
     loss = losses.minimax() if saturating else losses.non_saturating()
-    prior, optimizers = priors.uniform(latent), adam(lr, d_lr, b1)
-    return GAN(*nets, loss, *optimizers, prior, data_range=(0.0, 1.0), ema_decay=ema, axis_name=axis_name)
+    optimizers = adam(lr, d_lr, b1)
+    return GAN(*nets, loss, *optimizers, prior, data_range=data_range, ema_decay=ema, axis_name=axis_name)
 
 
 def wgan(
@@ -152,13 +157,7 @@ def cgan_embedding(
     if are_points(shape):
         nets = point_nets(shape, width, dtype, encode)
     else:
-        hidden = (width // 4, width // 2, width, 2 * width)
-        norm: dict[str, Any] = {"batch_norm": True, "encode": encode, "dtype": dtype, "axis_name": axis_name}
-        head = heads.Logit(mlp.he_normal())
-        nets = (
-            mlp.Generator(shape, hidden, jnp.tanh, leaky_relu, **norm),
-            mlp.Discriminator((width,) * 3, head, dropout=dropout, encode=encode, dtype=dtype),
-        )
+        nets = _deep_nets(shape, width, dtype, axis_name, encode, dropout)
     optimizers, prior = adam(lr, d_lr, b1), priors.normal(latent)
     return GAN(*nets, losses.non_saturating(), *optimizers, prior, **fields, ema_decay=ema, axis_name=axis_name)
 
@@ -200,4 +199,15 @@ def completion(
         draw_condition=draw_condition,
         ema_decay=ema,
         axis_name=axis_name,
+    )
+
+
+def _deep_nets(
+    shape: Shape, width: int, dtype: str, axis_name: str | None, encode: Encode | None = None, dropout: float = 0.4
+) -> Nets:
+    hidden = (width // 4, width // 2, width, 2 * width)
+    norm: dict[str, Any] = {"batch_norm": True, "encode": encode, "dtype": dtype, "axis_name": axis_name}
+    return (
+        mlp.Generator(shape, hidden, jnp.tanh, leaky_relu, **norm),
+        mlp.Discriminator((width,) * 3, heads.Logit(mlp.he_normal()), dropout=dropout, encode=encode, dtype=dtype),
     )

@@ -74,6 +74,7 @@ _values: dict[str, list[Any]] = {
     "data": ["ring", "points", "images", "odd", "labels", "line", "mnist:", "\udcff"],
     "seed": [0, 2**32 - 1, 2**32],
     "conditional": ["yes", "no"],
+    "deep": ["yes"],
     "dtype": ["bfloat16"],
     "clip": [1e-45, 1e38],
     "ema": ["none", 0.0],
