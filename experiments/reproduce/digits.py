@@ -90,8 +90,10 @@ def measured(
     gan: GAN = make({"lr": jnp.float32(plan.rates[-1])})
 
     def samples(state: GANState, seed: int, n: int) -> Draw:
-        drawn = drawer(gan, reference, n if accepted == 1 else round(_SPARE * n / accepted))(state, seed)
-        return drawn if accepted == 1 else _accepting(gan, reference, accepted, n)(state, drawn)
+        if accepted == 1:
+            return drawer(gan, reference, n)(state, seed)
+        drawn = drawer(gan, reference, round(_SPARE * n / accepted))(state, seed)
+        return _accepted(gan, state, reference, drawn, accepted, n)
 
     return [
         Outcome(_numbers(reference, functools.partial(samples, members.member(states, k), seed), counts))
@@ -108,26 +110,22 @@ def measured_real(reference: Reference, counts: Counts, seeds: Sequence[int]) ->
     return [Outcome(_numbers(reference, functools.partial(samples, seed), counts)) for seed in seeds]
 
 
-def _accepting(gan: GAN, reference: Reference, share: float, n: int) -> Callable[[GANState, Draw], Draw]:
+def _accepted(gan: GAN, state: GANState, reference: Reference, draw: Draw, share: float, n: int) -> Draw:
     """The first n of the samples that are accepted, that share of each label's."""
     head = heads.Projection(reference.train.num_classes) if reference.conditional else heads.Logit()
     net = dcgan.Discriminator(heads.Hidden(_RATIO_FEATURES, head), _RATIO_WIDTH)
     train = jax.jit(rejection.train, static_argnums=(0, 1, 5, 6), compiler_options=training.compiler_options())
     log_ratio = jax.jit(rejection.log_ratio, static_argnums=(0, 2))
-
-    def choose(state: GANState, draw: Draw) -> Draw:
-        train_rng, accept_rng, rng = jax.random.split(draw.rng, 3)
-        params, _ = train(net, gan, state, examples(reference), train_rng, RATIO_STEPS, _RATIO_BATCH)
-        labels = np.zeros(len(draw.x), np.int32) if draw.labels is None else draw.labels
-        pieces = [slice(start, start + _PIECE) for start in range(0, len(labels), _PIECE)]
-        log_ratios = np.concatenate([log_ratio(net, params, gan, Examples(draw.x[i], labels[i])) for i in pieces])
-        p = np.empty(len(labels), np.float32)
-        for label in np.unique(labels):
-            p[labels == label] = rejection.acceptance(jnp.asarray(log_ratios[labels == label]), share)
-        accepted = np.flatnonzero(np.asarray(jax.random.uniform(accept_rng, p.shape)) < p)[:n]
-        return Draw(draw.x[accepted], None if draw.labels is None else draw.labels[accepted], rng)
-
-    return choose
+    train_rng, accept_rng, rng = jax.random.split(draw.rng, 3)
+    params, _ = train(net, gan, state, examples(reference), train_rng, RATIO_STEPS, _RATIO_BATCH)
+    labels = np.zeros(len(draw.x), np.int32) if draw.labels is None else draw.labels
+    pieces = [slice(start, start + _PIECE) for start in range(0, len(labels), _PIECE)]
+    log_ratios = np.concatenate([log_ratio(net, params, gan, Examples(draw.x[i], labels[i])) for i in pieces])
+    p = np.empty(len(labels), np.float32)
+    for label in np.unique(labels):
+        p[labels == label] = rejection.acceptance(jnp.asarray(log_ratios[labels == label]), share)
+    accepted = np.flatnonzero(np.asarray(jax.random.uniform(accept_rng, p.shape)) < p)[:n]
+    return Draw(draw.x[accepted], None if draw.labels is None else draw.labels[accepted], rng)
 
 
 def numbers(reference: Reference, draw: Draw, names: Iterable[str]) -> dict[str, float]:

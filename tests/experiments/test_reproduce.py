@@ -172,7 +172,7 @@ def test_a_share_of_each_label_is_accepted_in_the_order_in_which_they_were_drawn
     state = training.initial_state(gan, jax.random.key(0), digits.examples(reference))
     grey = np.array([200, 201, 2, 3, 204, 205, 6, 7], np.uint8)
     draw = Draw(np.broadcast_to(grey[:, None, None, None], (8, 28, 28, 1)), np.arange(8, dtype=np.int32) % 2, KEY)
-    kept = digits._accepting(gan, reference, 0.5, 3)(state, draw)
+    kept = digits._accepted(gan, state, reference, draw, 0.5, 3)
     assert kept.x[:, 0, 0, 0].tolist() == [200, 3, 204]  # And 7, the fourth.
     assert kept.labels is not None
     assert kept.labels.tolist() == [0, 1, 0]
