@@ -89,7 +89,8 @@ _decay = number(0, 1)
 
 # Names in `experiments.measures.MEASURES`, for options: that module starts JAX.
 METRICS = (
-    "frechet", "kernel", "prdc", "gan_test", "gan_train", "parzen", "parzen_kmeans", "modes", "stacked", "sliced",
+    "frechet", "kernel", "prdc", "gan_test", "gan_train", "parzen", "parzen_blurred", "parzen_kmeans", "modes",
+    "stacked", "sliced",
 )  # fmt: skip
 
 # Options of the run, which every recipe has.

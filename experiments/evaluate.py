@@ -90,8 +90,9 @@ def _parser() -> argparse.ArgumentParser:
         "JSON beside the run. Value and spread are mean and standard deviation over independent sets of samples, or\n"
         "the metric and its own standard error. Floor and ceiling are what real data scores in place of samples.",
         epilog="metrics: frechet, kernel, prdc (precision, recall, density, coverage), gan_test and gan_train (runs\n"
-        "conditioned on labels), parzen, parzen_kmeans (k-means centres of the samples, one for every five, in their\n"
-        "place), modes (ring and grid), stacked, sliced (points).",
+        "conditioned on labels), parzen, parzen_blurred (of the samples convolved with a Gaussian of .7 pixels),\n"
+        "parzen_kmeans (of k-means centres of the samples, one for every five), modes (ring and grid), stacked,\n"
+        "sliced (points).",
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="directory of a run, like runs/wgan/001")
     parser.add_argument(

@@ -53,8 +53,8 @@ _READ = ["frechet", "kernel", "precision", "recall", "density", "coverage"]
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("gan", [*_READ, "parzen", "parzen_kmeans"]),
-        ("cgan", [*_READ, "gan_test", "gan_train", "parzen", "parzen_kmeans"]),
+        ("gan", [*_READ, "parzen", "parzen_blurred", "parzen_kmeans"]),
+        ("cgan", [*_READ, "gan_test", "gan_train", "parzen", "parzen_blurred", "parzen_kmeans"]),
     ],
 )
 def test_images(name: str, expected: list[str], runs: Path, capsys: pytest.CaptureFixture[str]) -> None:

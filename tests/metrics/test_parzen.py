@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.cluster.vq
+import scipy.ndimage
 import scipy.special
 import scipy.stats
 
@@ -47,6 +48,14 @@ def test_sigma_is_the_validation_sets_and_the_error_the_test_sets() -> None:
     values = scipy.stats.norm(0, parzen.SIGMAS[3]).logpdf(test).sum(axis=1)
     assert float(found.mean) == pytest.approx(values.mean(), rel=1e-4)
     assert float(found.error) == pytest.approx(values.std() / math.sqrt(500), rel=1e-3)
+
+
+def test_blur_is_scipys_and_keeps_grey_up_to_the_edges() -> None:
+    rng = np.random.default_rng(5)
+    inner = np.pad(rng.random((3, 8, 6, 2)), ((0, 0), (6, 6), (6, 6), (0, 0)))
+    expected = scipy.ndimage.gaussian_filter(inner, (0, 0.7, 0.7, 0), truncate=8)
+    np.testing.assert_allclose(jit(parzen.blur)(inner, 0.7), expected, atol=1e-6)
+    np.testing.assert_allclose(jit(parzen.blur)(np.full((1, 5, 4, 1), 0.3), 2.0), 0.3, rtol=1e-6)
 
 
 def test_kmeans_finds_clusters_and_no_iteration_makes_it_worse() -> None:
