@@ -36,3 +36,9 @@ def test_every_training_command_is_accepted() -> None:
 def test_continuous_integration_runs_the_command_of_the_readme() -> None:
     (command,) = re.findall(r"^    (python3 -m venv .*pytest)$", _README, re.MULTILINE)
     assert command in (_ROOT / ".ci" / "run").read_text()
+
+
+@pytest.mark.parametrize("file", sorted((_ROOT / "docs" / "tables").glob("*.md")), ids=lambda file: file.stem)
+def test_it_holds_every_table_as_it_was_made(file: Path) -> None:
+    (table,) = re.findall(f"<!-- table {file.stem} -->\n\n(.*?)\n\n<!-- end of {file.stem} -->", _README, re.DOTALL)
+    assert table == file.read_text().split("\n\n")[1]

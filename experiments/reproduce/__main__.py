@@ -1,4 +1,4 @@
-"""Reproduce a published table: python -m experiments.reproduce TABLE [--budget small] [--out DIR]."""
+"""Reproduce a published table: python -m experiments.reproduce TABLE [--budget small] [--out DIR] [--include FILE]."""
 
 import argparse
 import os
@@ -38,7 +38,7 @@ def main(argv: list[str]) -> int:
     command = shlex.join(["python", "-m", "experiments.reproduce", *argv])
     table = makers[options.table](options.budget)
     name = options.table if options.budget == "full" else f"{options.table}-small"
-    study.make(name, table, command, options.out, say=lambda line: print(line, flush=True))
+    study.make(name, table, command, options.out, options.include, say=lambda line: print(line, flush=True))
     print((options.out / f"{name}.md").read_text())
     return 0
 
@@ -59,6 +59,12 @@ def _parser() -> argparse.ArgumentParser:
         help="small: few seeds and steps, to see that it works, under the name TABLE-small (default: full)",
     )
     parser.add_argument("--out", type=Path, default=Path("tables"), metavar="DIR", help="results (default: tables/)")
+    parser.add_argument(
+        "--include",
+        type=Path,
+        metavar="FILE",
+        help="put the table into this document too, between its comments <!-- table NAME --> and <!-- end of NAME -->",
+    )
     return parser
 
 

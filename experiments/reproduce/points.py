@@ -120,16 +120,22 @@ def _stages(spread: float) -> list[Stage]:
     """
     mass = [(1e-3, 1.0)] * 4 + [(3e-4, 1.0), (3e-4, 0.1)]
     shape = [(1e-4, 0.01), (1e-4, 1e-3), (1e-4, 3e-4), (1e-4, 3e-4), (3e-5, 3e-4), (3e-5, 3e-4)]
-    return [{"lr": lr, "gamma": spread * share} for lr, share in mass + shape]
+    return _weighted(spread, mass + shape)
+
+
+def _weighted(spread: float, rates_and_shares: Sequence[tuple[float, float]]) -> list[Stage]:
+    return [{"lr": lr, "gamma": spread * share} for lr, share in rates_and_shares]
 
 
 _SOURCES_GAN = _Setting(_gan, {}, [{"lr": 1e-4}], 40_000)
+# The ring's modes are twice as narrow, for their distance, as the grid's.
+_SETTLING = _weighted(0.04, [(3e-5, 3e-4), (3e-5, 1e-3), (1e-5, 1e-3)])
 _OURS = {"width": 128, "scale": 3.0, "g_pace": 0.5}
 
 _RING = {
     "GAN": _SOURCES_GAN,
     "WGAN": _Setting(_wgan, {"width": 128, "ema": 0.999}, [{"lr": 5e-4, "clip": 0.05}], 10_000),
-    "R3GAN, steps": _Setting(_r3gan, _OURS, _stages(0.04), 1000, 128),
+    "R3GAN, steps": _Setting(_r3gan, _OURS, _stages(0.04) + _SETTLING, 1000, 128),
 }
 
 _GRID = {

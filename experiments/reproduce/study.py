@@ -98,11 +98,21 @@ class Table:
     plot: Callable[[Mapping[str, Sequence[Record]], Path], None] | None = None
 
 
-def make(name: str, table: Table, command: str, out: Path, *, say: Callable[[str], None]) -> None:
+def make(
+    name: str, table: Table, command: str, out: Path, document: Path | None = None, *, say: Callable[[str], None]
+) -> None:
     """Measures what TABLE.json in `out` does not hold yet; writes it, TABLE.md and pictures after every result.
 
+    Args:
+      name: of the files.
+      table: what to measure.
+      command: what was typed, for the record.
+      out: directory of the files; made if there is none.
+      document: a Markdown file with a place for the lines of this table (`include`), None for none.
+      say: is told every result.
+
     Raises:
-      InputError: there is a TABLE.json that is not one, or `out` can't be written.
+      InputError: there is a TABLE.json that is not one, the document has no such place, or something can't be written.
     """
     file = out / f"{name}.json"
     old = _read(file)
@@ -115,7 +125,7 @@ def make(name: str, table: Table, command: str, out: Path, *, say: Callable[[str
         record["rows"][row.name] = {"settings": settings, "results": results}
     try:
         out.mkdir(parents=True, exist_ok=True)
-        _write(name, table, record, out)
+        _write(name, table, record, out, document)
         for row in table.rows:
             results = record["rows"][row.name]["results"]
             missing = [seed for seed in row.seeds if seed not in [result["seed"] for result in results]]
@@ -123,42 +133,63 @@ def make(name: str, table: Table, command: str, out: Path, *, say: Callable[[str
                 seeds = missing[start : start + row.at_once]
                 started = time.perf_counter()
                 outcomes = row.measure(seeds)
-                seconds = (time.perf_counter() - started) / len(seeds)
+                core_seconds = (time.perf_counter() - started) * cli.cores() / len(seeds)
                 for seed, outcome in zip(seeds, outcomes, strict=True):
                     if outcome.picture is not None and seed == row.seeds[0]:
                         images.save_png(out / f"{name}-{picture_name(row.name)}.png", outcome.picture)
-                    results.append(_result(seed, outcome, seconds))
+                    results.append(_result(seed, outcome, core_seconds))
                 results.sort(key=lambda result: result["seed"])
-                _write(name, table, record, out)
+                _write(name, table, record, out, document)
                 say(f"{row.name}, {len(results)} of {len(row.seeds)} seeds: {_line(table, row, results)}")
     except OSError as error:
         raise InputError(f"{out} can't be written ({error.strerror}): name a directory of yours with --out") from error
 
 
 def markdown(table: Table, record: Mapping[str, Any]) -> str:
-    """The table: rows of others, rows of ours as mean ± standard deviation over seeds, the note, how it was made."""
-    head = ["", "seeds", *(column.heading for column in table.columns.values()), "s a seed", "source"]
-    rows = [
-        [row.name, "", *(row.numbers.get(key, "") for key in table.columns), "", row.source] for row in table.published
-    ]
+    """Title, `lines`, how they were made, and the note."""
     everything = [result for row in record["rows"].values() for result in row["results"]]
-    for name, row in record["rows"].items():
-        results = row["results"]
-        if results:
-            mean = np.mean([result["seconds"] for result in results])
-            seconds = f"{mean:.0f}" if mean >= 100 else f"{mean:.3g}"
-            numbers = [spread(results, key, column.decimals) for key, column in table.columns.items()]
-            rows.append([f"**{name}**", str(len(results)), *numbers, seconds, "here"])
-    lines = [" | ".join(row) for row in (head, ["---"] * len(head), *rows)]
-    machine = record["machine"]
+    machine, seconds = record["machine"], sum(result["core_seconds"] for result in everything)
+    took = f"{seconds / 60:.0f} core minutes" if seconds > 600 else f"{seconds:.0f} core seconds"
     made = (
-        f"`{record['command']}`: {sum(result['seconds'] for result in everything):.0f} s in all on {machine['cores']} "
-        f"{machine['device']} cores, jax {machine['jax']}, finished {max(result['date'] for result in everything)}. "
+        f"`{record['command']}`: {took} in all, {machine['device']}, jax {machine['jax']}, "
+        f"finished {max(result['date'] for result in everything)}. "
         "Ours: mean ± standard deviation over seeds, with each row's settings in the JSON file beside this one."
         if everything
         else f"`{record['command']}` has no result yet."
     )
-    return "\n\n".join([f"# {table.title}", "\n".join(f"| {line} |" for line in lines), made, table.note]) + "\n"
+    return "\n\n".join([f"# {table.title}", lines(table, record), made, table.note]) + "\n"
+
+
+def lines(table: Table, record: Mapping[str, Any]) -> str:
+    """The table itself: rows of others, then ours as mean ± standard deviation over seeds."""
+    head = ["", "seeds", *(column.heading for column in table.columns.values()), "core s a seed", "source"]
+    rows = [
+        [row.name, "", *(row.numbers.get(key, "") for key in table.columns), "", row.source] for row in table.published
+    ]
+    for name, row in record["rows"].items():
+        results = row["results"]
+        if results:
+            mean = np.mean([result["core_seconds"] for result in results])
+            seconds = f"{mean:.0f}" if mean >= 100 else f"{mean:.3g}"
+            numbers = [spread(results, key, column.decimals) for key, column in table.columns.items()]
+            rows.append([f"**{name}**", str(len(results)), *numbers, seconds, "here"])
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
+
+
+def include(document: Path, name: str, table: str) -> None:
+    """Puts a table into a document, between its comments `<!-- table NAME -->` and `<!-- end of NAME -->`.
+
+    Raises:
+      InputError: the document can't be read or written, or does not have these comments once each.
+    """
+    first, last = f"<!-- table {name} -->", f"<!-- end of {name} -->"
+    try:
+        before, *after = re.split(f"{first}.*?{last}", document.read_text(), flags=re.DOTALL)
+        if len(after) != 1:
+            raise InputError(f"{document} must have {first} and {last} once each: the table goes between them")
+        write_whole(document, f"{before}{first}\n\n{table}\n\n{last}{after[0]}")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{document} can't be read and written ({error}): name another --include") from error
 
 
 def spread(results: Sequence[Mapping[str, Any]], key: str, decimals: int) -> str:
@@ -180,18 +211,18 @@ def _line(table: Table, row: Row, results: Sequence[Mapping[str, Any]]) -> str:
     return ", ".join(f"{column.heading} {spread(results, key, column.decimals)}" for key, column in having.items())
 
 
-def _result(seed: int, outcome: Outcome, seconds: float) -> Record:
+def _result(seed: int, outcome: Outcome, core_seconds: float) -> Record:
     """One seed's entry in TABLE.json, which has no word for numbers that are not finite."""
     numbers = {key: float(value) if math.isfinite(value) else None for key, value in outcome.numbers.items()}
     curves = {key: [float(f"{value:.5g}") for value in curve] for key, curve in outcome.curves.items()}
     date = datetime.datetime.now().astimezone().date().isoformat()
-    return {"seed": seed, "numbers": numbers, "curves": curves, "seconds": round(seconds, 2), "date": date}
+    return {"seed": seed, "numbers": numbers, "curves": curves, "core_seconds": round(core_seconds, 2), "date": date}
 
 
 def _read(file: Path) -> Record:
     try:
         rows = json.loads(file.read_text())["rows"]
-        assert all(isinstance(row["results"], list) for row in rows.values())
+        assert all({"seed", "numbers", "core_seconds"} <= set(r) for row in rows.values() for r in row["results"])
     except FileNotFoundError:
         return {}
     except (AssertionError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -199,7 +230,9 @@ def _read(file: Path) -> Record:
     return rows
 
 
-def _write(name: str, table: Table, record: Record, out: Path) -> None:
+def _write(name: str, table: Table, record: Record, out: Path, document: Path | None) -> None:
+    if document is not None:
+        include(document, name, lines(table, record))
     write_whole(out / f"{name}.json", json.dumps(record, indent=1) + "\n")
     write_whole(out / f"{name}.md", markdown(table, record))
     if table.plot is not None and any(row["results"] for row in record["rows"].values()):
@@ -209,7 +242,6 @@ def _write(name: str, table: Table, record: Record, out: Path) -> None:
 def _machine() -> Record:
     return {
         "device": jax.devices()[0].device_kind,
-        "cores": cli.cores(),
         "python": platform.python_version(),
         "jax": importlib.metadata.version("jax"),
     }

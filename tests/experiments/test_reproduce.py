@@ -54,11 +54,11 @@ def test_markdown_has_others_and_ours_with_mean_and_spread(tmp_path: Path) -> No
     _make(_table(Counting()), tmp_path / "new")
     lines = (tmp_path / "new" / "squares.md").read_text().splitlines()
     assert lines[0] == "# Squares"
-    assert lines[2] == "|  | seeds | seed squared | nothing | s a seed | source |"
+    assert lines[2] == "|  | seeds | seed squared | nothing | core s a seed | source |"
     assert lines[4] == "| theirs |  | 7 ± 1 |  |  | Someone 2000, table 1 |"
     # 0, 1, 4, 9: mean 3.5, squared deviations 12.25 + 6.25 + .25 + 30.25 = 49, sqrt(49 / 3) = 4.04.
     assert lines[5].startswith("| **ours** | 4 | 3.50 ± 4.04 |  | ")
-    assert lines[7].startswith("`the command`: 0 s in all on ")
+    assert lines[7].startswith("`the command`: 0 core seconds in all, ")
     assert lines[9] == "How it was done."
 
 
@@ -84,6 +84,30 @@ def test_other_settings_are_measured_anew(tmp_path: Path) -> None:
     record = json.loads((tmp_path / "squares.json").read_text())
     assert record["rows"]["ours"]["settings"] == {"lr": 0.2}
     assert len(record["rows"]["ours"]["results"]) == 4
+
+
+def test_a_document_has_the_table_in_its_place_before_anything_is_measured(tmp_path: Path) -> None:
+    document = tmp_path / "paper.md"
+    document.write_text("Above <!-- table squares -->old<!-- end of squares --> below <!-- table ring -->")
+    with pytest.raises(KeyboardInterrupt):
+        study.make("squares", _table(Counting(0)), "", tmp_path, document, say=print)
+    assert "| theirs |" in document.read_text()
+    study.make("squares", _table(Counting()), "", tmp_path, document, say=print)
+    table = (tmp_path / "squares.md").read_text().split("\n\n")[1]
+    assert "| **ours** | 4 |" in table
+    found = f"Above <!-- table squares -->\n\n{table}\n\n<!-- end of squares --> below <!-- table ring -->"
+    assert document.read_text() == found
+
+
+@pytest.mark.parametrize("text", [None, "no place", 2 * "<!-- table squares --><!-- end of squares -->"])
+def test_a_document_without_one_place_for_the_table_is_left_alone(text: str | None, tmp_path: Path) -> None:
+    document, measure = tmp_path / "paper.md", Counting()
+    if text is not None:
+        document.write_text(text)
+    with pytest.raises(InputError, match=r"once each|can't be read"):
+        study.make("squares", _table(measure), "", tmp_path, document, say=print)
+    assert not measure.seeds
+    assert text is None or document.read_text() == text
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"rows": {"ours": {"results": 3}}}'])
