@@ -101,7 +101,8 @@ RUN_OPTIONS: Mapping[str, Option] = {
     "data": Option(str, "mnist, stacked, ring, grid, idx:DIR, npz:FILE, folder:DIR or tfds:NAME"),
     "track": Option(
         optional(lambda text: ",".join(names(*METRICS)(text))),
-        "metrics of 2,500 samples to measure while training, A,B; the best checkpoint by the first is kept",
+        "metrics of 2,500 samples, against the test set, to measure while training, A,B; the best checkpoint by the "
+        "first is kept (prdc chooses by coverage, modes and stacked by kl)",
     ),
     "every": Option(whole(1), "steps between measurements of --track"),
     "log_every": Option(whole(1), "steps per compiled dispatch, and per line of metrics"),

@@ -48,6 +48,7 @@ def main(argv: list[str]) -> int:
         "run": str(run.path),
         "step": int(state.step),
         "n": n,
+        "held_out": reference.held_out,
         "seed": options.seed,
         "classifier": None if reference.classifier is None else dict(reference.classifier.record),
         "metrics": {
@@ -59,7 +60,8 @@ def main(argv: list[str]) -> int:
         rundir.write_whole(out, json.dumps(record, indent=2) + "\n")
     except OSError as error:
         raise InputError(f"{out} can't be written ({error.strerror}): name another --out") from error
-    print(f"{run.path} at step {int(state.step)}, {n} samples a set")
+    against = "" if reference.held_out else ", against the training data: there is no test split"
+    print(f"{run.path} at step {int(state.step)}, {n} samples a set{against}")
     print(table(record["metrics"]))
     print(f"written to {out}")
     return 0

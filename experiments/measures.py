@@ -31,6 +31,7 @@ GAN_TRAIN_STEPS = 2000
 _CENTRES, _SAMPLES_A_CENTRE = 10_000, 5
 _BLUR = 0.7  # Of .5, .6, .7, .8, .9 pixels the best for the validation images, by windows on training images.
 _KERNEL_BLOCK = 1000
+_FEWEST = 10  # Test images: with fewer there is no fifth neighbour, nor a spread of blocks.
 
 
 class Draw(NamedTuple):
@@ -64,12 +65,14 @@ class Reference:
       test: what its samples are compared with, in random order, so that its first n examples are a sample of it.
       classifier: what gives features and reads labels; None where there is none.
       conditional: whether samples are of labels that were asked for.
+      held_out: whether `test` is other data than `train`: a source without a test split has only that.
     """
 
     train: Dataset
     test: Dataset
     classifier: Trained | None
     conditional: bool
+    held_out: bool = True
 
     @functools.cached_property
     def features(self) -> np.ndarray:
@@ -231,7 +234,8 @@ _qualities = {
 
 
 def _has_features(reference: Reference) -> bool:
-    return reference.classifier is not None and tuple(reference.classifier.record["shape"]) == reference.test.shape
+    fits = reference.classifier is not None and tuple(reference.classifier.record["shape"]) == reference.test.shape
+    return fits and len(reference.test) >= _FEWEST
 
 
 def _is_read(reference: Reference) -> bool:
@@ -287,10 +291,11 @@ def reference(run: Run, gan: GAN, classifier: str | None) -> Reference:
     if (train.shape, train.num_classes) != (run.shape, run.num_classes):
         raise InputError(f"{spec} has changed since {run.path} was trained: put the old data back")
     name = classifier or ("mnist" if spec == "stacked" else features.of_dataset(train))
+    held_out = not np.array_equal(train.x, test.x)
     order = np.random.default_rng(0).permutation(len(test))
     labels = None if test.labels is None else test.labels[order]
     test = dataclasses.replace(test, x=test.x[order], labels=labels)
-    return Reference(train, test, None if name is None else features.load(name), kind == "label")
+    return Reference(train, test, None if name is None else features.load(name), kind == "label", held_out)
 
 
 def usual_count(reference: Reference) -> int:
@@ -333,6 +338,20 @@ def bounds(name: str, reference: Reference, n: int, rng: Array) -> Mapping[str, 
 def fitting(reference: Reference) -> list[str]:
     """The names in `MEASURES` that say something about runs with this real data."""
     return [name for name, measure in MEASURES.items() if measure.fits(reference)]
+
+
+def decider(name: str) -> str:
+    """The number by which this metric chooses between checkpoints, or between members of a sweep.
+
+    Raises:
+      InputError: it is a Parzen window's, which would choose blur.
+    """
+    if name.startswith("parzen"):
+        raise InputError(
+            f"{name} ranks badly (it likes blur better than real images), so nothing is chosen by it: name another "
+            "metric first"
+        )
+    return MEASURES[name].decides or name
 
 
 def check_fitting(run: Run, reference: Reference, chosen: Sequence[str]) -> None:

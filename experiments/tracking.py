@@ -9,27 +9,29 @@ from typing import Any
 from experiments import measures, rundir
 from experiments.rundir import Run
 from gan_jax import checkpoint
+from gan_jax.errors import InputError
 from gan_jax.gan import GAN, GANState
 
 _SAMPLES = 2500
 
 
 def check(run: Run, gan: GAN) -> None:
-    """Raises InputError where a metric that --track names does not fit the run."""
+    """Raises InputError where a metric that --track names does not fit the run, or the first can't decide."""
     measures.check_fitting(run, measures.reference(run, gan, None), _names(run))
+    measures.decider(_names(run)[0])
 
 
 def tracker(run: Run, gan: GAN) -> Callable[[GANState], dict[str, float]]:
     """`state -> numbers` of the metrics that --track names, on 2,500 samples of fixed latents.
 
-    Where the number that decides (of the first metric, see `measures.Measure`) is the best yet, the state is saved in
+    Where the number that decides (of the first metric, see `measures.decider`) is the best yet, the state is saved in
     the run's `checkpoints-best`, and `best.json` says number, value and step.
 
     What is not finite, as the KL divergence of no sample that counts, is left out.
     """
     chosen, reference = _names(run), measures.reference(run, gan, None)
     draw = measures.drawer(gan, reference, _SAMPLES)
-    deciding = measures.MEASURES[chosen[0]].decides or chosen[0]
+    deciding = measures.decider(chosen[0])
     sign = -1 if deciding in measures.LOWER_IS_BETTER else 1
     best = _best(run.path / "best.json", deciding)
 
@@ -59,5 +61,10 @@ def _best(file: Path, deciding: str) -> float | None:
     """The best value so far of a run that is resumed; None of a fresh one."""
     if not file.exists():
         return None
-    entry: Any = json.loads(file.read_text())
-    return entry["value"] if entry["metric"] == deciding else None
+    try:
+        entry: Any = json.loads(file.read_text())
+        return float(entry["value"]) if entry["metric"] == deciding else None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{file} is not what --track wrote ({error!r}): delete it, and the best is chosen anew from here on"
+        ) from error

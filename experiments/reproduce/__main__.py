@@ -3,6 +3,7 @@
 import argparse
 import os
 import shlex
+import sys
 from pathlib import Path
 
 from experiments import cli
@@ -19,7 +20,7 @@ TABLES = {
 
 
 def main(argv: list[str]) -> int:
-    """Parses, measures what is missing, prints the table; returns 0."""
+    """Parses, measures what is missing, prints the table; returns 0, or 1 where a GAN stopped being finite."""
     options = _parser().parse_args(argv)
 
     # One seed a core: a small net does not fill two.
@@ -38,7 +39,11 @@ def main(argv: list[str]) -> int:
     command = shlex.join(["python", "-m", "experiments.reproduce", *argv])
     table = makers[options.table](options.budget)
     name = options.table if options.budget == "full" else f"{options.table}-small"
-    study.make(name, table, command, options.out, options.include, say=lambda line: print(line, flush=True))
+    try:
+        study.make(name, table, command, options.out, options.include, say=lambda line: print(line, flush=True))
+    except FloatingPointError as error:
+        print(f"reproduce: {error}; the results before that are kept in {options.out}", file=sys.stderr)
+        return 1
     print((options.out / f"{name}.md").read_text())
     return 0
 

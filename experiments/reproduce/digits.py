@@ -49,7 +49,8 @@ class Plan(NamedTuple):
     def says(self) -> dict[str, Any]:
         """The plan as a table's record holds it."""
         stages = [{"lr": rate} for rate in self.rates]
-        return {**dict(self.options), "stages": stages, "steps": self.steps, "batch_size": self.batch_size}
+        length = {"stages": stages, "steps": self.steps, "batch_size": self.batch_size}
+        return {"recipe": self.recipe, **dict(self.options), **length}
 
     @property
     def small(self) -> "Plan":

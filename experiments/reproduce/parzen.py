@@ -47,7 +47,7 @@ def table(budget: Budget) -> Table:
             "gan_test": Column("GAN-test", 4),
             "recall": Column("recall", 3),
             "coverage": Column("coverage", 3),
-            "frechet": Column("Frechet distance", 1),
+            "frechet": Column("Frechet distance of 10,000", 1),
         },
         [
             Published("DBN", _GOODFELLOW, {"parzen": "138 ± 2"}),

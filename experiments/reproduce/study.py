@@ -1,9 +1,9 @@
 """What a table is, and how it is made: results kept as soon as they are there, then JSON and Markdown.
 
 A table has rows of others, as they were published, and rows of ours. A row of ours is a measurement of seeds, several
-at once where there are devices for it. Its settings, which are all that decides its numbers, stand beside the results
-in TABLE.json: a result found there under the same settings is not computed again, so a table that was interrupted goes
-on.
+at once where there are devices for it. Its settings stand beside the results in TABLE.json: a result found there under
+the same settings is not computed again, so a table that was interrupted goes on. (What the code itself decides is in no
+setting: after a change of it, delete the file.)
 """
 
 import dataclasses
@@ -49,7 +49,7 @@ class Row(NamedTuple):
 
     Attributes:
       name: a short one, also of its picture's file.
-      settings: what decides the numbers, as JSON holds it.
+      settings: what may be tuned in it, as JSON holds it.
       measure: `seeds -> what each of them gave`.
       seeds: which are to be measured.
       at_once: how many of them one call of `measure` takes, and an interruption may cost.
@@ -222,7 +222,8 @@ def _result(seed: int, outcome: Outcome, core_seconds: float) -> Record:
 def _read(file: Path) -> Record:
     try:
         rows = json.loads(file.read_text())["rows"]
-        assert all({"seed", "numbers", "core_seconds"} <= set(r) for row in rows.values() for r in row["results"])
+        needed = {"seed", "numbers", "core_seconds", "date"}
+        assert all(needed <= set(result) for row in rows.values() for result in row["results"])
     except FileNotFoundError:
         return {}
     except (AssertionError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -55,7 +55,7 @@ def scoring(base: Config, metric: str | None, samples: int) -> Scoring:
     fitting = [name for name in _SCORES if name in measures.fitting(reference)]
     chosen = [metric] if metric is not None else fitting[:1]
     measures.check_fitting(run, reference, chosen)
-    deciding = measures.MEASURES[chosen[0]].decides or chosen[0]
+    deciding = measures.decider(chosen[0])
     return Scoring(dataset, reference, chosen[0], deciding, deciding in measures.LOWER_IS_BETTER, samples)
 
 

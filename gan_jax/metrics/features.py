@@ -10,7 +10,8 @@
 
 The file itself holds the accuracy, the command and the seed as its `record`.
 
-Any function `images uint8 [B, H, W, C] -> [B, F]` takes the place of `features` everywhere. Distances of different
+Any function `images uint8 [B, H, W, C] -> [B, F]` takes the place of `features` everywhere; metrics take its values,
+whatever framework they come from. Distances of different
 features don't compare: none of them is comparable with an FID of Inception's.
 """
 
@@ -111,7 +112,10 @@ def of_dataset(dataset: Dataset) -> str | None:
 
 
 def in_pieces(f: Callable[[Array], Array], images: np.ndarray, size: int = 500) -> np.ndarray:
-    """`f` of many images `[N, ...]`, compiled for pieces of `size`, on the host: `[N, ...]`."""
+    """`f` of many images `[N, ...]`, compiled for pieces of `size`, on the host: `[N, ...]`.
+
+    `f` is a function that JAX can trace. What another framework computes is an array already: metrics take it as it is.
+    """
     size = min(size, len(images))
     compiled = _jitted(f)
     # The last piece overlaps the one before it, so that every piece has one compiled shape.
@@ -120,6 +124,6 @@ def in_pieces(f: Callable[[Array], Array], images: np.ndarray, size: int = 500) 
     return np.concatenate([*pieces[:-1], pieces[-1][-(len(images) - (len(pieces) - 1) * size) :]])
 
 
-@functools.cache
+@functools.lru_cache(maxsize=8)
 def _jitted(f: Callable[[Array], Array]) -> Callable[[np.ndarray], Array]:
     return jax.jit(f)

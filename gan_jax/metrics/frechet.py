@@ -28,7 +28,7 @@ class Moments(NamedTuple):
 
 
 def moments(features: Float[Array, "n features"]) -> Moments:
-    """The moments of one piece of features `[N, F]`."""
+    """The moments of one piece of features `[N, F]`, N >= 1; `distance` needs two samples in all."""
     mean = features.mean(axis=0)
     deviations = features - mean[None]
     n = jnp.asarray(features.shape[0], jnp.float32)

@@ -41,8 +41,14 @@ def distance(x: Float[Array, "n features"], y: Float[Array, "m features"], block
 
 
 def mmd2(x: Float[Array, "n features"], y: Float[Array, "m features"]) -> Float[Array, ""]:
-    """The unbiased estimate of MMD^2 from all pairs of distinct samples: holds N x N, for one block."""
+    """The unbiased estimate of MMD^2 from all pairs of distinct samples, `[N, F]` and `[M, F]`: holds N x M.
+
+    Raises:
+      ValueError: one side has fewer than two samples, and so no pair.
+    """
     n, m = x.shape[0], y.shape[0]
+    if min(n, m) < 2:
+        raise ValueError(f"MMD^2 is a mean over pairs: got {n} and {m} samples, give two or more of both")
     within_x = _sum_of_pairs(x) / (n * (n - 1))
     within_y = _sum_of_pairs(y) / (m * (m - 1))
     return within_x + within_y - 2 * _kernel(x, y).mean()

@@ -43,7 +43,7 @@ def protocol(samples: Points, validation: Float[Array, "v d"], test: Float[Array
 
 
 def choose_sigma(samples: Points, validation: Float[Array, "v d"]) -> Float[Array, ""]:
-    """The one of `SIGMAS` with the highest mean log-likelihood of the validation set."""
+    """The one of `SIGMAS` with the highest mean log-likelihood of the validation set `[V, D]`, pixels in [0, 1]."""
     sigmas = jnp.asarray(SIGMAS)
     return sigmas[jnp.argmax(lax.map(lambda sigma: log_likelihoods(samples, validation, sigma).mean(), sigmas))]
 
@@ -72,7 +72,10 @@ def blur(images: Images, sigma: Float[Array, ""] | float) -> Images:
 
 
 def kmeans(rng: PRNGKeyArray, x: Points, k: int, iterations: int = 10) -> Float[Array, "k d"]:
-    """k centres `[k, D]` after some of Lloyd's iterations from random points of x; an empty cluster stays as it is."""
+    """k <= N centres `[k, D]` of x `[N, D]` after some of Lloyd's iterations from random points of it.
+
+    An empty cluster stays as it is.
+    """
     start = x[jax.random.choice(rng, x.shape[0], (k,), replace=False)]
 
     def iterate(centres: Array, _: None) -> tuple[Array, None]:

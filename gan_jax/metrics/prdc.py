@@ -35,8 +35,16 @@ def prdc(real: Float[Array, "n features"], fake: Float[Array, "m features"], k: 
 
     Args:
       real, fake: features.
-      k: which neighbour the balls reach to, 5 in Naeem et al., 3 in Kynkäänniemi et al.; static, < N and M.
+      k: which neighbour the balls reach to, 5 in Naeem et al., 3 in Kynkäänniemi et al.; static.
+
+    Raises:
+      ValueError: there are not 1 <= k < N, M.
     """
+    if not 1 <= k < min(len(real), len(fake)):
+        raise ValueError(
+            f"{len(real)} real and {len(fake)} fake features don't all have a neighbour number {k}: "
+            "give more of them, or another k"
+        )
     centre = real.mean(axis=0)[None]  # Distances stay, and large common offsets no longer cost their digits.
     real, fake = real - centre, fake - centre
     real_radii, fake_radii = _radii(real, k), _radii(fake, k)

@@ -7,7 +7,10 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 
 def distance(x: Float[Array, " n"], y: Float[Array, " m"]) -> Float[Array, ""]:
-    """The exact W_1 of two samples of numbers, the area between their distribution functions; N and M may differ."""
+    """The exact W_1 of two samples `[N]` and `[M]`, in their own unit: the area between their distribution functions.
+
+    Vallender 1974: on the line W_1 is the integral of |F - G|. For N = M it is the mean distance of sorted samples.
+    """
     x, y = jnp.sort(x), jnp.sort(y)
     if x.shape == y.shape:
         return jnp.abs(x - y).mean()

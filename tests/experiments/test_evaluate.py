@@ -74,6 +74,16 @@ def test_images(name: str, expected: list[str], runs: Path, capsys: pytest.Captu
     assert metrics["frechet"]["value"] > metrics["frechet"]["floor"]
 
 
+def test_that_nothing_was_held_out_is_said(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.savez(tmp_path / "all.npz", images=np.random.default_rng(1).integers(0, 256, (20, 8, 8, 1)).astype(np.uint8))
+    options = ["--data", f"npz:{tmp_path / 'all.npz'}", "--steps", 1, "--batch-size", 4, "--width", 16]
+    assert call(run.main, "gan", *options, "--out", tmp_path / "run") == 0
+    for path, held_out in ((tmp_path / "run", False), (runs / "gan", True)):
+        assert call(evaluate.main, path, "--metrics", "parzen", "--n", 10, "--sets", 1) == 0
+        assert ("against the training data: there is no test split" in capsys.readouterr().out) == (not held_out)
+        assert _record(path)["held_out"] == held_out
+
+
 def test_points(runs: Path, tmp_path: Path) -> None:
     out = tmp_path / "ring.json"
     assert call(evaluate.main, runs / "wgan", "--metrics", "modes", "--n", 500, "--out", out) == 0

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -6,7 +7,8 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import evaluate, run, rundir, sample
+from experiments import evaluate, measures, run, rundir, sample
+from gan_jax.errors import InputError
 from tests.experiments.helpers import call
 
 _RING = ["--data", "ring", "--width", 8, "--batch-size", 16, "--lr", 0.01, "--log-every", 3, "--save-every", 3]
@@ -68,6 +70,30 @@ def test_the_best_is_what_best_samples_and_evaluates(capsys: pytest.CaptureFixtu
     assert json.loads(Path("tracked/evaluation.json").read_text())["step"] == step
     assert call(sample.main, "plain", "--best", "--out", "a.npz") == 2
     assert "kept no best checkpoint" in capsys.readouterr().err
+
+
+def test_of_what_is_better_when_higher_the_highest_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = iter([0.1, 0.3, 0.2])
+    share = measures.MEASURES["sliced"]._replace(of=lambda *_: {"share": measures.Value(next(values))}, decides="share")
+    monkeypatch.setattr(measures, "MEASURES", {**measures.MEASURES, "sliced": share})
+    assert call(run.main, "gan", *_RING, "--track", "sliced", "--every", 2, "--steps", 6, "--out", "high") == 0
+    assert json.loads(Path("high/best.json").read_text()) == {"metric": "share", "value": 0.3, "step": 4}
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"metric": "sliced_wasserstein", "value": "low"}', "[]"])
+def test_a_damaged_record_of_the_best_is_one_sentence(content: str, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree("tracked", "damaged", dirs_exist_ok=True)
+    Path("damaged/best.json").write_text(content)
+    assert call(run.main, "gan", "--resume", "damaged", "--steps", 14) == 2
+    error = capsys.readouterr().err
+    assert "best.json is not what --track wrote" in error
+    assert error.count("\n") == 1
+
+
+def test_parzen_windows_choose_nothing() -> None:
+    assert (measures.decider("prdc"), measures.decider("frechet")) == ("coverage", "frechet")
+    with pytest.raises(InputError, match="parzen_blurred ranks badly"):
+        measures.decider("parzen_blurred")
 
 
 def test_a_metric_that_does_not_fit_is_refused_before_anything_is_written(capsys: pytest.CaptureFixture[str]) -> None:

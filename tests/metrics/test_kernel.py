@@ -44,6 +44,11 @@ def test_unbiased_with_an_honest_error() -> None:
     assert 0.7 < np.std(scores) < 1.6
 
 
+def test_one_sample_has_no_pair() -> None:
+    with pytest.raises(ValueError, match="got 1 and 4 samples"):
+        kernel.mmd2(jnp.zeros((1, 2)), jnp.zeros((4, 2)))
+
+
 def test_one_block_has_no_error() -> None:
     with pytest.raises(ValueError, match="two blocks of 10 samples"):
         kernel.distance(jnp.zeros((19, 2)), jnp.zeros((50, 2)), block=10)

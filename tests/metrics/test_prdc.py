@@ -1,3 +1,4 @@
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -23,6 +24,12 @@ def test_by_definition(k: int) -> None:
     fake = (0.7 * rng.standard_normal((257, 4)) + 50.5).astype(np.float32)
     found = jit(prdc.prdc, static_argnums=2)(real, fake, k)
     np.testing.assert_allclose(found, _by_definition(real, fake, k), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("n", "m", "k"), [(5, 9, 5), (9, 5, 5), (9, 9, 0)])
+def test_too_few_features_have_no_such_neighbour(n: int, m: int, k: int) -> None:
+    with pytest.raises(ValueError, match=f"{n} real and {m} fake features don't all have a neighbour number {k}"):
+        prdc.prdc(jnp.zeros((n, 2)), jnp.zeros((m, 2)), k)
 
 
 def test_two_draws_of_one_distribution() -> None:
