@@ -1,8 +1,9 @@
 """What `evaluate` and `run --track` measure: which metrics fit a run, on which real data, within which bounds.
 
 A measure is a function of a `Reference` (real data) and a `Draw` (n samples), and gives one number or several by name.
-Its floor or ceiling is a closed form, or the same function of as many real training images. (The classifier has seen
-those: the bounds of what is made of its features include how it reads training images unlike test images.)
+Its floor or ceiling is a closed form, or the same function of as many real training images, or of all there are. (The
+classifier has seen those: the bounds of what is made of its features include how it reads training images unlike test
+images.)
 """
 
 import dataclasses

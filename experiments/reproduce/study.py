@@ -212,7 +212,10 @@ def _line(table: Table, row: Row, results: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _result(seed: int, outcome: Outcome, core_seconds: float) -> Record:
-    """One seed's entry in TABLE.json, which has no word for numbers that are not finite."""
+    """One seed's entry in TABLE.json, which has no word for numbers that are not finite.
+
+    `core_seconds` is its share of the wall clock times the cores that the command had, busy or not.
+    """
     numbers = {key: float(value) if math.isfinite(value) else None for key, value in outcome.numbers.items()}
     curves = {key: [float(f"{value:.5g}") for value in curve] for key, curve in outcome.curves.items()}
     date = datetime.datetime.now().astimezone().date().isoformat()

@@ -15,7 +15,7 @@ import optax
 from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
 
-from gan_jax.metrics.features import trained
+from gan_jax.metrics.features import trained, unit
 from gan_jax.metrics.rows import map_rows
 from gan_jax.nets.classifier import Classifier
 
@@ -46,7 +46,7 @@ def train(
     init_rng, train_rng = jax.random.split(rng)
     schedule = optax.warmup_cosine_decay_schedule(0.0, _PEAK_LR, steps // 20, steps)
     optimizer = optax.adam(schedule)
-    params = net.init(init_rng, _unit(images[:1]))["params"]
+    params = net.init(init_rng, unit(images[:1]))["params"]
 
     def loss_of(params: Params, x: Array, y: Array) -> Array:
         _, logits = net.apply({"params": params}, x)
@@ -56,7 +56,7 @@ def train(
         params, opt_state = carry
         draw_rng, shift_rng = jax.random.split(jax.random.fold_in(train_rng, step))
         indices = jax.random.randint(draw_rng, (batch_size,), 0, images.shape[0])
-        x = _shifted(shift_rng, _unit(images[indices]))
+        x = _shifted(shift_rng, unit(images[indices]))
         loss, gradients = jax.value_and_grad(loss_of)(params, x, labels[indices])
         updates, opt_state = optimizer.update(gradients, opt_state)
         return (optax.apply_updates(params, updates), opt_state), loss
@@ -99,10 +99,6 @@ def gan_test(logits: Float[Array, "n classes"], asked: Labels) -> Float[Array, "
       asked: the labels that the generator was given, `[N]`.
     """
     return jnp.mean(jnp.argmax(logits, axis=-1) == asked)
-
-
-def _unit(images: Images) -> Float[Array, "n height width channels"]:
-    return images.astype(jnp.float32) / 255
 
 
 def _shifted(rng: PRNGKeyArray, x: Float[Array, "n height width channels"]) -> Float[Array, "n height width channels"]:

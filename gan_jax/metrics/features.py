@@ -93,9 +93,14 @@ def trained(net: Classifier, params: Any, record: Mapping[str, Any] | None = Non
     """A net and its parameters as functions of images."""
 
     def apply(images: Images) -> Any:
-        return net.apply({"params": params}, images.astype(jnp.float32) / 255)
+        return net.apply({"params": params}, unit(images))
 
     return Trained(lambda images: apply(images)[0], lambda images: apply(images)[1], record or {})
+
+
+def unit(images: Images) -> Float[Array, "batch height width channels"]:
+    """Images in [0, 1], as the classifiers take them."""
+    return images.astype(jnp.float32) / 255
 
 
 def fingerprint(dataset: Dataset) -> list[int]:
