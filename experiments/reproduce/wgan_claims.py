@@ -8,7 +8,7 @@ stop, and 2,500 samples of the last weights compared with MNIST's test set in th
 For (1) and (2) the number is Spearman's rank correlation of estimate and Frechet distance along the run: an estimate
 that follows quality has +1, one that says nothing 0. For (5) it is the distance, along and at the end of runs whose
 critics have momentum. Modes (4) are counted in the tables of rings and grids (`points`). (3) is left out: it wants the
-paper's convolutional critics, and longer runs of them than two cores have time for.
+paper's convolutional critics, and longer runs of them than this table has time for.
 """
 
 import dataclasses
@@ -110,7 +110,23 @@ def table(budget: Budget) -> Table:
 
 
 _SOURCE = "Arjovsky et al. 2017, figures 3 and 4"
-_NOTE = ""
+_NOTE = (
+    "Spearman's rank correlation, along a run, of the discriminator's estimate of the divergence (the mean over the "
+    "250 steps before each of 16 stops) and the Frechet distance of 2,500 samples to MNIST's test set in the features "
+    "of the project's classifier. `wgan` (MLPs of two hidden layers with 128 units, RMSProp 5e-4, clip .05) estimates "
+    "a multiple of the Wasserstein distance, `gan` the Jensen-Shannon divergence, which can't exceed log 2 = .693. "
+    "Samples are those of the last weights, not of an average.\n\n"
+    "Both estimates rise while D learns to tell anything apart and then fall as samples improve: after the first "
+    "quarter that of `wgan` orders the samples almost without error, and that of `gan` does so on most seeds, though "
+    "its samples stay far from the data here. That a GAN's estimate says nothing, as the paper's pictures of longer "
+    "runs on larger images show, does not follow for this one.\n\n"
+    "In the last rows the critic has Adam (b2 .99, the decay of the RMSProp above) in place of RMSProp. A momentum of "
+    ".5 does no harm. With .9 one seed of four stops learning for good, the others are worse along the whole run (325 "
+    "to 454 at its end), and the estimate follows them badly: the paper's claim holds, for large momentum. Modes are "
+    "counted in the tables of rings and grids. That WGAN survives generators with which a GAN fails is not shown here: "
+    "after 1,000 steps with 16 channels, one seed each, the distances were 363 (`wgan_dcgan`) and 329 (`dcgan`) where "
+    "G had no BatchNorm, and with a G of 4 x 512 units `wgan_dcgan` at its default rate and clip learned nothing (975)."
+)
 
 
 def _measure_real(seeds: Sequence[int]) -> list[Outcome]:
@@ -167,6 +183,6 @@ def _plot(rows: Mapping[str, Sequence[Record]], file: Path) -> None:
             distances = result["curves"]["frechet"]
             run = np.linspace(0, 1, len(distances) + 1)[1:]
             momenta.plot(run, distances, f"C{colour}", label=None if k else name, linewidth=0.8)
-    momenta.set(xlabel="share of the run", ylabel="Frechet distance of samples", yscale="log")
-    momenta.legend(fontsize=8)
+    momenta.set(xlabel="share of the run", ylabel="Frechet distance of samples", yscale="log", ylim=(100, None))
+    momenta.legend(fontsize=8, loc="lower left")
     FigureCanvasAgg(figure).print_png(str(file))
