@@ -42,3 +42,19 @@ def test_continuous_integration_runs_the_command_of_the_readme() -> None:
 def test_it_holds_every_table_as_it_was_made(file: Path) -> None:
     (table,) = re.findall(f"<!-- table {file.stem} -->\n\n(.*?)\n\n<!-- end of {file.stem} -->", _README, re.DOTALL)
     assert table == file.read_text().split("\n\n")[1]
+
+
+def test_means_and_spreads_of_the_summary_are_those_of_the_tables() -> None:
+    number = r"(\d*\.?\d+)"
+    name, checked = "", 0
+    for line in _README.split("## Reproduction")[1].split("<details>")[0].splitlines():
+        cells = line.split(" | ")
+        if len(cells) != 4:
+            continue
+        name = re.findall(r"docs/tables/(\w+)\.md", cells[0])[0] if "docs/tables" in cells[0] else name
+        for mean, spread in re.findall(f"{number} ± {number}", cells[2]):
+            half = 0.5001 * 10.0 ** -len(mean.partition(".")[2])
+            of_table = re.findall(f"{number} ± {number}", (_ROOT / "docs" / "tables" / f"{name}.md").read_text())
+            assert any(abs(float(mean) - float(m)) <= half >= abs(float(spread) - float(s)) for m, s in of_table), line
+            checked += 1
+    assert checked >= 9
