@@ -184,5 +184,5 @@ def _plot(rows: Mapping[str, Sequence[Record]], file: Path) -> None:
             run = np.linspace(0, 1, len(distances) + 1)[1:]
             momenta.plot(run, distances, f"C{colour}", label=None if k else name, linewidth=0.8)
     momenta.set(xlabel="share of the run", ylabel="Frechet distance of samples", yscale="log", ylim=(100, None))
-    momenta.legend(fontsize=8, loc="lower left")
+    momenta.legend(*momenta.get_legend_handles_labels(), fontsize=8, loc="lower left")  # Even where there is none yet.
     FigureCanvasAgg(figure).print_png(str(file))
