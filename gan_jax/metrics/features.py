@@ -11,8 +11,8 @@
 The file itself holds the accuracy, the command and the seed as its `record`.
 
 Any function `images uint8 [B, H, W, C] -> [B, F]` takes the place of `features` everywhere; metrics take its values,
-whatever framework they come from. Distances of different
-features don't compare: none of them is comparable with an FID of Inception's.
+whatever framework they come from. Distances of different features don't compare: none of them is comparable with an FID
+of Inception's.
 """
 
 import functools
