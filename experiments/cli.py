@@ -73,12 +73,12 @@ def main(command: Callable[[list[str]], int | None]) -> NoReturn:
 
         if not isinstance(error, InputError):
             raise
-        print(f"{Path(sys.argv[0]).stem}: {error}", file=sys.stderr)
+        print(f"{_name()}: {error}", file=sys.stderr)
         status = 2
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
             raise
-        print(f"{Path(sys.argv[0]).stem}: the memory is full; ask for less: {_LESS}", file=sys.stderr)
+        print(f"{_name()}: the memory is full; ask for less: {_LESS}", file=sys.stderr)
         status = 2
     except KeyboardInterrupt:
         status = 130
@@ -86,6 +86,12 @@ def main(command: Callable[[list[str]], int | None]) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 0
     sys.exit(status)
+
+
+def _name() -> str:
+    """The command's: run, sweep, reproduce, ..."""
+    file = Path(sys.argv[0])
+    return file.parent.name if file.stem == "__main__" else file.stem
 
 
 def start_jax(*, devices: int | None = None) -> None:

@@ -189,7 +189,8 @@ def include(document: Path, name: str, table: str) -> None:
             raise InputError(f"{document} must have {first} and {last} once each: the table goes between them")
         write_whole(document, f"{before}{first}\n\n{table}\n\n{last}{after[0]}")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{document} can't be read and written ({error}): name another --include") from error
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise InputError(f"{document} can't be read and written ({reason}): name another --include") from error
 
 
 def spread(results: Sequence[Mapping[str, Any]], key: str, decimals: int) -> str:
