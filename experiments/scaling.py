@@ -1,20 +1,29 @@
 """What a train step costs on many devices: python -m experiments.scaling [NAME ...] [--devices 256].
 
-Nothing runs: XLA compiles each recipe's steps for that many virtual devices, minibatches divided between them, and says
-what every device would compute, move and send. It is the CPU's lowering: D's gradients of real and of fake are
-reduced one by one, which accelerators' compilers may add first, and fewer operations are fused than there.
+Nothing runs: XLA compiles each recipe's steps for that many virtual devices, with minibatches divided between them, and
+reports what every device would compute, move and send. It is the CPU's lowering: D's gradients of real and of fake are
+reduced one by one, while accelerators' compilers may add them first, and fewer operations are fused than there.
 """
 
 import argparse
 import json
-import os
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments import cli
-from experiments.configs import EXPERIMENTS, whole
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from gan_jax import sharding, training
+from gan_jax.lab import EXPERIMENTS, Job, cli
+from gan_jax.lab.experiment import config, nearest
+from gan_jax.lab.files import write_errors, write_text
+from gan_jax.lab.options import integer
 
 
 class Machine(NamedTuple):
@@ -35,54 +44,39 @@ _BYTES = {"f64": 8, "f32": 4, "s32": 4, "u32": 4, "bf16": 2, "f16": 2, "s8": 1, 
 
 
 def main(argv: list[str]) -> int:
-    """Prints a Markdown table, and writes it and the numbers if asked; returns 0."""
+    """Prints a Markdown table, and with --out writes it and the numbers; returns 0."""
     parser = _parser()
     options = parser.parse_args(argv)
     for name in options.names:
         if name not in EXPERIMENTS:
-            parser.error(f"there is no recipe {name!r}{cli.nearest(name, EXPERIMENTS)}")
+            parser.error(f"there is no experiment {name!r}{nearest(name, EXPERIMENTS)}")
 
     cli.start_jax(devices=options.devices)
-    import jax
-
     if jax.device_count() < options.devices:
-        parser.error(f"there are {jax.device_count()} devices here: leave out XLA_FLAGS, or say --devices fewer")
+        parser.error(f"there are only {jax.device_count()} devices: unset XLA_FLAGS, or reduce --devices")
     rows = [_costs(name, options.devices) for name in options.names or EXPERIMENTS]
     text = table(rows, options.devices)
     print(text)
     if options.out is not None:
-        from experiments.rundir import write_whole, writing
-
-        with writing(options.out):
+        with write_errors(options.out):
             options.out.mkdir(parents=True, exist_ok=True)
-            write_whole(options.out / "scaling.json", json.dumps({"devices": options.devices, "rows": rows}, indent=1))
-            write_whole(options.out / "scaling.md", text)
+            write_text(options.out / "scaling.json", json.dumps({"devices": options.devices, "rows": rows}, indent=1))
+            write_text(options.out / "scaling.md", text)
     return 0
 
 
 def _costs(name: str, devices: int) -> dict[str, Any]:
     """FLOPs, bytes moved and bytes sent of one train step, per device, at the paper's settings and batch per device."""
-    import jax
-    import jax.numpy as jnp
-    import numpy as np
-    from jax.sharding import Mesh, NamedSharding
-    from jax.sharding import PartitionSpec as P
-
-    from gan_jax import recipes, sharding, training
-
-    experiment = EXPERIMENTS[name]
-    values = {**experiment.defaults, **experiment.paper_settings, "dtype": "bfloat16"}
-    recipe = getattr(recipes, experiment.recipe)
-    gan = recipe((28, 28, 1), 10, **{option: values[option] for option in experiment.recipe_options})
+    job = Job(config(EXPERIMENTS, name, {"dtype": "bfloat16"}, paper=True), (28, 28, 1), 10)
+    gan = job.gan()
     spread = NamedSharding(Mesh(np.array(jax.devices()[:devices]), ("data",)), P("data"))
     gan = sharding.data_parallel(gan, spread)
-    batch_size = values["batch_size"] * devices
+    batch_size = job.options["batch_size"] * devices
     x = jax.ShapeDtypeStruct((batch_size, 28, 28, 1), jnp.uint8)
     labels = jax.ShapeDtypeStruct((batch_size,), jnp.int32)
     batch = jax.eval_shape(lambda x, labels: training.as_batch(gan, training.Examples(x, labels)), x, labels)
     batch = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=spread), batch)
-    one = training.Examples(jnp.zeros((1, 28, 28, 1), jnp.uint8), jnp.zeros(1, jnp.int32))
-    state = jax.eval_shape(lambda rng: training.initial_state(gan, rng, one), jax.random.key(0))
+    state = job.abstract_state(gan)
     parts = []
     for step, times in ((gan.d_step, gan.n_critic), (gan.g_step, 1)):
         compiled = jax.jit(step).lower(state, batch, jax.random.key(0)).compile()
@@ -93,7 +87,7 @@ def _costs(name: str, devices: int) -> dict[str, Any]:
     return {
         "name": name,
         "parameters": parameters,
-        "batch_per_device": values["batch_size"],
+        "batch_per_device": job.options["batch_size"],
         "n_critic": gan.n_critic,
         "flops": flops,
         "bytes": moved,
@@ -114,10 +108,10 @@ def sent(program: str) -> int:
 
 
 def table(rows: list[dict[str, Any]], devices: int) -> str:
-    """Markdown: costs of a step per device, and on each machine the time of its slowest part, and which that is."""
+    """Markdown: costs of a step per device, and for each machine the slowest part of the step and its time."""
     heads = "".join(f" {machine.name}: step, bound by |" for machine in MACHINES)
     lines = [
-        f"| recipe, {devices} devices | parameters | batch a device | GFLOP | MB moved | MB reduced |{heads}",
+        f"| recipe, {devices} devices | parameters | batch per device | GFLOP | MB moved | MB reduced |{heads}",
         "|---|" + "---|" * (5 + len(MACHINES)),
     ]
     for row in rows:
@@ -130,7 +124,7 @@ def table(rows: list[dict[str, Any]], devices: int) -> str:
 
 
 def _bound(row: Mapping[str, Any], machine: Machine, devices: int) -> str:
-    """A ring sends each byte twice, less a device's own share (Patarasuk & Yuan 2009)."""
+    """The slowest part of a step and its time; a ring sends each byte 2 (n - 1) / n times (Patarasuk & Yuan 2009)."""
     ring = 2 * (devices - 1) / devices
     seconds = {
         "arithmetic": row["flops"] / machine.flops,
@@ -148,11 +142,12 @@ def _parser() -> argparse.ArgumentParser:
         "their papers' settings with the paper's batch on every device; and what bounds the step on published peaks.",
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="recipes (default: all)")
-    parser.add_argument("--devices", type=cli.reader(whole(2)), default=256, metavar="N", help="devices (default: 256)")
+    parser.add_argument(
+        "--devices", type=cli.reader(integer(2)), default=256, metavar="N", help="devices (default: 256)"
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="write scaling.json and scaling.md here")
     return parser
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    cli.main(main)
+    cli.guarded("scaling", lambda: main(sys.argv[1:]))

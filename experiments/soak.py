@@ -1,6 +1,7 @@
 """Train for long and watch: python -m experiments.soak NAME [options of experiments.run]. Memory and speed by quarters.
 
-The run is a process of its own, whose resident memory is read while it trains; it must not grow, nor the run slow down.
+The run is a separate process, whose resident memory is read while it trains; memory must not grow, nor the run slow
+down.
 """
 
 import subprocess
@@ -9,21 +10,19 @@ import tempfile
 import time
 from pathlib import Path
 
-from experiments import cli, run
-from experiments.configs import EXPERIMENTS
+import psutil
+
+from gan_jax.lab import EXPERIMENTS, cli
+from gan_jax.lab.commands import run
+from gan_jax.lab.runs import logs
 
 _SECONDS = 0.5
 
 
 def main(argv: list[str]) -> int:
     """Trains in a temporary directory and prints the table; returns the exit code of the run."""
-    if not argv or argv[0] not in EXPERIMENTS:
-        print("usage: python -m experiments.soak NAME [options of experiments.run NAME]", file=sys.stderr)
-        return 2
-    run.parser(argv[0]).parse_args(argv[1:])
-
-    from experiments import logs
-
+    lab = cli.Lab(EXPERIMENTS, "python -m experiments.{}")
+    run.parser(lab, lab.experiment("soak", argv)).parse_args(argv[1:])
     with tempfile.TemporaryDirectory() as directory:
         out = Path(directory) / "run"
         command = [sys.executable, "-m", "experiments.run", *argv, "--out", str(out)]
@@ -51,9 +50,11 @@ def main(argv: list[str]) -> int:
 
 
 def _resident(pid: int) -> float | None:
-    """Megabytes of a process in memory, None when it has gone."""
-    listed = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
-    return int(listed) / 1024 if listed else None
+    """Resident memory of a process in megabytes, None if it has ended."""
+    try:
+        return psutil.Process(pid).memory_info().rss / 2**20
+    except psutil.NoSuchProcess:
+        return None
 
 
 def _median(values: list[float]) -> float:
@@ -61,4 +62,4 @@ def _median(values: list[float]) -> float:
 
 
 if __name__ == "__main__":
-    cli.main(main)
+    cli.guarded("soak", lambda: main(sys.argv[1:]))

@@ -4,12 +4,12 @@
     STEP.json   the manifest, written last: layout version, names and shapes of the leaves, notes, SHA-256 of every file
                 and, so that damage to it can't pass for another configuration, of itself
 
-Orbax does not notice a flipped bit in array data, and a killed clean-up can leave a step half deleted. So a step counts
-from the moment its manifest is there, the manifest is the first thing that a clean-up removes, and a step whose files
-do not match it is passed over for the one before. One program at a time may save into a directory; where it has several
-processes all of them call `save` and `restore`, on a disk that they share, and the first keeps the manifests.
+Orbax does not notice a flipped bit in array data, and a killed clean-up can leave a step half deleted. So a step exists
+once its manifest does, a clean-up removes the manifest first, and a step whose files do not match its manifest is
+skipped for the one before. Only one program at a time may save into a directory; if it has several processes, all of
+them call `save` and `restore`, on a shared disk, and the first writes the manifests.
 
-Orbax is imported where it is used: that takes a third of a second, and a run's first step need not wait for it.
+Orbax is imported where it is used: the import takes a third of a second, and a run's first step does not need it.
 """
 
 import contextlib
@@ -28,22 +28,23 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from gan_jax.errors import InputError
+from gan_jax.files import atomic
 
-# Raised whenever GANState or the manifest change so that older checkpoints can't be read.
-LAYOUT_VERSION = 2
+# Increased whenever a change of GANState or of the manifest makes older checkpoints unreadable.
+LAYOUT_VERSION = 3
 
 State = TypeVar("State")
 
 
 def save(directory: Path, step: int, state: Any, *, keep: int = 2, notes: Mapping[str, Any] | None = None) -> None:
-    """Saves `state` as the checkpoint of `step` and keeps the latest `keep`; a step that is there already stays.
+    """Saves `state` as the checkpoint of `step` and keeps the latest `keep`; an existing one is not replaced.
 
     Args:
-      directory: holds the checkpoints of one run; made if missing.
+      directory: holds the checkpoints of one run; created if missing.
       step: the number of the checkpoint, >= 0.
-      state: any pytree of arrays, as a GANState or a population of them.
+      state: any pytree of arrays, such as a GANState or a population of them.
       keep: how many checkpoints remain, >= 1; two survive damage to the newest.
-      notes: what goes with the state and is no array, as JSON has it; Python's floats keep every bit.
+      notes: data to store beside the state, as JSON; Python's floats keep every bit.
 
     Raises:
       OSError: the directory can't be written, or the disk is full; earlier checkpoints are untouched.
@@ -56,13 +57,13 @@ def save(directory: Path, step: int, state: Any, *, keep: int = 2, notes: Mappin
     if first:
         directory.mkdir(parents=True, exist_ok=True)
         _clear(directory)
-    _together(f"make {path}")
+    _barrier(f"make {path}")
     try:
         _write(path, state)
         if first:
-            _vouch(path, state, notes or {})
+            _write_manifest(path, state, notes or {})
     except OSError:
-        # What is still being written elsewhere may come back: then the next save clears it.
+        # Files that are still being written elsewhere may reappear: the next save removes them.
         with contextlib.suppress(OSError):
             _clear(directory)
         raise
@@ -70,27 +71,39 @@ def save(directory: Path, step: int, state: Any, *, keep: int = 2, notes: Mappin
         for old in steps(directory)[keep:]:
             _manifest(directory / str(old)).unlink()
             shutil.rmtree(directory / str(old))
-    _together(f"saved {path}")
+    _barrier(f"saved {path}")
 
 
-def restore(directory: Path, like: State, *, quarantine: bool = False) -> tuple[int, State]:
-    """The newest whole checkpoint: its step and its state.
+def restore(directory: Path, like: State, *, step: int | None = None, quarantine: bool = False) -> tuple[int, State]:
+    """Loads the newest intact checkpoint, or that of `step`.
 
-    A damaged one is passed over with a UserWarning that names the file.
+    A damaged one is skipped with a UserWarning that names the file.
 
     Args:
       directory: where `save` saved.
-      like: a state, of arrays or of `jax.ShapeDtypeStruct`s, with the structure, shapes and dtypes expected. A leaf
-        goes where its `sharding` says, on however many devices it was saved; to the default device without one.
-      quarantine: rename damaged checkpoints to STEP.damaged, so that the run can save these steps anew.
+      like: a state of arrays or of `jax.ShapeDtypeStruct`s with the expected structure, shapes and dtypes. Each leaf
+        is placed by its `sharding`, however many devices it was saved from; without one, on the default device.
+      step: which checkpoint; None for the newest.
+      quarantine: rename damaged checkpoints to STEP.damaged, so that the run can save these steps again.
+
+    Returns:
+      The step of the checkpoint, and the state.
 
     Raises:
-      InputError: there is no checkpoint, none that is whole, or they belong to another configuration or version.
+      InputError: there is no checkpoint, none is intact, or they belong to another configuration or version.
     """
     directory = directory.absolute()
     found = steps(directory)
     if not found:
-        raise InputError(f"{directory} holds no checkpoint: the run was stopped before its first save; start it anew")
+        raise InputError(f"{directory} holds no checkpoint, the run was stopped before its first save: start it again")
+    if step is not None:
+        if step not in found:
+            listed = ", ".join(map(str, sorted(found)))
+            raise InputError(f"{directory} holds no checkpoint of step {step}: choose one of {listed}")
+        manifest, damage = _verified(directory / str(step))
+        if damage is not None:
+            raise InputError(f"{directory} has a damaged checkpoint of step {step} ({damage}): choose a different step")
+        return step, _read(directory / str(step), manifest, like)
     for step in found:
         path = directory / str(step)
         manifest, damage = _verified(path)
@@ -101,7 +114,7 @@ def restore(directory: Path, like: State, *, quarantine: bool = False) -> tuple[
             _manifest(path).rename(directory / f"{step}.json.damaged")
             if path.exists():
                 path.rename(directory / f"{step}.damaged")
-    raise InputError(f"{directory} holds no whole checkpoint, all {len(found)} are damaged: start the run anew")
+    raise InputError(f"{directory} holds no intact checkpoint, all {len(found)} are damaged: start the run again")
 
 
 def steps(directory: Path) -> list[int]:
@@ -110,7 +123,7 @@ def steps(directory: Path) -> list[int]:
 
 
 def notes(directory: Path, step: int) -> dict[str, Any]:
-    """The notes that were saved with the checkpoint of `step`, which `restore` has found whole."""
+    """The notes saved with the checkpoint of `step`, which `restore` has found intact."""
     return json.loads(_manifest(directory / str(step)).read_text())["notes"]
 
 
@@ -118,13 +131,13 @@ def _read(path: Path, manifest: dict[str, Any], like: State) -> State:
     if manifest["version"] != LAYOUT_VERSION:
         raise InputError(
             f"{path} was saved in layout {manifest['version']} and this gan_jax reads layout {LAYOUT_VERSION}: "
-            "use the gan_jax whose version stands in the run's config.json"
+            "use the version of gan_jax recorded in the run's config.json"
         )
     different = sorted(dict(manifest["leaves"].items() ^ _leaves(like).items()))
     if different:
         raise InputError(
             f"{path} belongs to another configuration, it differs in {different[0]}: resume a run with the options "
-            "that it was started with"
+            "it was started with"
         )
     default = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
 
@@ -144,7 +157,7 @@ def _verified(path: Path) -> tuple[dict[str, Any], str | None]:
     try:
         manifest = json.loads(_manifest(path).read_text())
         recorded = manifest.pop("sha256", None)
-        # Layout 1 had no checksum of the manifest: it is not damaged but too old, which `_read` says.
+        # Layout 1 had no checksum of the manifest: it is not damaged but too old, which `_read` reports.
         if recorded != _digest(manifest) and (recorded is not None or manifest.get("version") != 1):
             return {}, f"{name} has changed"
         expected, found = manifest["files"], _checksums(path)
@@ -153,10 +166,10 @@ def _verified(path: Path) -> tuple[dict[str, Any], str | None]:
     except OSError as error:
         return {}, f"{error.filename} can't be read: {error.strerror}"
     wrong = sorted(dict(expected.items() - found.items()))
-    return manifest, f"{wrong[0]} has {'changed' if wrong[0] in found else 'gone'}" if wrong else None
+    return manifest, f"{wrong[0]} {'has changed' if wrong[0] in found else 'is missing'}" if wrong else None
 
 
-def _together(what: str) -> None:
+def _barrier(what: str) -> None:
     """Waits for the other processes of the program, where there are any."""
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(what)
@@ -167,23 +180,22 @@ def _write(path: Path, state: Any) -> None:
 
     try:
         ocp.save(path, state)
-    except ValueError as error:  # TensorStore's name for what the operating system refused.
+    except ValueError as error:  # How TensorStore reports an error of the operating system.
         code = re.search(r"os_error_code='(\d+)'", str(error))
         if code is None:
             raise
         raise OSError(int(code[1]), os.strerror(int(code[1])), str(path)) from error
 
 
-def _vouch(path: Path, state: Any, notes: Mapping[str, Any]) -> None:
-    """Writes the manifest, which makes a checkpoint of the files."""
+def _write_manifest(path: Path, state: Any, notes: Mapping[str, Any]) -> None:
+    """Writes the manifest, which turns the files into a checkpoint."""
     manifest = {"version": LAYOUT_VERSION, "leaves": _leaves(state), "notes": dict(notes), "files": _checksums(path)}
-    partial = path.with_name(f".{path.name}.json.partial")
-    partial.write_text(json.dumps(manifest | {"sha256": _digest(manifest)}, indent=1))
-    os.replace(partial, _manifest(path))
+    with atomic(_manifest(path)) as partial:
+        partial.write_text(json.dumps(manifest | {"sha256": _digest(manifest)}, indent=1))
 
 
 def _clear(directory: Path) -> None:
-    """Removes what a save or a clean-up that was killed, or met a full disk, left behind: it has no manifest."""
+    """Removes files without a manifest, left by a save or a clean-up that was killed or found the disk full."""
     whole = [str(step) for step in steps(directory)]
     for path in directory.iterdir():
         if re.fullmatch(r"\d+|\d+\.orbax-checkpoint-tmp.*", path.name) and path.name not in whole:

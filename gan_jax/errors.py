@@ -2,8 +2,8 @@
 
 
 class InputError(ValueError):
-    """What the user gave can't be used.
+    """The user's input can't be used.
 
-    The message is one sentence: what was wrong, what was expected, what to do. The commands print
-    it alone and exit with status 2.
+    The message is one sentence without a leading capital or a final full stop: what is wrong, then what to do. The
+    commands print it alone and exit with status 2.
     """

@@ -1,10 +1,11 @@
 """The engine: what a GAN is (`GAN`), what it has learned (`GANState`), and the pure functions between them.
 
-Nothing here knows jit, donation, meshes, files or logs: wrap the functions in whichever JAX transformation is wanted.
+Nothing here depends on jit, donation, meshes, files or logs: wrap the functions in any JAX transformation. The parts of
+`train_step` are public, for custom train steps: `fakes` generates, `d_loss` and `g_loss` are losses without updates
+(for unrolling, extragradient, consensus, Jacobians of the game), `d_step` and `g_step` add the update.
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -13,42 +14,71 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array
 
+from gan_jax import penalties
+from gan_jax.conditioning import Conditioning, none
 from gan_jax.losses import Loss
 from gan_jax.penalties import Penalty
+from gan_jax.priors import Prior
+from gan_jax.schedules import at
+from gan_jax.typing import Condition, Data, Key, Latents, Logits, Metrics, Number, Params, Scalar, Step
 
-Data = Float[Array, "batch *shape"]
-Latents = Float[Array, "batch z"]
-Condition = Array | None
-Metrics = dict[str, Float[Array, "..."]]
+Collections = dict[str, Any]
+
+STREAMS = ("params", "dropout", "noise", "augment")
+"""The rng streams that nets may draw from (`self.make_rng("noise")`); any other name falls back to "params"."""
+
+
+_UNCONDITIONAL = none()
 
 
 class Batch(NamedTuple):
-    """Real data and what it is conditioned on.
+    """Data and what it is conditioned on.
 
     Attributes:
       x: `[..., B, *shape]`, float32, scaled to `GAN.data_range`.
       y: any array `[..., B, ...]`: labels int32 `[..., B]`, tag vectors, images; None for an unconditional GAN.
 
-    `train_step` takes leaves `[n_critic, B, ...]`, `d_step` and `g_step` leaves `[B, ...]`.
+    `train_step` takes leaves `[n_critic, B, ...]`, all other functions leaves `[B, ...]`.
     """
 
     x: Array
     y: Condition = None
 
 
+class Inputs(NamedTuple):
+    """The generator's inputs: latents `[B, Z]` and conditions `[B, ...]` or None."""
+
+    z: Latents
+    y: Condition = None
+
+
+class StepKeys(NamedTuple):
+    """The keys of a train step: one for each discriminator update, `[n_critic]`, and the generator update's."""
+
+    d: Array
+    g: Key
+
+
 @flax.struct.dataclass
 class Player:
-    """What one player has learned: parameters, batch statistics (BatchNorm, spectral norm) and optimizer state."""
+    """What one player has learned: parameters, optimizer state, and every other collection of its variables.
 
-    params: Any
-    batch_stats: Any
+    Attributes:
+      params: the module's parameters.
+      collections: the module's other variables by collection: "batch_stats" (BatchNorm, spectral norm), or custom ones.
+      opt_state: the optimizer's state.
+    """
+
+    params: Params
+    collections: Any  # `Collections`, or what replaces them in transformed pytrees.
     opt_state: Any
 
     @property
     def variables(self) -> dict[str, Any]:
-        return {"params": self.params, "batch_stats": self.batch_stats}
+        """What `module.apply` takes."""
+        return {"params": self.params, **self.collections}
 
 
 @flax.struct.dataclass
@@ -67,11 +97,18 @@ class GANState:
     ema: Any = None
 
 
-def no_penalty(critic: Any, real: Data, fake: Data, rng: PRNGKeyArray) -> Float[Array, ""]:
-    return jnp.zeros(())
+class _Keys(NamedTuple):
+    """One minibatch's keys by purpose: the only place where a minibatch's key is split."""
+
+    z: Key
+    condition: Key
+    generator: Key
+    real: Key
+    fake: Key
+    penalty: Key
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class GAN:
     """A generative adversarial network as a value: its parts, and nothing that it has learned.
 
@@ -80,25 +117,35 @@ class GAN:
         images         = gan.sample(state, rng, n)
 
     Python values (modules, losses, n_critic) are static. Numbers inside optimizers and penalties, and `ema_decay`, may
-    be traced arrays: build the GAN inside the mapped function to train a population with a value per member.
+    be traced arrays (build the GAN inside the mapped function to train a population with a value per member) or
+    schedules (`gan_jax.schedules`).
+
+    Both modules are called as `module(inputs, y, train)`, positionally. They may draw from the rng streams `STREAMS`,
+    keep variables in collections of their own, and sow per-example terms `[B]` into the collection "losses": those of D
+    are averaged and added to the losses of both players (such as AC-GAN's classifier), those of G to G's loss only.
 
     Attributes:
       generator: Flax module, `(z [B, Z], y, train) -> x [B, *shape]`.
-      discriminator: Flax module, `(x, y, train) -> logits [B]`. Per-example terms `[B]` that it sows into the
-        collection "losses" are averaged and added to the loss of both players (AC-GAN's classifier lives there).
+      discriminator: Flax module, `(x [B, *shape], y, train) -> logits [B]`.
       loss: the adversarial game, see `gan_jax.losses`.
-      g_optimizer, d_optimizer: optax chains.
+      g_optimizer, d_optimizer: optax transformations. They get the number of generator updates as the extra
+        argument `step`, for `gan_jax.transforms.scheduled`.
       prior: `(rng, n) -> z [n, Z]`.
       n_critic: discriminator updates per generator update, each with a fresh minibatch.
       penalty: added to the discriminator's loss, see `gan_jax.penalties`.
-      condition: `(x, labels) -> y`, what the data is conditioned on; None for an unconditional GAN.
-      pair: `(rng, y) -> y`, the condition given to the fakes that meet a real batch conditioned on y.
-      draw_condition: `(rng, n) -> y`, a condition for `sample` when none is given.
+      conditioning: what the GAN is conditioned on, see `gan_jax.conditioning`.
       data_range: (low, high) that image data is scaled to: (-1, 1) for tanh, (0, 1) for sigmoid outputs.
       ema_decay: decay of the generator's running average, or None. The average is warmed up,
         min(decay, (1 + step) / (10 + step)), so that the random start is forgotten at once.
+      accumulate: micro-batches per update. Each minibatch is divided into that many equal parts, which are processed
+        one after the other to save memory, and their gradients are averaged. Up to rounding this is the update of the
+        whole minibatch if nets have no batch statistics and neither nets nor penalties draw noise. BatchNorm normalises
+        each part by its own statistics.
       axis_name: mapped axis (pmap, shard_map, vmap) over which gradients, metrics and statistics are averaged. Noise
         differs per device even if the key does not. Modules with BatchNorm need the same axis_name.
+
+    Raises:
+      ValueError: n_critic or accumulate is below 1.
     """
 
     generator: Any
@@ -106,41 +153,52 @@ class GAN:
     loss: Loss
     g_optimizer: optax.GradientTransformation
     d_optimizer: optax.GradientTransformation
-    prior: Callable[[PRNGKeyArray, int], Latents]
+    prior: Prior
     n_critic: int = 1
-    penalty: Penalty = no_penalty
-    condition: Callable[[Data, Any], Condition] = lambda x, labels: None
-    pair: Callable[[PRNGKeyArray, Condition], Condition] = lambda rng, y: y
-    draw_condition: Callable[[PRNGKeyArray, int], Condition] = lambda rng, n: None
+    penalty: Penalty = penalties.none
+    conditioning: Conditioning = _UNCONDITIONAL
     data_range: tuple[float, float] = (-1.0, 1.0)
-    ema_decay: Any = None
+    ema_decay: Number | None = None
+    accumulate: int = 1
     axis_name: str | None = None
 
     def __post_init__(self) -> None:
-        if self.n_critic < 1:
-            raise ValueError(f"n_critic must be at least 1, got {self.n_critic}")
+        for name in ("n_critic", "accumulate"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
     def replace(self, **changes: Any) -> "GAN":
         """The same GAN with some fields changed."""
         return dataclasses.replace(self, **changes)
 
-    def init(self, rng: PRNGKeyArray, batch: Batch) -> GANState:
-        """A fresh state for batches like `batch`: leaves `[n_critic, B, ...]`, only shapes and dtypes matter."""
+    def init(self, rng: Key, batch: Batch) -> GANState:
+        """A fresh state for batches like `batch`.
+
+        Args:
+          rng: decides the parameters of both players.
+          batch: leaves `[n_critic, B, ...]`; only shapes and dtypes matter.
+
+        Raises:
+          ValueError: the batch's leading axis is not n_critic.
+        """
         self._check(batch)
         g_rng, d_rng, z_rng = jax.random.split(rng, 3)
         x, y = jax.tree.map(lambda leaf: leaf[0, :1], batch)
-        g_variables = self.generator.init(g_rng, self.prior(z_rng, 1), y, train=False)
-        d_variables = self.discriminator.init(d_rng, x, y, train=False)
-        generator = _player(g_variables, self.g_optimizer)
+        generator = _player(self.generator, self.g_optimizer, g_rng, self.prior(z_rng, 1), y)
         return GANState(
             step=jnp.zeros((), jnp.int32),
             generator=generator,
-            discriminator=_player(d_variables, self.d_optimizer),
+            discriminator=_player(self.discriminator, self.d_optimizer, d_rng, x, y),
             ema=None if self.ema_decay is None else jax.tree.map(jnp.copy, generator.variables),
         )
 
-    def train_step(self, state: GANState, batch: Batch, rng: PRNGKeyArray) -> tuple[GANState, Metrics]:
-        """n_critic discriminator updates, each on its own minibatch, then one generator update (on the last).
+    def step_keys(self, rng: Key) -> StepKeys:
+        """The keys that `train_step` gives to its discriminator updates and to its generator update."""
+        d_rng, g_rng = jax.random.split(rng)
+        return StepKeys(jax.random.split(d_rng, self.n_critic), g_rng)
+
+    def train_step(self, state: GANState, batch: Batch, rng: Key) -> tuple[GANState, Metrics]:
+        """n_critic times `d_step`, each on its own minibatch, then one `g_step` (on the last minibatch).
 
         Args:
           state: what `init` or the last step returned.
@@ -151,160 +209,279 @@ class GAN:
           The next state, and the metrics of the last `d_step` and of `g_step`.
 
         Raises:
-          ValueError: the batch's leading axis is not n_critic.
+          ValueError: the batch's leading axis is not n_critic; also as in `d_step`.
         """
         self._check(batch)
-        d_rng, g_rng = jax.random.split(rng)
-
-        # G rests while D learns, so all its fakes can be made at once: in larger matrix products, which are faster.
-        keys = jax.random.split(d_rng, self.n_critic)
-        fakes = jax.vmap(functools.partial(self._opponents, state.generator))(batch, keys)
-
-        def d_step(state: GANState, inputs: Any) -> tuple[GANState, Metrics]:
-            return self._d_update(state, *inputs)
-
-        state, d_metrics = lax.scan(d_step, state, (batch, fakes, keys))
+        keys = self.step_keys(rng)
+        # G does not change while D does, so all fakes can be made at once: in larger matrix products, which are faster.
+        fakes = jax.vmap(self.fakes, (None, 0, 0))(state, batch, keys.d)
+        state, d_metrics = lax.scan(lambda state, inputs: self.d_step(state, *inputs), state, (batch, keys.d, fakes))
         last_batch, d_metrics = jax.tree.map(lambda leaf: leaf[-1], (batch, d_metrics))
-        state, g_metrics = self.g_step(state, last_batch, g_rng)
-        return dataclasses.replace(state, step=state.step + 1), d_metrics | g_metrics
+        state, g_metrics = self.g_step(state, last_batch, keys.g)
+        return state, d_metrics | g_metrics
 
-    def d_step(self, state: GANState, batch: Batch, rng: PRNGKeyArray) -> tuple[GANState, Metrics]:
-        """One discriminator update on a minibatch with leaves `[B, ...]`; the generator is left as it is.
+    def d_step(self, state: GANState, batch: Batch, rng: Key, fakes: Batch | None = None) -> tuple[GANState, Metrics]:
+        """One discriminator update on a minibatch; the generator does not change.
 
-        Real and fake pass through D one after the other, so BatchNorm normalises each by its own statistics.
-        Metrics: d_loss (with what D sows, without the penalty), penalty, estimate (of the divergence, from the
-        adversarial part alone), d_real and d_fake (mean scores, before the update).
+        Args:
+          state: where to start.
+          batch: real examples, leaves `[B, ...]`.
+          rng: this update's key.
+          fakes: what `fakes` returns for the same arguments; None to generate them here.
+
+        Returns:
+          The state after the update, and the metrics of the minibatch before it.
+
+        Raises:
+          ValueError: the discriminator's logits are not `[B]`, or `accumulate` does not divide B.
         """
-        return self._d_update(state, batch, self._opponents(state.generator, batch, rng), rng)
+        fakes = self.fakes(state, batch, rng) if fakes is None else fakes
 
-    def g_step(self, state: GANState, batch: Batch, rng: PRNGKeyArray) -> tuple[GANState, Metrics]:
-        """One generator update against a minibatch with leaves `[B, ...]`; the discriminator is left as it is.
+        def loss(params: Params, collections: Collections, inputs: tuple[Batch, Batch], rng: Key) -> Any:
+            player = dataclasses.replace(state.discriminator, collections=collections)
+            return self.d_loss(params, dataclasses.replace(state, discriminator=player), *inputs, rng)
 
-        The batch supplies conditions, and real data to losses that compare with it. Metrics: g_loss, and d_fake_after:
-        the mean score of fakes after D's update and before G's.
+        player, metrics = self._update(loss, state.discriminator, self.d_optimizer, (batch, fakes), rng, state.step)
+        return dataclasses.replace(state, discriminator=player), metrics
+
+    def g_step(self, state: GANState, batch: Batch, rng: Key) -> tuple[GANState, Metrics]:
+        """One generator update against a minibatch; the discriminator does not change.
+
+        `state.step` counts these updates.
+
+        Args:
+          state: where to start.
+          batch: real examples, leaves `[B, ...]`: conditions, and data for losses that compare with it.
+          rng: this update's key.
+
+        Returns:
+          The state after the update, and the metrics of the minibatch before it.
+
+        Raises:
+          ValueError: the discriminator's logits are not `[B]`, or `accumulate` does not divide B.
         """
-        z_rng, pair_rng, real_rng, fake_rng = self._keys(rng, 4)
-        judge = state.discriminator
-        # Per device like what it judges: a custom derivative (the convolutions') wants both of one kind.
-        judge_params = self._varying(judge.params)
 
-        def loss_fn(params: Any) -> tuple[Array, tuple[Any, Metrics]]:
-            fake, fake_y, stats = self._fakes(state.generator, params, batch, z_rng, pair_rng)
-            real_logits, _, _ = self._judge(judge_params, judge.batch_stats, batch.x, batch.y, real_rng)
-            fake_logits, extra, _ = self._judge(judge_params, judge.batch_stats, fake, fake_y, fake_rng)
-            g_loss = self.loss.g(real_logits, fake_logits) + extra
-            return g_loss, (stats, {"g_loss": g_loss, "d_fake_after": jnp.mean(self.loss.score(fake_logits))})
+        def loss(params: Params, collections: Collections, inputs: tuple[Batch, Inputs], rng: Key) -> Any:
+            player = dataclasses.replace(state.generator, collections=collections)
+            batch, noise = inputs
+            return self.g_loss(params, dataclasses.replace(state, generator=player), batch, rng, noise)
 
-        player, metrics = self._update(state.generator, self.g_optimizer, loss_fn)
+        inputs = batch, self.inputs(batch, rng)
+        player, metrics = self._update(loss, state.generator, self.g_optimizer, inputs, rng, state.step)
         ema = state.ema
         if ema is not None:
-            decay = jnp.minimum(self.ema_decay, (1 + state.step) / (10 + state.step))
+            assert self.ema_decay is not None
+            decay = jnp.minimum(at(self.ema_decay, state.step), (1 + state.step) / (10 + state.step))
             ema = optax.incremental_update(player.variables, ema, 1 - decay)
-        return dataclasses.replace(state, generator=player, ema=ema), metrics
+        return dataclasses.replace(state, step=state.step + 1, generator=player, ema=ema), metrics
 
-    def generate(self, state: GANState, z: Latents, y: Condition = None) -> Data:
-        """G(z, y) with the averaged generator if there is one, in inference mode: `[B, *shape]` in `data_range`."""
+    def d_loss(
+        self, d_params: Params, state: GANState, batch: Batch, fakes: Batch, rng: Key
+    ) -> tuple[Scalar, tuple[Collections, Metrics]]:
+        """The discriminator's loss at d_params, with the penalty.
+
+        Real and fake pass through D one after the other, so BatchNorm normalises each by its own statistics.
+
+        Args:
+          d_params: parameters of D, such as `state.discriminator.params`.
+          state: everything else.
+          batch: real examples, leaves `[B, ...]`.
+          fakes: generated ones, see `fakes`.
+          rng: this minibatch's key.
+
+        Returns:
+          The scalar to minimise; then D's other collections after both passes, and the metrics of `d_step`.
+
+        Raises:
+          ValueError: the discriminator's logits are not `[B]`.
+        """
+        keys, collections = self._keys(rng), state.discriminator.collections
+
+        def critic(x: Data) -> Logits:
+            return self._logits(d_params, collections, Batch(x, batch.y), keys.penalty)[0]
+
+        real_logits, real_terms, after = self._logits(d_params, collections, batch, keys.real)
+        fake_logits, fake_terms, after = self._logits(d_params, after, fakes, keys.fake)
+        adversarial = self.loss.d(real_logits, fake_logits)
+        d_loss = adversarial + real_terms + fake_terms
+        penalty = self.penalty(critic, batch.x, fakes.x, keys.penalty, state.step)
+        metrics: Metrics = {
+            "d_loss": d_loss,
+            "penalty": penalty,
+            "estimate": self.loss.estimate(adversarial),
+            "d_real": jnp.mean(self.loss.score(real_logits)),
+            "d_fake": jnp.mean(self.loss.score(fake_logits)),
+        }
+        return d_loss + penalty, (after, metrics)
+
+    def g_loss(
+        self, g_params: Params, state: GANState, batch: Batch, rng: Key, inputs: Inputs | None = None
+    ) -> tuple[Scalar, tuple[Collections, Metrics]]:
+        """The generator's loss at g_params.
+
+        Args:
+          g_params: parameters of G, such as `state.generator.params`.
+          state: everything else.
+          batch: real examples, leaves `[B, ...]`: conditions, and data for losses that compare with it.
+          rng: this minibatch's key.
+          inputs: what `inputs` returns for the same batch and key; None to draw them here.
+
+        Returns:
+          The scalar to minimise; then G's other collections, and the metrics of `g_step`.
+
+        Raises:
+          ValueError: the discriminator's logits are not `[B]`.
+        """
+        keys, d = self._keys(rng), state.discriminator
+        # Per device, like the data: custom derivatives may need both operands to vary over the same axes.
+        d_params = self._per_device(d.params)
+        inputs = self.inputs(batch, rng) if inputs is None else inputs
+        fake, terms, after = _applied(self.generator, g_params, state.generator.collections, inputs, keys.generator)
+        real_logits, _, _ = self._logits(d_params, d.collections, batch, keys.real)
+        fake_logits, fake_terms, _ = self._logits(d_params, d.collections, Batch(fake, inputs.y), keys.fake)
+        g_loss = self.loss.g(real_logits, fake_logits) + terms + fake_terms
+        return g_loss, (after, {"g_loss": g_loss, "d_fake_after": jnp.mean(self.loss.score(fake_logits))})
+
+    def inputs(self, batch: Batch, rng: Key) -> Inputs:
+        """The generator's inputs for a minibatch with leaves `[B, ...]`: latents, and the conditions of the fakes."""
+        keys = self._keys(rng)
+        return Inputs(self.prior(keys.z, batch.x.shape[0]), self.conditioning.for_fakes(keys.condition, batch.y))
+
+    def fakes(self, state: GANState, batch: Batch, rng: Key) -> Batch:
+        """The fakes that `d_step` with this key uses for a minibatch `[B, ...]`, from G in training mode."""
+        g, inputs = state.generator, self.inputs(batch, rng)
+        x, _, _ = _applied(self.generator, g.params, g.collections, inputs, self._keys(rng).generator)
+        return Batch(x, inputs.y)
+
+    def discriminate(self, state: GANState, x: Data, y: Condition = None) -> Logits:
+        """D(x, y) in inference mode: logits `[B]` of data `[B, *shape]` in `data_range`."""
+        return self.discriminator.apply(state.discriminator.variables, x, y, False)
+
+    def generate(self, state: GANState, z: Latents, y: Condition = None, rng: Key | None = None) -> Data:
+        """G(z, y) with the averaged generator if there is one, in inference mode: `[B, *shape]` in `data_range`.
+
+        Args:
+          state: the trained state.
+          z: latents `[B, Z]`.
+          y: conditions `[B, ...]`.
+          rng: needed by generators that draw noise of their own in inference mode.
+        """
         variables = state.generator.variables if state.ema is None else state.ema
-        return self.generator.apply(variables, z, y, train=False)
+        return self.generator.apply(variables, z, y, False, rngs=None if rng is None else _streams(rng))
 
-    def sample(self, state: GANState, rng: PRNGKeyArray, n: int, y: Condition = None) -> Data:
-        """n samples `[n, *shape]` in `data_range`, of conditions y `[n, ...]` or of some that the GAN draws."""
-        z_rng, y_rng = jax.random.split(rng)
-        return self.generate(state, self.prior(z_rng, n), self.draw_condition(y_rng, n) if y is None else y)
+    def sample(self, state: GANState, rng: Key, n: int, y: Condition = None) -> Data:
+        """n samples `[n, *shape]` in `data_range`, from `generate`.
+
+        Args:
+          state: the trained state.
+          rng: decides latents, conditions and the generator's own noise.
+          n: number of samples.
+          y: conditions `[n, ...]`; None to draw them, see `Conditioning.draw`.
+
+        Raises:
+          InputError: y is None, and the GAN is conditioned on data.
+        """
+        z_rng, y_rng, g_rng = jax.random.split(rng, 3)
+        y = self.conditioning.draw(y_rng, n) if y is None else jnp.asarray(y)
+        return self.generate(state, self.prior(z_rng, n), y, g_rng)
 
     def _check(self, batch: Batch) -> None:
         sizes = {leaf.shape[:1] for leaf in jax.tree.leaves(batch)}
         if sizes != {(self.n_critic,)}:
             raise ValueError(
-                f"every leaf of the batch must be [n_critic={self.n_critic}, B, ...]: a fresh minibatch for each "
+                f"every leaf of the batch must be [n_critic={self.n_critic}, B, ...], a fresh minibatch for each "
                 f"discriminator update; got shapes {[leaf.shape for leaf in jax.tree.leaves(batch)]}"
             )
 
-    def _keys(self, rng: PRNGKeyArray, n: int) -> Array:
+    def _keys(self, rng: Key) -> _Keys:
         if self.axis_name is not None:
             rng = jax.random.fold_in(rng, lax.axis_index(self.axis_name))
-        return jax.random.split(rng, n)
+        return _Keys(*jax.random.split(rng, len(_Keys._fields)))
 
-    def _varying(self, params: Any) -> Any:
-        """The same numbers as values that may differ over the axis: `lax.pcast`, which fails under vmap in jax 0.10."""
+    def _per_device(self, params: Params) -> Params:
+        """The same numbers, marked as varying over the axis: as by `lax.pcast`, which fails under vmap in jax 0.10."""
         if self.axis_name is None:
             return params
         here = lax.axis_index(self.axis_name) >= 0
         return jax.tree.map(lambda p: jnp.where(here, p, p), params)
 
-    def _opponents(self, player: Player, batch: Batch, rng: PRNGKeyArray) -> tuple[Data, Condition]:
-        """The fakes, and their conditions, that a `d_step` with this key sets against a minibatch."""
-        z_rng, pair_rng, *_ = self._keys(rng, 5)
-        fake, fake_y, _ = self._fakes(player, player.params, batch, z_rng, pair_rng)
-        return fake, fake_y
-
-    def _d_update(
-        self, state: GANState, batch: Batch, fakes: tuple[Data, Condition], rng: PRNGKeyArray
-    ) -> tuple[GANState, Metrics]:
-        *_, real_rng, fake_rng, penalty_rng = self._keys(rng, 5)
-        player, (fake, fake_y) = state.discriminator, fakes
-
-        def loss_fn(params: Any) -> tuple[Array, tuple[Any, Metrics]]:
-            def critic(x: Data) -> Array:
-                return self._judge(params, player.batch_stats, x, batch.y, penalty_rng)[0]
-
-            real_logits, real_extra, stats = self._judge(params, player.batch_stats, batch.x, batch.y, real_rng)
-            fake_logits, fake_extra, stats = self._judge(params, stats, fake, fake_y, fake_rng)
-            adversarial = self.loss.d(real_logits, fake_logits)
-            penalty = self.penalty(critic, batch.x, fake, penalty_rng)
-            d_loss = adversarial + real_extra + fake_extra
-            metrics = {
-                "d_loss": d_loss,
-                "penalty": penalty,
-                "estimate": self.loss.estimate(adversarial),
-                "d_real": jnp.mean(self.loss.score(real_logits)),
-                "d_fake": jnp.mean(self.loss.score(fake_logits)),
-            }
-            return d_loss + penalty, (stats, metrics)
-
-        player, metrics = self._update(player, self.d_optimizer, loss_fn)
-        return dataclasses.replace(state, discriminator=player), metrics
-
-    def _fakes(
-        self, player: Player, params: Any, batch: Batch, z_rng: PRNGKeyArray, pair_rng: PRNGKeyArray
-    ) -> tuple[Data, Condition, Any]:
-        y = self.pair(pair_rng, batch.y)
-        variables = {"params": params, "batch_stats": player.batch_stats}
-        z = self.prior(z_rng, batch.x.shape[0])
-        fake, updates = self.generator.apply(variables, z, y, train=True, mutable=["batch_stats"])
-        return fake, y, updates.get("batch_stats", {})
-
-    def _judge(
-        self, params: Any, batch_stats: Any, x: Data, y: Condition, rng: PRNGKeyArray
-    ) -> tuple[Float[Array, " batch"], Array, Any]:
-        logits, updates = self.discriminator.apply(
-            {"params": params, "batch_stats": batch_stats},
-            x,
-            y,
-            train=True,
-            rngs={"dropout": rng},
-            mutable=["batch_stats", "losses"],
-        )
-        if logits.shape != x.shape[:1]:
-            raise ValueError(f"the discriminator must return logits [B] = {x.shape[:1]}, got {logits.shape}")
-        extra = sum((jnp.mean(term) for term in jax.tree.leaves(updates.get("losses", {}))), start=jnp.zeros(()))
-        return logits, extra, updates.get("batch_stats", {})
+    def _logits(
+        self, params: Params, collections: Collections, batch: Batch, rng: Key
+    ) -> tuple[Logits, Scalar, Collections]:
+        logits, terms, after = _applied(self.discriminator, params, collections, batch, rng)
+        if logits.shape != batch.x.shape[:1]:
+            raise ValueError(f"the discriminator must return logits [B] = {batch.x.shape[:1]}, got {logits.shape}")
+        return logits, terms, after
 
     def _update(
         self,
+        loss: Callable[[Params, Collections, Any, Key], tuple[Scalar, tuple[Collections, Metrics]]],
         player: Player,
         optimizer: optax.GradientTransformation,
-        loss_fn: Callable[[Any], tuple[Array, tuple[Any, Metrics]]],
+        inputs: Any,
+        rng: Key,
+        step: Step,
     ) -> tuple[Player, Metrics]:
         # Where shard_map tracks replication, the gradient of replicated parameters would already be summed over
         # devices; taken per device, the mean below is the same under pmap, shard_map and vmap.
-        gradients, (batch_stats, metrics) = jax.grad(loss_fn, has_aux=True)(self._varying(player.params))
+        params = self._per_device(player.params)
+        gradient = jax.grad(loss, has_aux=True)
+        if self.accumulate == 1:
+            gradients, (collections, metrics) = gradient(params, player.collections, inputs, rng)
+        else:
+            gradients, collections, metrics = self._accumulated(gradient, params, player.collections, inputs, rng)
         if self.axis_name is not None:
-            gradients, batch_stats, metrics = lax.pmean((gradients, batch_stats, metrics), self.axis_name)
-        updates, opt_state = optimizer.update(gradients, player.opt_state, player.params)
-        return Player(optax.apply_updates(player.params, updates), batch_stats, opt_state), metrics
+            gradients, collections, metrics = lax.pmean((gradients, collections, metrics), self.axis_name)
+        optimizer = optax.with_extra_args_support(optimizer)
+        updates, opt_state = optimizer.update(gradients, player.opt_state, player.params, step=step)
+        return Player(optax.apply_updates(player.params, updates), collections, opt_state), metrics
+
+    def _accumulated(
+        self, gradient: Callable[..., Any], params: Params, collections: Collections, inputs: Any, rng: Key
+    ) -> tuple[Any, Collections, Metrics]:
+        """Gradients and metrics, each the mean over micro-batches, and the collections after the last one."""
+        k = self.accumulate
+        size = jax.tree.leaves(inputs)[0].shape[0]
+        if size % k:
+            raise ValueError(
+                f"a minibatch of {size} can't be divided into accumulate={k} equal parts: choose a multiple of {k}"
+            )
+        parts = jax.tree.map(lambda leaf: leaf.reshape(k, size // k, *leaf.shape[1:]), inputs)
+
+        def of_part(collections: Collections, i: Any) -> tuple[Any, Collections, Metrics]:
+            part = jax.tree.map(lambda leaf: leaf[i], parts)
+            gradients, (after, metrics) = gradient(params, collections, part, jax.random.fold_in(rng, i))
+            return gradients, after, metrics
+
+        def body(carry: Any, i: Any) -> tuple[Any, None]:
+            gradients, collections, metrics = carry
+            more, collections, found = of_part(collections, i)
+            gradients, metrics = jax.tree.map(jnp.add, (gradients, metrics), (more, found))
+            return (gradients, collections, metrics), None
+
+        sums, _ = lax.scan(body, of_part(collections, 0), jnp.arange(1, k))
+        gradients, collections, metrics = sums
+        gradients, metrics = jax.tree.map(lambda leaf: leaf / k, (gradients, metrics))
+        return gradients, collections, metrics
 
 
-def _player(variables: dict[str, Any], optimizer: optax.GradientTransformation) -> Player:
+def _streams(rng: Key) -> dict[str, Key]:
+    return dict(zip(STREAMS, jax.random.split(rng, len(STREAMS)), strict=True))
+
+
+def _player(module: Any, optimizer: optax.GradientTransformation, rng: Key, inputs: Array, y: Condition) -> Player:
+    variables = module.init(_streams(rng), inputs, y, False)
     params = variables.get("params", {})  # A player without any is a fixed function.
-    return Player(params, variables.get("batch_stats", {}), optimizer.init(params))
+    kept = {name: value for name, value in variables.items() if name not in ("params", "losses", "intermediates")}
+    return Player(params, kept, optimizer.init(params))
+
+
+def _applied(
+    module: Any, params: Params, collections: Collections, inputs: Batch | Inputs, rng: Key
+) -> tuple[Array, Scalar, Collections]:
+    """The module's output in training mode, the sum of the means of its sown terms, and its collections afterwards."""
+    output, after = module.apply(
+        {"params": params, **collections}, *inputs, True, rngs=_streams(rng), mutable=[*collections, "losses"]
+    )
+    terms = sum((jnp.mean(term) for term in jax.tree.leaves(after.pop("losses", {}))), start=jnp.zeros(()))
+    return output, terms, after

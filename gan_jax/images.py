@@ -1,16 +1,24 @@
 """Pictures: grids of images, scatter plots of points, PNG files. Host side, NumPy in and out."""
 
-import os
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from gan_jax.files import atomic
+
 Images = UInt8[np.ndarray, "n height width channels"]
 
 
 def grid(images: Images, columns: int, *, gap: int = 2, invert: bool = False) -> UInt8[np.ndarray, "rows columns 3"]:
-    """Images in rows of `columns`, `gap` black pixels apart, as RGB; `invert` gives dark on white."""
+    """Images in rows, on black, as one RGB image.
+
+    Args:
+      images: `[N, H, W, C]`; without exactly three channels only the first is shown, in grey.
+      columns: images per row.
+      gap: pixels between images and around them.
+      invert: show dark on white.
+    """
     n, height, width, channels = images.shape
     rows = -(-n // columns)
     cells = np.zeros((rows * columns, height + gap, width + gap, 3), np.uint8)
@@ -27,6 +35,11 @@ def scatter(
     """Generated points (blue) over reference points (grey), first two coordinates, in the reference's frame.
 
     Points on a line (D = 1) lie on the horizontal axis.
+
+    Args:
+      points: generated points `[N, D]`.
+      reference: points of the data `[M, D]`, which decide the limits of the axes.
+      size: width and height of the image, pixels.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -47,10 +60,9 @@ def _plane(points: Float[np.ndarray, "n d"]) -> tuple[np.ndarray, np.ndarray]:
     return points[:, 0], points[:, 1] if points.shape[1] > 1 else np.zeros_like(points[:, 0])
 
 
-def save_png(path: Path, image: UInt8[np.ndarray, "height width 3"]) -> None:
-    """Writes an RGB image; the file appears whole or not at all."""
+def save_png(path: str | Path, image: UInt8[np.ndarray, "height width 3"]) -> None:
+    """Writes an RGB image as PNG; the file appears whole or not at all."""
     from PIL import Image
 
-    partial = path.with_name(f".{path.name}.partial")
-    Image.fromarray(image).save(partial, format="PNG", optimize=True)
-    os.replace(partial, path)
+    with atomic(Path(path)) as partial:
+        Image.fromarray(image).save(partial, format="PNG", optimize=True)

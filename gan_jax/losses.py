@@ -1,22 +1,28 @@
 """Adversarial losses on logits.
 
-A loss is a value of four pure functions: what the discriminator minimises, what the generator minimises, how a logit
-reads as a score for the log, and what divergence the discriminator's loss estimates. All take logits `[B]` (never
+A loss is a value of pure functions: what the discriminator minimises, what the generator minimises, how a logit becomes
+a score for the log, and which divergence the discriminator's loss estimates. All take logits `[B]` (never
 `[B, 1]`) and stay finite, with finite gradients, at any finite logit: cross-entropies are written with softplus,
 because log(sigmoid(x) + eps) saturates.
 
 Sigmoid cross-entropy in two identities: -log sigmoid(a) = softplus(-a) and -log(1 - sigmoid(a)) = softplus(a).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
-Logits = Float[Array, " batch"]
-Scalar = Float[Array, ""]
+from gan_jax.typing import Logits, Scalar
+
+
+def _identity(logits: Logits) -> Logits:
+    return logits
+
+
+def _negative(d_loss: Scalar) -> Scalar:
+    return -d_loss
 
 
 class Loss(NamedTuple):
@@ -27,17 +33,15 @@ class Loss(NamedTuple):
       g: `(real_logits [B], fake_logits [B]) -> scalar`, minimised by the generator.
       score: `logits [B] -> [B]`, how D's output is logged: a probability where D models one, else the logit itself.
       estimate: `d_loss -> scalar`, the divergence between data and generator that this discriminator loss bounds from
-        below: 0 where D can't tell the two apart.
+        below: 0 where D can't tell the two apart. By default what D maximises.
+      shown: the metrics that progress lines show beside both losses.
     """
 
     d: Callable[[Logits, Logits], Scalar]
     g: Callable[[Logits, Logits], Scalar]
-    score: Callable[[Logits], Logits]
-    estimate: Callable[[Scalar], Scalar]
-
-
-def _identity(logits: Logits) -> Logits:
-    return logits
+    score: Callable[[Logits], Logits] = _identity
+    estimate: Callable[[Scalar], Scalar] = _negative
+    shown: tuple[str, ...] = ("d_real", "d_fake")
 
 
 def _cross_entropy_d(real_logits: Logits, fake_logits: Logits) -> Scalar:
@@ -74,7 +78,6 @@ def least_squares() -> Loss:
             jnp.mean(jnp.square(real_logits - 1)) / 2 + jnp.mean(jnp.square(fake_logits)) / 2
         ),
         g=lambda real_logits, fake_logits: jnp.mean(jnp.square(fake_logits - 1)) / 2,
-        score=_identity,
         estimate=lambda d_loss: 1 - 4 * d_loss,
     )
 
@@ -90,7 +93,6 @@ def hinge() -> Loss:
             jnp.mean(jax.nn.relu(1 - real_logits)) + jnp.mean(jax.nn.relu(1 + fake_logits))
         ),
         g=lambda real_logits, fake_logits: -jnp.mean(fake_logits),
-        score=_identity,
         estimate=lambda d_loss: 1 - d_loss / 2,
     )
 
@@ -99,13 +101,12 @@ def wasserstein() -> Loss:
     """The Wasserstein game (Arjovsky et al. 2017, arXiv:1701.07875, algorithm 1): no log, no sigmoid.
 
     D (the critic) minimises E D(G(z)) - E D(x), G minimises -E D(G(z)). `estimate` is the critic's estimate of the
-    distance, E D(x) - E D(G(z)), up to the critic's Lipschitz constant: the curve by which convergence is seen.
+    distance, E D(x) - E D(G(z)), up to the critic's Lipschitz constant: the curve that shows convergence.
     """
     return Loss(
         d=lambda real_logits, fake_logits: jnp.mean(fake_logits) - jnp.mean(real_logits),
         g=lambda real_logits, fake_logits: -jnp.mean(fake_logits),
-        score=_identity,
-        estimate=lambda d_loss: -d_loss,
+        shown=("estimate",),
     )
 
 
@@ -118,6 +119,11 @@ def relativistic_pairing() -> Loss:
     return Loss(
         d=lambda real_logits, fake_logits: jnp.mean(jax.nn.softplus(fake_logits - real_logits)),
         g=lambda real_logits, fake_logits: jnp.mean(jax.nn.softplus(real_logits - fake_logits)),
-        score=_identity,
         estimate=lambda d_loss: jnp.log(2.0) - d_loss,
     )
+
+
+LOSSES: Mapping[str, Callable[[], Loss]] = {
+    loss.__name__: loss for loss in (minimax, non_saturating, least_squares, hinge, wasserstein, relativistic_pairing)
+}
+"""Losses by name, for command lines."""

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 
 import jax
-from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-Prior = Callable[[PRNGKeyArray, int], Float[Array, "batch z"]]
+from gan_jax.typing import Key, Labels, Latents
+
+Prior = Callable[[Key, int], Latents]
 
 
 def normal(size: int) -> Prior:
@@ -18,6 +19,6 @@ def uniform(size: int) -> Prior:
     return lambda rng, n: jax.random.uniform(rng, (n, size), minval=-1.0)
 
 
-def labels(num_classes: int) -> Callable[[PRNGKeyArray, int], Int[Array, " batch"]]:
+def labels(num_classes: int) -> Callable[[Key, int], Labels]:
     """y ~ U{0, ..., num_classes - 1}, int32 `[n]`: every class, the last one too."""
     return lambda rng, n: jax.random.randint(rng, (n,), 0, num_classes)

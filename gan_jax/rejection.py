@@ -2,15 +2,15 @@
 
 A discriminator at the optimum of its cross-entropy has the logit log r, r = p_data(x | y) / p_g(x | y) (Goodfellow et
 al. 2014, proposition 1). A sample that is accepted with probability min(1, r / M) has a density proportional to
-min(p_data, M p_g): the data's, but where G makes things less than 1 / M as often as the data has them.
+min(p_data, M p_g): the data's, except where G's density is less than 1 / M of it.
 
-    params, losses = train(net, gan, state, examples, rng, 2000, 64)
+    params, losses = train_ratio(net, gan, state, examples, rng, steps=2000, batch_size=64)
     p = acceptance(log_ratio(net, params, gan, samples), 0.25)
 
-We differ from the paper in whose logit it is: that of a net of its own, trained against the finished generator. The
-GAN's own D met generators that are no more, and under most losses and norms its logit is no log r. Their shift gamma
-is the share of accepted samples here. A net that tells the two apart without fail, by a grain that no eye sees, says
-nothing else about them: look at its loss.
+We differ from the paper in the net: ours is trained separately, against the finished generator. The GAN's own D was
+trained against earlier generators, and under most losses and norms its logit is not log r. Where the paper has a shift
+gamma, we have the share of accepted samples. A net that tells real from generated without fail, from imperceptible
+texture, carries no other information: look at its loss.
 """
 
 from typing import Any
@@ -19,45 +19,48 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float
 
 from gan_jax import losses
-from gan_jax.gan import GAN, Data, GANState
-from gan_jax.training import Examples, as_batch, to_uint8, to_unit
-
-Params = Any
+from gan_jax.gan import GAN, GANState
+from gan_jax.training import Examples, as_batch, from_uint8, to_uint8
+from gan_jax.typing import Data, Key, Params
 
 _HALVINGS = 60
 
 
-def train(
+def train_ratio(
     net: Any,
     gan: GAN,
     state: GANState,
     data: Examples,
-    rng: PRNGKeyArray,
+    rng: Key,
+    *,
     steps: int,
     batch_size: int,
     lr: float = 1e-3,
 ) -> tuple[Params, Float[Array, " steps"]]:
-    """A net's parameters after `steps` of Adam on the cross-entropy of real against generated, and every step's loss.
+    """Trains a net on the cross-entropy of real against generated examples, by Adam.
 
-    Generated images are those that `gan.generate` gives, rounded to 8 bits as the real ones are, under the conditions
-    of the real minibatch. The learning rate falls to 0 along a cosine. Chance is a loss of 2 log 2 nats.
+    Generated images are those of `gan.generate`, rounded to 8 bits like the real ones, under the conditions of the real
+    minibatch. The learning rate falls to 0 along a cosine. Chance is a loss of 2 log 2 nats.
 
     Args:
-      net: Flax module, `(x [B, *shape], y, train) -> logits [B]`, x in `gan.data_range`, as a discriminator of
+      net: Flax module, `(x [B, *shape], y, train) -> logits [B]`, x in `gan.data_range`, such as a discriminator of
         `gan_jax.nets` without batch statistics; static.
       gan, state: the trained GAN; the GAN is static.
       data: the whole training set, leaves `[N, ...]`.
       rng: decides initialisation, minibatches and samples.
-      steps, batch_size: updates, and examples of each kind an update; static.
+      steps, batch_size: updates, and examples of each kind per update; static.
       lr: Adam's first learning rate.
+
+    Returns:
+      The net's parameters, and the loss of every step, nats `[steps]`.
     """
     init_rng, rng = jax.random.split(rng)
     optimizer = optax.adam(optax.cosine_decay_schedule(lr, steps))
     one = as_batch(gan, jax.tree.map(lambda leaf: leaf[:1], data))
-    params = net.init(init_rng, one.x, one.y, train=False)["params"]
+    params = net.init(init_rng, one.x, one.y, False)["params"]
     cross_entropy = losses.non_saturating()
 
     def body(carry: tuple[Params, Any], step: Array) -> tuple[tuple[Params, Any], Array]:
@@ -68,8 +71,8 @@ def train(
         fake = _as_stored(gan, gan.generate(state, gan.prior(z_rng, batch_size), y))
 
         def loss_of(params: Params) -> Array:
-            def logits(x: Data, rng: PRNGKeyArray) -> Array:
-                return net.apply({"params": params}, x, y, train=True, rngs={"dropout": rng})
+            def logits(x: Data, rng: Key) -> Array:
+                return net.apply({"params": params}, x, y, True, rngs={"dropout": rng})
 
             return cross_entropy.d(logits(x, real_rng), logits(fake, fake_rng))
 
@@ -82,13 +85,24 @@ def train(
 
 
 def log_ratio(net: Any, params: Params, gan: GAN, examples: Examples) -> Float[Array, " n"]:
-    """log r, nats, of examples as they are stored (uint8 images, labels), leaves `[N, ...]`."""
+    """log r of stored examples, nats `[N]`.
+
+    Args:
+      net, params: what `train_ratio` trained.
+      gan: the GAN; its generator is not used.
+      examples: uint8 images or float32 points, and labels if the GAN is conditioned on them, leaves `[N, ...]`.
+    """
     x, y = as_batch(gan, examples)
-    return net.apply({"params": params}, x, y, train=False)
+    return net.apply({"params": params}, x, y, False)
 
 
 def acceptance(log_ratios: Float[Array, " n"], share: float) -> Float[Array, " n"]:
-    """min(1, r / M) in [0, 1], with the M for which its mean is `share`, in (0, 1)."""
+    """Each sample's probability of being accepted, min(1, r / M) in [0, 1].
+
+    Args:
+      log_ratios: log r of samples, nats `[N]`.
+      share: mean of the result, in (0, 1), which decides M.
+    """
 
     def halve(_: Array, ends: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = ends
@@ -104,4 +118,4 @@ def acceptance(log_ratios: Float[Array, " n"], share: float) -> Float[Array, " n
 
 
 def _as_stored(gan: GAN, x: Data) -> Data:
-    return to_unit(to_uint8(x, gan.data_range), gan.data_range) if x.ndim == 4 else x
+    return from_uint8(to_uint8(x, gan.data_range), gan.data_range) if x.ndim == 4 else x

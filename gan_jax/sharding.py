@@ -25,15 +25,15 @@ class _Spread:
 
 
 def data_parallel(gan: GAN, sharding: NamedSharding) -> GAN:
-    """The same GAN, whose nets see their inputs `[B, ...]` spread as `sharding` says, under `jax.jit`.
+    """The same GAN with the inputs `[B, ...]` of both nets laid out by `sharding`, under `jax.jit`.
 
-    Everything between is the compiler's: it keeps parameters as they are laid out (replicated, usually), averages
-    gradients over devices, and BatchNorm's statistics are the global batch's. Keys are global too, so the numbers are
-    those of one device, up to the order of sums. Without the constraint on latents the generator would be
-    computed whole on every device, since nothing ties a fake to a device.
+    The compiler does the rest: it keeps the layout of parameters (usually replicated) and averages gradients over
+    devices; BatchNorm's statistics are those of the global batch. Keys are global too, so results are those of one
+    device, up to the order of sums. Without the constraint on latents every device would compute all fakes, since
+    nothing ties a fake to a device.
 
     Args:
       gan: without an axis_name.
-      sharding: of a batch, as `NamedSharding(mesh, P("data"))`.
+      sharding: that of a batch, such as `NamedSharding(mesh, P("data"))`.
     """
     return gan.replace(generator=_Spread(gan.generator, sharding), discriminator=_Spread(gan.discriminator, sharding))

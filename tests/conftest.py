@@ -5,8 +5,6 @@ import tempfile
 
 import pytest
 
-from experiments.cli import cores
-
 # Read once, when JAX starts: they must stand before anything imports it.
 _flags = [
     "--xla_force_host_platform_device_count=8",
@@ -26,4 +24,6 @@ os.environ["JAX_COMPILATION_CACHE_DIR"] = _cache.name
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Three for two cores: tests of whole commands wait, for processes to start and for the moment to kill them."""
+    from gan_jax.lab.devices import cores
+
     return -(-3 * cores() // 2)

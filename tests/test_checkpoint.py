@@ -50,6 +50,19 @@ def test_keeps_the_latest(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["2", "2.json", "3", "3.json"]
 
 
+def test_a_step_can_be_chosen_and_no_other_takes_its_place(tmp_path: Path) -> None:
+    for step in (1, 2, 3):
+        checkpoint.save(tmp_path, step, _state(step), keep=3)
+    step, state = checkpoint.restore(tmp_path, _state(), step=2)
+    assert step == 2
+    _assert_same_bits(state, _state(2))
+    with pytest.raises(InputError, match=r"no checkpoint of step 7: choose one of 1, 2, 3"):
+        checkpoint.restore(tmp_path, _state(), step=7)
+    _truncate(_files(tmp_path / "2")[0])
+    with pytest.raises(InputError, match=r"damaged checkpoint of step 2 .*: choose a different step"):
+        checkpoint.restore(tmp_path, _state(), step=2)
+
+
 def test_a_step_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
     checkpoint.save(tmp_path, 1, _state(1))
     checkpoint.save(tmp_path, 1, _state(2))
@@ -112,10 +125,10 @@ def test_another_configuration_is_refused_and_not_taken_for_damage(tmp_path: Pat
 
 
 def test_another_layout_version_is_refused_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint, "LAYOUT_VERSION", 3)
+    monkeypatch.setattr(checkpoint, "LAYOUT_VERSION", 4)
     checkpoint.save(tmp_path, 1, _state(1))
     monkeypatch.undo()
-    with pytest.raises(InputError, match="saved in layout 3 and this gan_jax reads layout 2: use the gan_jax whose"):
+    with pytest.raises(InputError, match="saved in layout 4 and this gan_jax reads layout 3: use the version of"):
         checkpoint.restore(tmp_path, _state(), quarantine=True)
     # What layout 1 wrote: no checksum of the manifest itself.
     (tmp_path / "2.json").write_text(json.dumps({"version": 1, "leaves": {}, "files": {}}))
@@ -176,7 +189,7 @@ def test_no_whole_checkpoint_is_an_error(tmp_path: Path) -> None:
         checkpoint.restore(tmp_path / "missing", _state())
     checkpoint.save(tmp_path, 1, _state(1))
     _truncate(_files(tmp_path / "1")[0])
-    with pytest.warns(UserWarning, match="damaged"), pytest.raises(InputError, match="no whole checkpoint"):
+    with pytest.warns(UserWarning, match="damaged"), pytest.raises(InputError, match="no intact checkpoint"):
         checkpoint.restore(tmp_path, _state())
 
 

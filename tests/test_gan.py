@@ -11,7 +11,8 @@ import pytest
 from flax import linen as nn
 from jax import lax
 
-from gan_jax import GAN, Batch, GANState, Loss, losses, penalties, priors
+from gan_jax import GAN, Batch, GANState, Loss, conditioning, losses, penalties, priors, scheduled, schedules
+from gan_jax.gan import Inputs
 from tests.helpers import assert_close, assert_same, differ, jit, stack
 
 KEY = jax.random.key(0)
@@ -251,8 +252,10 @@ class Judge(nn.Module):
         return self.param("psi", nn.initializers.ones, ()) * x[:, 0] + 100 * y
 
 
-def conditional(**fields: Any) -> GAN:
-    return dirac(losses.wasserstein(), lr=0.0, generator=Conditional(), discriminator=Judge(), **fields)
+def conditional(**changes: Any) -> GAN:
+    of_array = conditioning.Conditioning("data", lambda x, labels: labels, lambda rng, y: y, lambda rng, n: None)
+    of_array = of_array._replace(**changes)
+    return dirac(losses.wasserstein(), lr=0.0, generator=Conditional(), discriminator=Judge(), conditioning=of_array)
 
 
 CONDITIONED = Batch(jnp.array([[[5.0], [7.0]]]), jnp.array([[1.0, 3.0]]))
@@ -267,8 +270,8 @@ def test_players_share_the_condition_of_the_batch() -> None:
     np.testing.assert_allclose(metrics["d_fake_after"], 204.0)
 
 
-def test_pair_gives_the_fakes_conditions_of_their_own_in_both_steps() -> None:
-    gan = conditional(pair=lambda rng, y: y + 10)
+def test_fakes_may_have_conditions_of_their_own_in_both_steps() -> None:
+    gan = conditional(for_fakes=lambda rng, y: y + 10)
     _, metrics = jit(gan.train_step)(gan.init(KEY, CONDITIONED), CONDITIONED, KEY)
     # Fake, y = 11, 13: ((22 + 1100) + (26 + 1300)) / 2.
     np.testing.assert_allclose(metrics["d_real"], 206.0)
@@ -277,7 +280,7 @@ def test_pair_gives_the_fakes_conditions_of_their_own_in_both_steps() -> None:
 
 
 def test_sample_obeys_the_condition_and_draws_one_when_none_is_given() -> None:
-    gan = conditional(draw_condition=lambda rng, n: jnp.arange(n, dtype=jnp.float32))
+    gan = conditional(draw=lambda rng, n: jnp.arange(n, dtype=jnp.float32))
     state = gan.init(KEY, CONDITIONED)
     np.testing.assert_array_equal(gan.sample(state, KEY, 2, jnp.array([7.0, 7.0])), [[14.0], [14.0]])
     np.testing.assert_array_equal(gan.sample(state, KEY, 3), [[0.0], [2.0], [4.0]])
@@ -366,7 +369,7 @@ def test_d_step_changes_the_discriminator_alone() -> None:
     after, metrics = jit(gan.d_step)(before, MINIBATCH, KEY)
     assert metrics.keys() == METRICS - {"g_loss", "d_fake_after"}
     assert_same((after.step, after.generator, after.ema), (before.step, before.generator, before.ema))
-    for field in ("params", "batch_stats", "opt_state"):
+    for field in ("params", "collections", "opt_state"):
         assert differ(getattr(after.discriminator, field), getattr(before.discriminator, field))
 
 
@@ -374,9 +377,10 @@ def test_g_step_changes_the_generator_and_its_average_alone() -> None:
     gan, before = normed(), normed_state()
     after, metrics = jit(gan.g_step)(before, MINIBATCH, KEY)
     assert metrics.keys() == {"g_loss", "d_fake_after"}
-    assert_same((after.step, after.discriminator), (before.step, before.discriminator))
+    assert_same(after.discriminator, before.discriminator)
+    assert (int(before.step), int(after.step)) == (0, 1)
     assert differ(after.ema, before.ema)
-    for field in ("params", "batch_stats", "opt_state"):
+    for field in ("params", "collections", "opt_state"):
         assert differ(getattr(after.generator, field), getattr(before.generator, field))
 
 
@@ -399,7 +403,7 @@ class Fan(nn.Module):
 def test_discriminator_sees_real_then_fake_each_by_its_own_statistics() -> None:
     gan = dirac(losses.wasserstein(), theta=5.0, lr=0.0, discriminator=Pipe())
     state, metrics = jit(gan.d_step)(gan.init(KEY, real(1.0, 3.0)), Batch(real(1.0, 3.0).x[0]), KEY)
-    (stats,) = state.discriminator.batch_stats.values()
+    (stats,) = state.discriminator.collections["batch_stats"].values()
     # Real: mean 2, variance 1. Fake: mean 5, variance 0. .9 (.9 * 0 + .1 * 2) + .1 * 5; .9 (.9 * 1 + .1 * 1) + .1 * 0.
     np.testing.assert_allclose(stats["mean"], [0.68], rtol=1e-6)
     np.testing.assert_allclose(stats["var"], [0.9], rtol=1e-6)
@@ -411,7 +415,7 @@ def test_generator_statistics_count_generator_updates_only() -> None:
     gan = dirac(losses.wasserstein(), lr=0.0, generator=Fan(), n_critic=3)
     batch = real(0.0, 0.0, 0.0, n_critic=3)
     state, _ = jit(gan.train_step)(gan.init(KEY, batch), batch, KEY)
-    (stats,) = state.generator.batch_stats.values()
+    (stats,) = state.generator.collections["batch_stats"].values()
     # 0, 1, 2 have mean 1 and variance 2/3: .1 * 1 and .9 * 1 + .1 * 2/3.
     np.testing.assert_allclose(stats["mean"], [0.1], rtol=1e-6)
     np.testing.assert_allclose(stats["var"], [0.9666667], rtol=1e-6)
@@ -570,3 +574,195 @@ def test_a_gan_is_a_frozen_value() -> None:
         gan.n_critic = 5  # type: ignore[misc]
     assert gan.replace(n_critic=5).n_critic == 5
     assert gan.n_critic == 1
+
+
+@pytest.mark.parametrize("n_critic", [1, 3])
+def test_a_step_by_hand_has_the_bits_of_train_step(n_critic: int) -> None:
+    """Momenta, batch statistics, an average whose warm-up counts steps, and a schedule: all follow `g_step`."""
+    rate = schedules.linear(0.1, 0.01, 5)
+    gan = normed().replace(n_critic=n_critic, g_optimizer=scheduled(optax.sgd, rate), ema_decay=0.99)
+    batch = Batch(jnp.asarray(np.random.default_rng(1).normal(size=(n_critic, 8, 2)), jnp.float32))
+
+    def by_hand(state: GANState, rng: jax.Array) -> tuple[GANState, Any]:
+        keys = gan.step_keys(rng)
+        for i in range(n_critic):
+            state, d_metrics = gan.d_step(state, Batch(batch.x[i]), keys.d[i])
+        state, g_metrics = gan.g_step(state, Batch(batch.x[-1]), keys.g)
+        return state, d_metrics | g_metrics
+
+    ours = theirs = jit(gan.init)(KEY, batch)
+    for i in range(3):
+        rng = jax.random.fold_in(KEY, i)
+        with jax.disable_jit():  # Operation by operation: as one program, XLA would round each in its own way.
+            ours, theirs = by_hand(ours, rng), gan.train_step(theirs, batch, rng)
+        assert_same(ours, theirs)
+        ours, theirs = ours[0], theirs[0]
+    assert int(ours.step) == 3
+
+
+def test_train_step_is_made_of_d_step_and_g_step() -> None:
+    """A GAN that overrides a brick trains with its own."""
+
+    @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+    class Lazy(GAN):
+        def d_step(self, state: GANState, *args: Any, **kwargs: Any) -> Any:
+            _, metrics = super().d_step(state, *args, **kwargs)
+            return state, metrics
+
+    gan = dirac(losses.wasserstein())
+    fields = {field.name: getattr(gan, field.name) for field in dataclasses.fields(gan)}
+    state = gan.init(KEY, real(0.0))
+    after, _ = Lazy(**fields).train_step(state, real(0.0), KEY)
+    assert_same(after.discriminator, state.discriminator)
+    assert differ(after.generator, state.generator)
+
+
+def test_losses_are_those_that_the_steps_minimise() -> None:
+    gan, state = normed(penalty=penalties.r1(0.3)), normed_state()
+    fakes = gan.fakes(state, MINIBATCH, KEY)
+    (_, (_, metrics)), gradient = jax.value_and_grad(gan.d_loss, has_aux=True)(
+        state.discriminator.params, state, MINIBATCH, fakes, KEY
+    )
+    after, of_step = gan.d_step(state, MINIBATCH, KEY)
+    assert_close(metrics, of_step)
+    # SGD's first step with momentum: p - .1 g.
+    expected = jax.tree.map(lambda p, g: p - 0.1 * g, state.discriminator.params, gradient)
+    assert_close(after.discriminator.params, expected)
+    (value, (_, metrics)), gradient = jax.value_and_grad(gan.g_loss, has_aux=True)(
+        state.generator.params, state, MINIBATCH, KEY
+    )
+    after, of_step = gan.g_step(state, MINIBATCH, KEY)
+    assert_close(metrics, of_step)
+    assert_close(value, metrics["g_loss"])
+    assert_close(after.generator.params, jax.tree.map(lambda p, g: p - 0.05 * g, state.generator.params, gradient))
+
+
+def test_fakes_are_what_the_generator_makes_of_its_inputs() -> None:
+    gan = dirac(losses.wasserstein(), generator=Echo())
+    state = gan.init(KEY, real(0.0, 0.0))
+    minibatch = Batch(real(0.0, 0.0).x[0])
+    inputs = gan.inputs(minibatch, KEY)
+    assert isinstance(inputs, Inputs) and inputs.z.shape == (2, 1) and inputs.y is None
+    np.testing.assert_array_equal(gan.fakes(state, minibatch, KEY).x, inputs.z)
+    np.testing.assert_array_equal(gan.discriminate(state, inputs.z), inputs.z[:, 0])
+
+
+class Noisy(nn.Module):
+    """G(z) = theta + noise of its own, from two named streams and one that nobody declared."""
+
+    @nn.compact
+    def __call__(self, z: jax.Array, y: Any, train: bool) -> jax.Array:
+        draws = [jax.random.normal(self.make_rng(name), z.shape) for name in ("noise", "dropout", "mine")]
+        if not self.is_initializing():
+            self.sow("losses", "size", jnp.square(z[:, 0]) * 0 + 7.0)
+        return sum(draws) + self.param("theta", nn.initializers.zeros, ())
+
+
+def test_generators_may_draw_noise_of_their_own_and_sow_losses() -> None:
+    gan = dirac(losses.wasserstein(), psi=1.0, generator=Noisy(), n_critic=2, lr=0.0)
+    batch = real(*[0.0] * 4000, n_critic=2)
+    state, metrics = jit(gan.train_step)(gan.init(KEY, batch), batch, KEY)
+    # psi = 1: g_loss = 7 - mean of the fakes, which have mean 0 and variance 3. Five standard errors.
+    np.testing.assert_allclose(metrics["g_loss"] + metrics["d_fake_after"], 7.0, rtol=1e-6)
+    assert abs(metrics["d_fake"]) < 5 * np.sqrt(3 / 4000)
+    assert metrics["d_fake"] != metrics["d_fake_after"]
+    samples = gan.sample(state, KEY, 4000)
+    assert np.var(samples) == pytest.approx(3.0, rel=0.1)
+
+
+class Counting(nn.Module):
+    """D(x) = psi x, which counts its passes."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array, y: Any, train: bool) -> jax.Array:
+        count = self.variable("counters", "passes", lambda: jnp.zeros((), jnp.int32))
+        if train:
+            count.value += 1
+        return self.param("psi", nn.initializers.ones, ()) * x[:, 0]
+
+
+def test_nets_may_keep_collections_of_their_own() -> None:
+    gan = dirac(losses.wasserstein(), discriminator=Counting(), n_critic=3)
+    batch = real(0.0, n_critic=3)
+    state, _ = jit(gan.train_step)(gan.init(KEY, batch), batch, KEY)
+    assert int(state.discriminator.collections["counters"]["passes"]) == 6  # Real and fake of three updates.
+
+
+class DropoutJudge(nn.Module):
+    """D whose gradient depends on its stream "dropout"."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array, y: Any, train: bool) -> jax.Array:
+        return nn.Dense(1)(nn.Dropout(0.5, deterministic=not train)(nn.relu(nn.Dense(8)(x))))[:, 0]
+
+
+def test_remat_nets_can_be_trained() -> None:
+    gan = normed().replace(discriminator=nn.remat(DropoutJudge, static_argnums=(3,))())
+    state, _ = jit(gan.train_step)(gan.init(KEY, POINTS), POINTS, KEY)
+    assert int(state.step) == 1
+
+
+class Smooth(nn.Module):
+    """Two layers without batch statistics, a generator or a discriminator."""
+
+    features: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array, y: Any, train: bool) -> jax.Array:
+        h = nn.Dense(self.features)(nn.tanh(nn.Dense(5)(x)))
+        return h if self.features > 1 else h[:, 0]
+
+
+@pytest.mark.parametrize("optimizer", [optax.sgd(0.1), optax.adam(0.01)], ids=["sgd", "adam"])
+@pytest.mark.parametrize("parts", [2, 4, 8])
+def test_accumulated_gradients_are_those_of_the_whole_minibatch(
+    parts: int, optimizer: optax.GradientTransformation
+) -> None:
+    gan = normed(penalty=penalties.r1(0.5)).replace(
+        generator=Smooth(2), discriminator=Smooth(1), g_optimizer=optimizer, d_optimizer=optimizer
+    )
+    state = gan.init(KEY, POINTS)
+    whole = run(jit(gan.train_step), state, 3)
+    accumulating = gan.replace(accumulate=parts)
+    assert_close(run(jit(accumulating.train_step), state, 3), whole, rtol=1e-4, atol=1e-6)
+    metrics = [jit(g.train_step)(state, POINTS, KEY)[1] for g in (gan, accumulating)]
+    assert_close(*metrics, rtol=1e-4, atol=1e-6)
+
+
+def test_minibatch_that_does_not_divide_is_refused() -> None:
+    gan = normed().replace(accumulate=3)
+    with pytest.raises(ValueError, match=r"minibatch of 8 .* accumulate=3"):
+        gan.train_step(normed_state(), POINTS, KEY)
+    with pytest.raises(ValueError, match="accumulate must be at least 1, got 0"):
+        gan.replace(accumulate=0)
+
+
+def test_schedules_follow_the_step_of_the_generator() -> None:
+    # Slope -1: G moves by its rate each step, D by the mean of fakes times its own, whatever n_critic.
+    rates = schedules.stages([1.0, 2.0, 4.0], 3)
+    gan = dirac(losses.wasserstein(), theta=0.0, psi=1.0, n_critic=2).replace(
+        g_optimizer=scheduled(optax.sgd, rates),
+        d_optimizer=scheduled(optax.sgd, lambda step: 0.0 * step),
+        ema_decay=schedules.stages([0.0, 0.05, 0.0], 3),
+    )
+    batch = real(0.0, n_critic=2)
+    state, thetas, averages = gan.init(KEY, batch), [], []
+    for _ in range(4):
+        state, _ = jit(gan.train_step)(state, batch, KEY)
+        thetas.append(float(state.generator.params["theta"]))
+        averages.append(float(state.ema["params"]["theta"]))
+    np.testing.assert_allclose(thetas, [1.0, 3.0, 7.0, 11.0])
+    np.testing.assert_allclose(averages, [1.0, 0.05 * 1 + 0.95 * 3, 7.0, 11.0], rtol=1e-6)
+
+
+def test_penalties_see_the_step() -> None:
+    gan = dirac(losses.wasserstein(), penalty=lambda critic, real, fake, rng, step: 10.0 * step)
+    state = gan.init(KEY, real(0.0))
+    for step in range(3):
+        state, metrics = jit(gan.train_step)(state, real(0.0), KEY)
+        assert float(metrics["penalty"]) == 10.0 * step
+
+
+def test_fields_are_given_by_name_alone() -> None:
+    with pytest.raises(TypeError, match="positional"):
+        GAN(Position(), Slope())  # type: ignore[misc]

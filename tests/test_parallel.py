@@ -53,8 +53,8 @@ def mlp_gan(axis_name: str | None) -> GAN:
 def conv_gan(axis_name: str | None) -> GAN:
     """BatchNorm in both players, and a penalty whose gradient passes through it."""
     return GAN(
-        generator=dcgan.Generator((8, 8, 1), 2, encode=Encode(0), axis_name=axis_name),
-        discriminator=dcgan.Discriminator(heads.Logit(), 2, batch_norm=True, axis_name=axis_name),
+        generator=dcgan.Generator((8, 8, 1), (4, 2), encode=Encode(0), axis_name=axis_name),
+        discriminator=dcgan.Discriminator(heads.Logit(), (2, 4), batch_norm=True, axis_name=axis_name),
         loss=losses.relativistic_pairing(),
         penalty=penalties.r1(0.5),
         axis_name=axis_name,

@@ -12,7 +12,7 @@ from jax.test_util import check_grads
 
 from gan_jax import penalties
 
-KEY = jax.random.key(0)
+KEY, STEP = jax.random.key(0), jnp.int32(0)
 REAL = jnp.array([[3.0, 4.0], [0.0, 1.0]])
 FAKE = jnp.array([[6.0, 8.0], [2.0, 0.0]])
 
@@ -41,7 +41,7 @@ def points_seen_by_critic(penalty: Any, real: jax.Array, fake: jax.Array, rng: j
         jax.debug.callback(lambda x: seen.append(np.array(x)), x)
         return quadratic(x)
 
-    penalty(critic, real, fake, rng)
+    penalty(critic, real, fake, rng, STEP)
     jax.effects_barrier()
     (points,) = seen
     return points
@@ -58,24 +58,24 @@ def points_seen_by_critic(penalty: Any, real: jax.Array, fake: jax.Array, rng: j
     ],
 )
 def test_linear_critic(make: Callable, expected: float, shape: tuple[int, ...]) -> None:
-    penalty = make(2.0)(linear, REAL.reshape(2, *shape), FAKE.reshape(2, *shape), KEY)
+    penalty = make(2.0)(linear, REAL.reshape(2, *shape), FAKE.reshape(2, *shape), KEY, STEP)
     np.testing.assert_allclose(penalty, expected, rtol=1e-6)
 
 
 def test_r1_is_taken_at_the_data_and_r2_at_the_fakes() -> None:
     # 3 / 2 * ((9 + 16) + (0 + 1)) / 2 and 3 / 2 * ((36 + 64) + (4 + 0)) / 2.
-    np.testing.assert_allclose(penalties.r1(3.0)(quadratic, REAL, FAKE, KEY), 19.5, rtol=1e-6)
-    np.testing.assert_allclose(penalties.r2(3.0)(quadratic, REAL, FAKE, KEY), 78.0, rtol=1e-6)
+    np.testing.assert_allclose(penalties.r1(3.0)(quadratic, REAL, FAKE, KEY, STEP), 19.5, rtol=1e-6)
+    np.testing.assert_allclose(penalties.r2(3.0)(quadratic, REAL, FAKE, KEY, STEP), 78.0, rtol=1e-6)
 
 
 def test_wgan_gp_where_real_and_fake_coincide() -> None:
     # 10 ((5 - 1)^2 + (1 - 1)^2) / 2.
-    np.testing.assert_allclose(penalties.wgan_gp(10.0)(quadratic, REAL, REAL, KEY), 80.0, rtol=1e-6)
+    np.testing.assert_allclose(penalties.wgan_gp(10.0)(quadratic, REAL, REAL, KEY, STEP), 80.0, rtol=1e-6)
 
 
 def test_dragan_without_noise_is_taken_at_the_data() -> None:
     penalty = penalties.dragan(10.0, radius=0.0)
-    np.testing.assert_allclose(penalty(quadratic, REAL, FAKE, KEY), 80.0, rtol=1e-6)
+    np.testing.assert_allclose(penalty(quadratic, REAL, FAKE, KEY, STEP), 80.0, rtol=1e-6)
 
 
 def test_wgan_gp_expectation_over_uniform_interpolates() -> None:
@@ -83,7 +83,7 @@ def test_wgan_gp_expectation_over_uniform_interpolates() -> None:
     real, fake = jnp.full((n, 4), 1.5), jnp.zeros((n, 4))
     # ||x|| = 3 e with e ~ U(0, 1): E (3 e - 1)^2 = 9/3 - 6/2 + 1 = 1, and its variance, of v = 3 e - 1 ~ U(-1, 2),
     # E v^4 - 1 = (2^5 + 1) / 15 - 1 = 1.2. Five standard errors.
-    penalty = penalties.wgan_gp(1.0)(quadratic, real, fake, KEY)
+    penalty = penalties.wgan_gp(1.0)(quadratic, real, fake, KEY, STEP)
     np.testing.assert_allclose(penalty, 1.0, atol=5 * math.sqrt(1.2 / n))
 
 
@@ -116,26 +116,26 @@ def test_dragan_noise_has_the_moments_of_the_authors_code() -> None:
 @every_penalty
 def test_gradient_is_finite_at_a_critic_without_slope(make: Callable) -> None:
     def penalty(theta: jax.Array) -> jax.Array:
-        return make(1.0)(lambda x: x @ theta, REAL, FAKE, KEY)
+        return make(1.0)(lambda x: x @ theta, REAL, FAKE, KEY, STEP)
 
     value, gradient = jax.value_and_grad(penalty)(jnp.zeros(2))
     # The one-centred penalties are (0 - 1)^2, the zero-centred ones 0.
     np.testing.assert_array_equal(value, 1.0 if make in (penalties.wgan_gp, penalties.dragan) else 0.0)
     np.testing.assert_array_equal(gradient, jnp.zeros(2))
-    np.testing.assert_array_equal(make(1.0)(constant, REAL, FAKE, KEY), value)
+    np.testing.assert_array_equal(make(1.0)(constant, REAL, FAKE, KEY, STEP), value)
 
 
 def test_gradient_of_r1_in_closed_form() -> None:
     theta = jnp.array([0.5, -2.0])
     # R1 of theta . x is gamma / 2 ||theta||^2.
-    gradient = jax.grad(lambda theta: penalties.r1(3.0)(lambda x: x @ theta, REAL, FAKE, KEY))(theta)
+    gradient = jax.grad(lambda theta: penalties.r1(3.0)(lambda x: x @ theta, REAL, FAKE, KEY, STEP))(theta)
     np.testing.assert_allclose(gradient, 3 * theta, rtol=1e-6)
 
 
 def test_gradient_of_wgan_gp_in_closed_form() -> None:
     theta = jnp.array([3.0, -4.0])
     # Of (||theta|| - 1)^2: 2 (||theta|| - 1) theta / ||theta|| = 2 * 4 / 5 theta.
-    gradient = jax.grad(lambda theta: penalties.wgan_gp(1.0)(lambda x: x @ theta, REAL, FAKE, KEY))(theta)
+    gradient = jax.grad(lambda theta: penalties.wgan_gp(1.0)(lambda x: x @ theta, REAL, FAKE, KEY, STEP))(theta)
     np.testing.assert_allclose(gradient, 1.6 * theta, rtol=1e-6)
 
 
@@ -146,7 +146,7 @@ def test_gradient_in_parameters_matches_finite_differences(make: Callable) -> No
         w, v, real, fake = (jnp.asarray(rng.normal(size=shape)) for shape in [(3, 4), (4,), (5, 3), (5, 3)])
 
         def penalty(w: jax.Array, v: jax.Array) -> jax.Array:
-            return make(0.7)(lambda x: jnp.tanh(x @ w) @ v, real, fake, KEY)
+            return make(0.7)(lambda x: jnp.tanh(x @ w) @ v, real, fake, KEY, STEP)
 
         assert penalty(w, v).dtype == jnp.float64
         check_grads(penalty, (w, v), order=1, modes=["rev"], atol=1e-6, rtol=1e-6)
@@ -155,25 +155,65 @@ def test_gradient_in_parameters_matches_finite_differences(make: Callable) -> No
 def test_total_is_the_sum() -> None:
     both = penalties.total(penalties.r1(3.0), penalties.r2(2.0))
     # 19.5 + 2 / 2 * ((36 + 64) + (4 + 0)) / 2.
-    np.testing.assert_allclose(both(quadratic, REAL, FAKE, KEY), 71.5, rtol=1e-6)
-    np.testing.assert_array_equal(penalties.total()(quadratic, REAL, FAKE, KEY), 0.0)
+    np.testing.assert_allclose(both(quadratic, REAL, FAKE, KEY, STEP), 71.5, rtol=1e-6)
+    np.testing.assert_array_equal(penalties.total()(quadratic, REAL, FAKE, KEY, STEP), 0.0)
 
 
 def test_total_gives_each_term_a_key_of_its_own() -> None:
     keys = []
 
-    def term(critic: Any, real: jax.Array, fake: jax.Array, rng: jax.Array) -> jax.Array:
+    def term(critic: Any, real: jax.Array, fake: jax.Array, rng: jax.Array, step: Any) -> jax.Array:
         keys.append(jax.random.key_data(rng))
         return jnp.zeros(())
 
-    penalties.total(term, term, term)(linear, REAL, FAKE, KEY)
+    penalties.total(term, term, term)(linear, REAL, FAKE, KEY, STEP)
     assert len(np.unique(np.stack(keys), axis=0)) == 3
 
 
 @every_penalty
 def test_weight_may_be_traced(make: Callable) -> None:
     def penalty(weight: jax.Array) -> jax.Array:
-        return make(weight)(quadratic, REAL, FAKE, KEY)
+        return make(weight)(quadratic, REAL, FAKE, KEY, STEP)
 
     weights = jnp.array([0.0, 1.0, 2.5])
     np.testing.assert_allclose(jax.vmap(penalty)(weights), weights * penalty(jnp.ones(())), rtol=1e-6)
+
+
+@every_penalty
+def test_weight_may_be_a_schedule(make: Callable) -> None:
+    scheduled, one = make(lambda step: 0.5 * step), make(1.0)(quadratic, REAL, FAKE, KEY, STEP)
+    for step in (0, 1, 6):
+        value = scheduled(quadratic, REAL, FAKE, KEY, jnp.int32(step))
+        np.testing.assert_allclose(value, 0.5 * step * one, rtol=1e-6)
+
+
+@every_penalty
+def test_lazy_penalty_is_k_times_the_penalty_at_every_kth_step(make: Callable) -> None:
+    lazy = penalties.lazy(make(0.7), every=4)
+    run = jax.jit(lambda theta, step: lazy(lambda x: jnp.tanh(x @ theta), REAL, FAKE, KEY, step))
+    theta = jnp.array([0.2, -0.3])
+    whole, slope = jax.value_and_grad(lambda t: make(0.7)(lambda x: jnp.tanh(x @ t), REAL, FAKE, KEY, STEP))(theta)
+    for step in range(9):
+        value, gradient = jax.value_and_grad(run)(theta, jnp.int32(step))
+        np.testing.assert_allclose(value, 4 * whole if step % 4 == 0 else 0.0, rtol=1e-6)
+        np.testing.assert_allclose(gradient, 4 * slope if step % 4 == 0 else 0 * slope, rtol=1e-6)
+
+
+def test_lazy_penalty_computes_nothing_in_between() -> None:
+    seen = []
+
+    def penalty(critic: Any, real: jax.Array, fake: jax.Array, rng: jax.Array, step: Any) -> jax.Array:
+        jax.debug.callback(lambda step: seen.append(int(step)), step)
+        return jnp.ones(())
+
+    lazy = jax.jit(lambda step: penalties.lazy(penalty, every=3)(linear, REAL, FAKE, KEY, step))
+    for step in range(7):
+        lazy(jnp.int32(step))
+    jax.effects_barrier()
+    assert seen == [0, 3, 6]
+
+
+@pytest.mark.parametrize("every", [0, -3])
+def test_lazy_below_one_is_refused(every: int) -> None:
+    with pytest.raises(ValueError, match=f"every={every}"):
+        penalties.lazy(penalties.r1(), every=every)

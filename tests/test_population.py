@@ -14,17 +14,18 @@ from gan_jax.training import Examples
 from tests.helpers import all_finite, assert_close, assert_same, differ, jit, stack
 
 MEMBERS, STEPS, BATCH = 6, 3, 8
+STATIC = ("make_gan", "batch_size", "capacity")
 SHAPE = (8, 8, 1)
 
 
-def make(numbers: population.Numbers) -> GAN:
+def make(numbers: population.Hyperparams) -> GAN:
     """Momenta, clipping, an average: numbers of every kind that may differ."""
     return recipes.wgan(
         SHAPE, width=8, latent=4, n_critic=2, lr=numbers["lr"], clip=numbers["clip"], ema=numbers["ema"]
     )
 
 
-def make_conv(numbers: population.Numbers) -> GAN:
+def make_conv(numbers: population.Hyperparams) -> GAN:
     return recipes.dcgan(SHAPE, width=8, latent=4, lr=numbers["lr"], b1=numbers["ema"])
 
 
@@ -45,17 +46,17 @@ def population_inputs() -> tuple[dict[str, jax.Array], jax.Array]:
     return numbers, jax.random.split(jax.random.key(0), MEMBERS)
 
 
-def trained(make: population.Make, *, alive: Any = None, numbers: Any = None, **where: Any) -> Any:
+def trained(make: population.MakeGAN, *, alive: Any = None, numbers: Any = None, **where: Any) -> Any:
     default, rngs = population_inputs()
     numbers = numbers or default
     states = jit(population.initial_states, static_argnums=0)(make, numbers, rngs, data())
-    train = jit(functools.partial(population.train_until, **where), static_argnums=(0, 7, 8))
+    train = jit(functools.partial(population.train_until, **where), static_argnames=STATIC)
     alive = jnp.ones(MEMBERS, bool) if alive is None else alive
-    return train(make, numbers, states, alive, data(), rngs, STEPS, BATCH, STEPS)
+    return train(make, numbers, states, alive, data(), rngs, STEPS, batch_size=BATCH, capacity=STEPS)
 
 
 @functools.cache
-def one_device(make: population.Make) -> Any:
+def one_device(make: population.MakeGAN) -> Any:
     return jax.tree.map(np.asarray, trained(make))
 
 
@@ -65,13 +66,15 @@ def mesh(*shape: int) -> Mesh:
 
 
 @pytest.mark.parametrize("make", [make, make_conv], ids=["wgan", "dcgan"])
-def test_every_member_has_the_very_bits_of_a_run_alone(make: population.Make) -> None:
+def test_every_member_has_the_very_bits_of_a_run_alone(make: population.MakeGAN) -> None:
     (numbers, rngs), examples = population_inputs(), data()
 
     @jit
     def alone(numbers: Any, rng: jax.Array) -> Any:
         gan = make(numbers)
-        return training.train(gan, training.initial_state(gan, rng, examples), examples, rng, STEPS, BATCH)
+        return training.train(
+            gan, training.initial_state(gan, rng, examples), examples, rng, steps=STEPS, batch_size=BATCH
+        )
 
     members = [alone(jax.tree.map(lambda leaf: leaf[k], numbers), rngs[k]) for k in range(MEMBERS)]  # noqa: B023
     states, metrics, finite = one_device(make)
@@ -86,14 +89,14 @@ def test_vmap_equals_one_after_the_other() -> None:
 
 @pytest.mark.parametrize("devices", [2, 8], ids=["three a device", "not divisible"])
 @pytest.mark.parametrize("make", [make, make_conv], ids=["wgan", "dcgan"])
-def test_members_spread_over_devices_keep_their_bits(make: population.Make, devices: int) -> None:
+def test_members_spread_over_devices_keep_their_bits(make: population.MakeGAN, devices: int) -> None:
     assert_same(jax.tree.map(np.asarray, trained(make, mesh=mesh(devices))), one_device(make))
 
 
 def test_members_and_minibatches_spread_over_two_axes() -> None:
     both = mesh(2, 4)
 
-    def spread(numbers: population.Numbers) -> GAN:
+    def spread(numbers: population.Hyperparams) -> GAN:
         return sharding.data_parallel(make_conv(numbers), NamedSharding(both, P("data")))
 
     assert_close(trained(spread, mesh=both), one_device(make_conv), rtol=1e-3, atol=2e-5)
@@ -106,7 +109,7 @@ def test_a_member_that_breaks_is_frozen_where_it_was_finite_and_the_others_keep_
     """Member 2's rate grows 1e4 times an update: a few steps later it is beyond float32."""
     numbers, rngs = population_inputs()
 
-    def growing(numbers: population.Numbers) -> GAN:
+    def growing(numbers: population.Hyperparams) -> GAN:
         def scale(count: jax.Array) -> jax.Array:
             return -numbers["lr"] * numbers["growth"] ** count
 
@@ -116,10 +119,15 @@ def test_a_member_that_breaks_is_frozen_where_it_was_finite_and_the_others_keep_
     def run(growth: float, capacity: int) -> Any:
         values = numbers | {"growth": jnp.ones(MEMBERS).at[2].set(growth)}
         states = jit(population.initial_states, static_argnums=0)(growing, values, rngs, data())
-        train = jit(functools.partial(population.train_until, mapping=mapping), static_argnums=(0, 7, 8))
+        train = jit(
+            functools.partial(population.train_until, mapping=mapping),
+            static_argnames=STATIC,
+        )
         alive, metrics = jnp.ones(MEMBERS, bool), []
         for stop in range(capacity, 9, capacity):
-            states, found, alive = train(growing, values, states, alive, data(), rngs, stop, BATCH, capacity)
+            states, found, alive = train(
+                growing, values, states, alive, data(), rngs, stop, batch_size=BATCH, capacity=capacity
+            )
             metrics.append(found)
         return jax.tree.map(np.asarray, (states, alive, metrics))
 
@@ -155,11 +163,11 @@ def test_a_member_that_is_not_alive_stays_where_it_is() -> None:
 
 def test_one_program_for_all_numbers() -> None:
     numbers, rngs = population_inputs()
-    train = jit(population.train_until, static_argnums=(0, 7, 8))
+    train = jit(population.train_until, static_argnames=STATIC)
     states = jit(population.initial_states, static_argnums=0)(make, numbers, rngs, data())
     for factor, stop in ((1.0, 1), (0.5, 2)):
         other = jax.tree.map(lambda leaf: leaf * factor, numbers)  # noqa: B023
-        train(make, other, states, jnp.ones(MEMBERS, bool), data(), rngs, stop, BATCH, 2)
+        train(make, other, states, jnp.ones(MEMBERS, bool), data(), rngs, stop, batch_size=BATCH, capacity=2)
     assert train._cache_size() == 1
 
 
@@ -173,7 +181,7 @@ def test_one_program_for_all_numbers() -> None:
         (make_conv, "gpu", "map"),
     ],
 )
-def test_dense_nets_are_batched_on_accelerators_only(make: population.Make, platform: str, expected: str) -> None:
+def test_dense_nets_are_batched_on_accelerators_only(make: population.MakeGAN, platform: str, expected: str) -> None:
     numbers, _ = population_inputs()
     gan = make(jax.tree.map(lambda leaf: leaf[0], numbers))
     assert population.suitable_mapping(gan, data(), platform) == expected

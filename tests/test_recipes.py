@@ -9,8 +9,8 @@ import numpy as np
 import optax
 import pytest
 
-from gan_jax import GAN, Batch, GANState, InputError, Loss, Player, losses, recipes, training
-from gan_jax.recipes import parts
+from gan_jax import GAN, Batch, GANState, InputError, Loss, Player, losses, recipes, schedules, training
+from gan_jax.lab.options import of_recipe
 from tests.helpers import all_finite, assert_close, differ, jit, stack
 
 KEY = jax.random.key(0)
@@ -31,8 +31,7 @@ def tiny(name: str, shape: tuple[int, ...], num_classes: int = CLASSES, **kwargs
 
 def numbers(name: str) -> set[str]:
     """The options that only scale numbers, and may be traced."""
-    kinds = (parts.Number, parts.Number | None)
-    return {option for option, parameter in options(name).items() if parameter.annotation in kinds}
+    return {option for option, declared in of_recipe(RECIPES[name]).items() if declared.scales}
 
 
 LABELLED = [name for name in RECIPES if options(name)["num_classes"].default is inspect.Parameter.empty]
@@ -41,11 +40,10 @@ OPTIONALLY_LABELLED = [name for name in RECIPES if "conditional" in options(name
 CASES: list[tuple[str, dict[str, Any]]] = [
     *((name, {}) for name in RECIPES),
     *((name, {"conditional": True}) for name in OPTIONALLY_LABELLED),
-    ("gan", {"deep": True}),
 ]
 CONDITIONAL = [(name, {}) for name in LABELLED] + [(name, {"conditional": True}) for name in OPTIONALLY_LABELLED]
-ON_POINTS = [(name, kwargs) for name, kwargs in CASES if name != "completion" and "deep" not in kwargs]
-CONVOLUTIONAL = RECIPES.keys() - {"gan", "wgan", "cgan", "cgan_embedding"}
+ON_POINTS = [(name, kwargs) for name, kwargs in CASES if name != "completion"]
+CONVOLUTIONAL = RECIPES.keys() - {"gan", "gan_deep", "wgan", "cgan", "cgan_embedding"}
 
 every_recipe = pytest.mark.parametrize("name", RECIPES)
 
@@ -121,7 +119,7 @@ def filled(state: GANState) -> GANState:
     def fill(player: Player) -> Player:
         return Player(
             jax.tree.map(lambda leaf: (0.1 * rng.normal(size=leaf.shape)).astype(leaf.dtype), player.params),
-            jax.tree.map(lambda leaf: np.ones(leaf.shape, leaf.dtype), player.batch_stats),
+            jax.tree.map(lambda leaf: np.ones(leaf.shape, leaf.dtype), player.collections),
             jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), player.opt_state),
         )
 
@@ -178,6 +176,7 @@ class Spec(NamedTuple):
 
 SPECS = {
     "gan": Spec(low=0.0),
+    "gan_deep": Spec(),
     "wgan": Spec(losses.wasserstein(), b2=None, low=0.0),
     "wgan_dcgan": Spec(losses.wasserstein(), b2=None),
     "cgan": Spec(low=0.0),
@@ -222,7 +221,7 @@ def test_original_gan_has_the_saturating_loss_as_an_option() -> None:
 @every_recipe
 def test_penalty_is_that_of_the_paper(name: str) -> None:
     x = jax.random.normal(KEY, (3, 8, 8, 1))
-    penalty = specified(name).penalty(lambda x: 5 / 8 * jnp.sum(x, axis=(1, 2, 3)), x, 2 * x, KEY)
+    penalty = specified(name).penalty(lambda x: 5 / 8 * jnp.sum(x, axis=(1, 2, 3)), x, 2 * x, KEY, jnp.int32(0))
     np.testing.assert_allclose(penalty, SPECS[name].penalty, rtol=1e-5)
 
 
@@ -276,7 +275,7 @@ def kernels(net: Any, *inputs: Any) -> list[tuple[int, ...]]:
     [
         (lambda: recipes.gan((28, 28, 1), width=256, latent=100), [(100, 256), (256, 784)], [(784, 256), (256, 1)]),
         (
-            lambda: recipes.gan((28, 28, 1), width=512, latent=100, deep=True),
+            lambda: recipes.gan_deep((28, 28, 1), width=512, latent=100),
             [(100, 128), (128, 256), (256, 512), (512, 1024), (1024, 784)],
             [(784, 512), (512, 512), (512, 512), (512, 1)],
         ),
@@ -306,7 +305,7 @@ def kernels(net: Any, *inputs: Any) -> list[tuple[int, ...]]:
             [(5, 5, 1, 128), (5, 5, 128, 256), (7 * 7 * 256, 10), (7 * 7 * 256, 1)],
         ),
     ],
-    ids=["gan", "gan deep", "wgan", "cgan", "cgan_embedding", "cdcgan", "acgan"],
+    ids=["gan", "gan_deep", "wgan", "cgan", "cgan_embedding", "cdcgan", "acgan"],
 )
 def test_networks_of_the_sources(make: Callable[[], GAN], generator: Any, discriminator: Any) -> None:
     gan, y = make(), jnp.zeros(1, jnp.int32)
@@ -338,20 +337,20 @@ def test_completion_samples_below_the_half_that_is_given_and_asks_for_one() -> N
     state = jit(gan.init)(KEY, batch)
     samples = gan.sample(state, KEY, BATCH, batch.y[0])
     np.testing.assert_array_equal(samples[:, :4], batch.y[0])
-    with pytest.raises(InputError, match=r"give them as y \[n, H/2, W, C\]"):
+    with pytest.raises(InputError, match=r"give them as y \[n, H // 2, W, C\]"):
         gan.sample(state, KEY, 3)
 
 
 @cases(CONDITIONAL)
 def test_every_class_is_drawn_and_none_beyond(name: str, kwargs: dict[str, Any]) -> None:
     gan = tiny(name, (8, 8, 1), **kwargs)
-    y = gan.draw_condition(KEY, 1000)
+    y = gan.conditioning.draw(KEY, 1000)
     assert y.dtype == jnp.int32
     # The rarest of ten classes in a thousand draws: 100 less five standard deviations of 9.5.
     counts = np.bincount(y, minlength=CLASSES)
     assert len(counts) == CLASSES
     assert counts.min() > 50
-    fresh = gan.pair(KEY, jnp.full(1000, 11, jnp.int32))
+    fresh = gan.conditioning.for_fakes(KEY, jnp.full(1000, 11, jnp.int32))
     if name in ("cgan_embedding", "acgan"):
         assert len(np.bincount(fresh)) == CLASSES
     else:
@@ -400,6 +399,19 @@ def test_every_number_may_be_traced(name: str, kwargs: dict[str, Any]) -> None:
     assert all(leaf.shape[0] == 2 for leaf in jax.tree.leaves(population))
 
 
+@every_recipe
+def test_every_number_may_be_a_schedule(name: str) -> None:
+    """A schedule that is constant gives the step of the constant, and of one that changes the value of that step."""
+    shape = (8, 8, 1) if name == "completion" else (2,)
+    constants = {option: 0.05 for option in numbers(name)}
+    batch = draw(tiny(name, shape), shape)
+    state = filled(jax.eval_shape(tiny(name, shape, **constants).init, KEY, batch))
+    changing = {option: schedules.linear(0.0, 0.1, 10) for option in numbers(name)}
+    state = state.replace(step=np.int32(5))
+    steps = [jit(tiny(name, shape, **values).train_step)(state, batch, KEY) for values in (constants, changing)]
+    assert_close(*steps, rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("name", "values"),
     [
@@ -442,6 +454,8 @@ def points(labelled: bool) -> training.Examples:
 
 
 Samples = list[jax.Array]
+# Of key 0 the first generators happen to draw around the data already.
+LEARNING = jax.random.key(1)
 
 
 def learn(gan: GAN, data: training.Examples, steps: int, conditions: list[Any]) -> tuple[Samples, Samples]:
@@ -450,10 +464,10 @@ def learn(gan: GAN, data: training.Examples, steps: int, conditions: list[Any]) 
     @jit
     def run(rng: jax.Array) -> Any:
         before = training.initial_state(gan, rng, data)
-        after, _ = training.train(gan, before, data, rng, steps, 32)
+        after, _ = training.train(gan, before, data, rng, steps=steps, batch_size=32)
         return tuple([gan.sample(state, rng, 128, y) for y in conditions] for state in (before, after))
 
-    before, after = run(KEY)
+    before, after = run(LEARNING)
     return before, after
 
 
@@ -492,7 +506,7 @@ def stripes() -> training.Examples:
 )
 def test_learns_what_images_look_like(name: str, width: int, lr: float, steps: int) -> None:
     gan = RECIPES[name]((8, 8, 1), 2, width=width, latent=4, lr=lr)
-    targets = training.to_unit(jnp.asarray(STRIPES), gan.data_range)
+    targets = training.from_uint8(jnp.asarray(STRIPES), gan.data_range)
     conditions = [jnp.full(128, label, jnp.int32) for label in range(2)]
     if name == "completion":
         conditions = [jnp.broadcast_to(target[:4], (128, 4, 8, 1)) for target in targets]

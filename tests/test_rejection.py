@@ -49,8 +49,8 @@ def test_ratio_of_gaussians() -> None:
     data = Examples(1 + 0.7 * jax.random.normal(jax.random.key(1), (20_000, 1)), labels)
     state = training.initial_state(gan, KEY, data)
     net = mlp.Discriminator((64, 64), heads.Projection(2))
-    run = jit(rejection.train, static_argnums=(0, 1, 5, 6))
-    params, losses = run(net, gan, state, data, KEY, 2000, 256)
+    run = jit(rejection.train_ratio, static_argnames=("net", "gan", "steps", "batch_size"))
+    params, losses = run(net, gan, state, data, KEY, steps=2000, batch_size=256)
     assert losses.shape == (2000,)
     assert float(losses[0]) == pytest.approx(2 * np.log(2), abs=0.5)
 
@@ -83,7 +83,9 @@ def test_images_are_compared_as_they_are_stored() -> None:
     data = Examples(jnp.full((10, 8, 8, 1), 100, jnp.uint8))
     state = training.initial_state(gan, KEY, data)
     net = mlp.Discriminator((8,), heads.Logit())
-    _, losses = jit(rejection.train, static_argnums=(0, 1, 5, 6))(net, gan, state, data, KEY, 50, 8)
+    _, losses = jit(rejection.train_ratio, static_argnames=("net", "gan", "steps", "batch_size"))(
+        net, gan, state, data, KEY, steps=50, batch_size=8
+    )
     # Equal logits l of both: softplus(l) + softplus(-l) is 2 log 2 at l = 0 and larger elsewhere.
     assert float(losses.min()) >= 2 * np.log(2) - 1e-6
     assert float(losses[-1]) == pytest.approx(2 * np.log(2), abs=1e-3)

@@ -35,9 +35,11 @@ def spread(gan: GAN, devices: int) -> GAN:
 def test_minibatches_spread_over_devices_give_the_numbers_of_one(name: str, devices: int) -> None:
     gan = GANS[name]()
     state = jit(lambda data: training.initial_state(gan, KEY, data))(data())
-    train = jit(training.train, static_argnums=(0, 4, 5))
-    expected = train(gan, state, data(), KEY, 2, BATCH)
-    assert_close(train(spread(gan, devices), state, data(), KEY, 2, BATCH), expected, rtol=1e-3, atol=2e-5)
+    train = jit(training.train, static_argnames=("gan", "steps", "batch_size"))
+    expected = train(gan, state, data(), KEY, steps=2, batch_size=BATCH)
+    assert_close(
+        train(spread(gan, devices), state, data(), KEY, steps=2, batch_size=BATCH), expected, rtol=1e-3, atol=2e-5
+    )
 
 
 def test_no_device_computes_the_work_of_another() -> None:

@@ -7,18 +7,18 @@ import numpy as np
 import optax
 import pytest
 
-from gan_jax import GAN, Batch, GANState, losses, priors, recipes
+from gan_jax import GAN, Batch, GANState, conditioning, losses, priors, recipes
 from gan_jax.nets import heads, mlp
 from gan_jax.nets.layers import Encode
 from gan_jax.training import (
     Examples,
     as_batch,
     draw_indices,
+    from_uint8,
     initial_state,
     to_uint8,
-    to_unit,
     train,
-    train_streamed,
+    train_streamed_until,
 )
 from tests.helpers import assert_close, assert_same, differ, jit, stack
 
@@ -30,7 +30,6 @@ SHAPE = (4, 4, 1)
 @functools.cache
 def gan() -> GAN:
     """Labels, noise, momenta, BatchNorm's statistics, dropout and an average: everything a run carries."""
-    fake_labels = priors.labels(3)
     return GAN(
         generator=mlp.Generator(SHAPE, (4, 4), jnp.tanh, batch_norm=True, encode=Encode(3)),
         discriminator=mlp.Discriminator((4, 4), heads.Logit(), dropout=0.4, encode=Encode(3)),
@@ -39,9 +38,7 @@ def gan() -> GAN:
         d_optimizer=optax.adam(1e-3),
         prior=priors.normal(2),
         n_critic=2,
-        condition=lambda x, labels: labels,
-        pair=lambda rng, y: fake_labels(rng, y.shape[0]),
-        draw_condition=fake_labels,
+        conditioning=conditioning.labels(3, resample=True),
         ema_decay=0.9,
     )
 
@@ -61,11 +58,11 @@ def start() -> GANState:
 @functools.cache
 def run(steps: int) -> Any:
     """`train` for so many steps, compiled as users compile it."""
-    return jax.jit(lambda state, rng: train(gan(), state, data(), rng, steps, BATCH))
+    return jax.jit(lambda state, rng: train(gan(), state, data(), rng, steps=steps, batch_size=BATCH))
 
 
 def gathered(first: int, steps: int) -> Examples:
-    """What a host with the data in NumPy gathers for `train_streamed`."""
+    """What a host with the data in NumPy gathers for `train_streamed_until`."""
     indices = np.stack([draw_indices(KEY, jnp.int32(first + i), 2, BATCH, COUNT) for i in range(steps)])
     return jax.tree.map(lambda leaf: np.asarray(leaf)[indices], data())
 
@@ -93,7 +90,7 @@ def test_metrics_have_an_entry_for_each_step() -> None:
 
 
 def test_streamed_data_gives_the_very_bits_of_resident_data() -> None:
-    streamed = jax.jit(lambda state, chunk: train_streamed(gan(), state, chunk, KEY))
+    streamed = jax.jit(lambda state, chunk: train_streamed_until(gan(), state, chunk, KEY, 3))
     assert_same(streamed(start(), gathered(0, 3)), run(3)(start(), KEY))
 
 
@@ -119,7 +116,7 @@ def test_populations_train_on_the_device() -> None:
 
     def member(lr: jax.Array) -> Any:
         wgan = recipes.wgan((2,), width=4, latent=2, n_critic=2, lr=lr)
-        return train(wgan, initial_state(wgan, KEY, points), points, KEY, 2, BATCH)
+        return train(wgan, initial_state(wgan, KEY, points), points, KEY, steps=2, batch_size=BATCH)
 
     rates = jnp.array([1e-3, 1e-2])
     single = jit(member)
@@ -150,7 +147,7 @@ def test_minibatches_are_a_function_of_key_and_step() -> None:
 @pytest.mark.parametrize("data_range", [(-1.0, 1.0), (0.0, 1.0)])
 def test_all_256_values_survive_the_way_to_the_gan_and_back(data_range: tuple[float, float]) -> None:
     values = jnp.arange(256, dtype=jnp.uint8)
-    unit = to_unit(values, data_range)
+    unit = from_uint8(values, data_range)
     assert unit.dtype == jnp.float32
     np.testing.assert_allclose(unit[jnp.array([0, 51, 255])], np.interp([0, 0.2, 1], [0, 1], data_range), atol=1e-6)
     back = to_uint8(unit, data_range)
@@ -166,7 +163,7 @@ def test_images_that_leave_are_rounded_and_clipped() -> None:
 
 def test_points_are_used_as_they_are() -> None:
     points = jnp.array([[3.5, -200.0]])
-    assert_same(to_unit(points, (-1.0, 1.0)), points)
+    assert_same(from_uint8(points, (-1.0, 1.0)), points)
 
 
 def test_batches_are_scaled_and_conditioned() -> None:

@@ -3,36 +3,37 @@
 import argparse
 import importlib.util
 import json
-import os
+import sys
 from pathlib import Path
 from typing import Any
 
-from experiments import cli
 from experiments.benchmark.cases import CASES
-from experiments.configs import number, whole
+from gan_jax.lab import cli, devices
+from gan_jax.lab.experiment import nearest
+from gan_jax.lab.options import integer, real
 
-# Recipes, and the widths at which sixteen members take a moment.
+# Recipes, and widths at which sixteen members train quickly.
 _POPULATIONS = {"wgan": 128}
 _WHOLE = ("population", "startup", "sweep")
 
 
 def main(argv: list[str]) -> int:
-    """Measures what was asked for, case by case, and writes results.json, table.md and speed.png after each."""
+    """Measures case by case, and writes results.json, table.md and speed.png after each."""
     parser = _parser()
     options = parser.parse_args(argv)
     known = [*CASES, *_WHOLE]
     for case in options.cases:
         if case not in known:
-            parser.error(f"there is no case {case!r}{cli.nearest(case, known)}")
+            parser.error(f"there is no case {case!r}{nearest(case, known)}")
     if options.peer and importlib.util.find_spec("torch") is None:
-        parser.error("--peer torch needs PyTorch in this environment: pip install torch (the project never needs it)")
+        parser.error("--peer torch needs PyTorch in this environment: pip install torch (nothing else needs it)")
 
     import jax
 
-    # Devices for the populations' cores; compile times are measured, so nothing is taken from the cache.
-    jax.config.update("jax_num_cpu_devices", cli.cores())
+    # One device per core for populations; compile times are measured, so the cache is off.
+    jax.config.update("jax_num_cpu_devices", devices.cores())
     jax.config.update("jax_enable_compilation_cache", False)
-    from experiments.benchmark import commands, population, report, training
+    from experiments.benchmark import commands, population, report, steps
 
     options.out.mkdir(parents=True, exist_ok=True)
     results = report.read(options.out)
@@ -46,7 +47,7 @@ def main(argv: list[str]) -> int:
             case "sweep":
                 record = commands.sweep(steps=options.sweep_steps, runs=options.sweep_runs)
             case _:
-                record = training.measure(case, peer=options.peer is not None, **timed)
+                record = steps.measure(case, peer=options.peer is not None, **timed)
         results[case] = {"record": record, "machine": report.machine(), "turns": options.turns}
         report.write(options.out, results)
         print(json.dumps(record, indent=1), flush=True)
@@ -57,37 +58,45 @@ def main(argv: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = cli.Parser(
         prog="python -m experiments.benchmark",
-        description="Steps per second of the recipes beside the machine's matrix product (and PyTorch), of "
-        "populations, of whole sweeps, and start-up times. Contenders take turns; medians and quartiles are "
-        "reported. Results of earlier cases in --out are kept.\n\n"
+        description="Steps per second of the recipes beside the machine's matrix product (and PyTorch), of\n"
+        "populations and of whole sweeps, and start-up times. Contenders take turns; medians and\n"
+        "quartiles are reported. "
+        "Results of earlier cases in --out are kept.\n\n"
         f"cases: {', '.join([*CASES, *_WHOLE])} (default: all)",
     )
     parser.add_argument("cases", nargs="*", metavar="CASE", help="what to measure")
-    parser.add_argument("--peer", choices=["torch"], help="PyTorch beside the recipes, where it is installed")
-    parser.add_argument("--turns", type=cli.reader(whole(1)), default=7, metavar="N", help="turns (default: 7)")
+    parser.add_argument("--peer", choices=["torch"], help="measure PyTorch too, if it is installed")
+    parser.add_argument("--turns", type=cli.reader(integer(1)), default=7, metavar="N", help="turns (default: 7)")
     parser.add_argument(
         "--seconds",
-        type=cli.reader(number(0, above=True)),
+        type=cli.reader(real(0.0, above=True)),
         default=2.0,
         metavar="S",
-        help="seconds a contender runs per turn, about (default: 2)",
+        help="approximate seconds per contender and turn (default: 2)",
     )
     parser.add_argument(
-        "--sweep-steps", type=cli.reader(whole(1)), default=2000, metavar="N", help="steps of the sweep (default: 2000)"
+        "--sweep-steps",
+        type=cli.reader(integer(1)),
+        default=2000,
+        metavar="N",
+        help="steps of the sweep (default: 2000)",
     )
     parser.add_argument(
         "--sweep-runs",
-        type=cli.reader(whole(1)),
+        type=cli.reader(integer(1)),
         default=4,
         metavar="N",
-        help="members of the sweep's 64 that are also run alone (default: 4)",
+        help="how many of the sweep's 64 members are also run alone (default: 4)",
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("benchmarks"), metavar="DIR", help="directory of the results (benchmarks/)"
+        "--out",
+        type=Path,
+        default=Path("benchmarks"),
+        metavar="DIR",
+        help="directory of the results (default: benchmarks/)",
     )
     return parser
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    cli.main(main)
+    cli.guarded("benchmark", lambda: main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""The recipes that the benchmark measures, at their papers' widths. Imports neither JAX nor PyTorch: both read it."""
+"""The recipes that the benchmark measures, at their papers' widths. Free of JAX and of PyTorch: both sides use it."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple

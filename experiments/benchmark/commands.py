@@ -19,9 +19,9 @@ _SEEDS = 4
 
 
 def startup(turns: int, name: str = "wgan") -> dict[str, Any]:
-    """Seconds from the command to its first step's line in metrics.jsonl: with an empty cache, and then with that one.
+    """Seconds from the command to its first step's line in metrics.jsonl, with an empty cache and with a filled one.
 
-    The second is the median of `turns`.
+    With a filled cache it is the median of `turns`.
     """
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder)
@@ -36,16 +36,16 @@ def startup(turns: int, name: str = "wgan") -> dict[str, Any]:
             seconds.append(time.perf_counter() - started)
             process.send_signal(signal.SIGTERM)
             if process.wait() != 128 + signal.SIGTERM:
-                raise InputError(f"experiments.run {' '.join(arguments)} failed: try it by hand")
+                raise InputError(f"experiments.run {' '.join(arguments)} failed: run it by hand to see why")
     first = {"cold": seconds[0], "warm": statistics.median(seconds[1:])}
     return {"command": f"python -m experiments.run {name} --log-every 1", "seconds_to_first_step": first}
 
 
 def sweep(*, steps: int, runs: int, name: str = "wgan") -> dict[str, Any]:
-    """One sweep of 64 members, and `runs` of its members as commands of their own, each end to end.
+    """Times one sweep of 64 members, and `runs` of its members as separate commands, each from end to end.
 
-    The compilation cache is empty at first. The runs are spread evenly over the sweep's members; their median time,
-    times 64, is the sequence's.
+    The compilation cache is empty at first. The runs are spread evenly over the sweep's members; 64 times their median
+    is the time of the members one after the other.
     """
     recipe = CASES[name].recipe
     fixed = [f"--width={recipe['width']}", f"--depth={recipe['depth']}", "--ema=none", f"--steps={steps}"]

@@ -12,36 +12,37 @@ from jax.sharding import PartitionSpec as P
 
 from experiments.benchmark import timing
 from experiments.benchmark.cases import CASES
+from experiments.benchmark.steps import GUESS_FLOPS_PER_S, build, fresh_state, mnist, step_flops
 from experiments.benchmark.timing import Contender
-from experiments.benchmark.training import GUESS_FLOPS_PER_S, build, fresh_state, mnist, step_flops
 from gan_jax import population, training
+from gan_jax.compiling import compiler_options, jit_training
 from gan_jax.gan import GAN, GANState
 
 
 def measure(name: str, *, width: int, turns: int, seconds: float, members: int = 16) -> dict[str, Any]:
-    """Total steps/s of `members` GANs: alone in turn, mapped and vmapped on one device, and spread over 1, 2, ... all.
+    """Total steps/s of `members` GANs: one after the other, mapped or vmapped on one device, over 1, 2, ... devices.
 
-    "strong" keeps the number of members, "weak" gives every device `members` / devices.
+    "strong" keeps the number of members; "weak" keeps the members per device.
     """
     case, examples = CASES[name], mnist()
     devices = jax.devices()
 
-    def make(numbers: population.Numbers) -> GAN:
-        return build(case, lr=numbers["lr"], width=width)
+    def make_gan(hyperparams: population.Hyperparams) -> GAN:
+        return build(case, lr=hyperparams["lr"], width=width)
 
-    numbers = {"lr": jnp.geomspace(0.5, 2, members) * case.recipe["lr"]}
+    hyperparams = {"lr": jnp.geomspace(0.5, 2, members) * case.recipe["lr"]}
     rngs = jax.random.split(jax.random.key(0), members)
-    states = jax.jit(population.initial_states, static_argnums=0)(make, numbers, rngs, examples)
+    states = jax.jit(population.initial_states, static_argnums=0)(make_gan, hyperparams, rngs, examples)
     one = build(case, width=width)
     flops = step_flops(one, fresh_state(one, examples), examples, case.batch_size)
     steps = max(1, round(seconds * GUESS_FLOPS_PER_S / flops / members))
-    options = training.compiler_options()
 
-    @functools.partial(jax.jit, compiler_options=options)
-    def alone(numbers: population.Numbers, state: GANState, rng: jax.Array) -> Any:
-        return training.train(make(numbers), state, examples, rng, steps, case.batch_size)
+    @functools.partial(jax.jit, compiler_options=compiler_options())
+    def alone(hyperparams: population.Hyperparams, state: GANState, rng: jax.Array) -> Any:
+        gan = make_gan(hyperparams)
+        return training.train(gan, state, examples, rng, steps=steps, batch_size=case.batch_size)
 
-    member = [jax.tree.map(lambda leaf: leaf[k], (numbers, states, rngs)) for k in range(members)]  # noqa: B023
+    member = [jax.tree.map(lambda leaf: leaf[k], (hyperparams, states, rngs)) for k in range(members)]  # noqa: B023
 
     def one_by_one() -> float:
         started = time.perf_counter()
@@ -51,17 +52,13 @@ def measure(name: str, *, width: int, turns: int, seconds: float, members: int =
 
     def together(count: int, mapping: population.Mapping, n_devices: int | None) -> Contender:
         mesh = None if n_devices is None else Mesh(np.array(devices[:n_devices]), (population.AXIS,))
-        inputs = jax.tree.map(lambda leaf: leaf[:count], (numbers, states, jnp.ones(members, bool), rngs))
+        inputs = jax.tree.map(lambda leaf: leaf[:count], (hyperparams, states, jnp.ones(members, bool), rngs))
         inputs = (*inputs[:3], examples, inputs[3], jnp.int32(steps))
         if mesh is not None:
             shardings = [NamedSharding(mesh, P(population.AXIS) if i in (0, 1, 2, 4) else P()) for i in range(6)]
             inputs = tuple(map(jax.device_put, inputs, shardings))
-        train = jax.jit(
-            functools.partial(population.train_until, mapping=mapping, mesh=mesh),
-            static_argnums=(0, 7, 8),
-            compiler_options=options,
-        )
-        program = train.lower(make, *inputs, case.batch_size, steps).compile()
+        static: dict[str, Any] = {"batch_size": case.batch_size, "capacity": steps, "mapping": mapping, "mesh": mesh}
+        program = jit_training(population.train_until).lower(make_gan, *inputs, **static).compile()
 
         def run() -> float:
             started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""What was measured: results.json, and from it a Markdown table and a plot."""
+"""The results of the benchmark: results.json, and from it a Markdown table and a plot."""
 
 import importlib.metadata
 import importlib.util
@@ -10,10 +10,11 @@ from typing import Any
 
 import jax
 
-from experiments import cli
 from experiments.benchmark.cases import CASES
-from experiments.rundir import write_whole
 from gan_jax.errors import InputError
+from gan_jax.files import atomic
+from gan_jax.lab import devices
+from gan_jax.lab.files import write_text
 
 Results = dict[str, Any]
 
@@ -23,27 +24,31 @@ def machine() -> dict[str, Any]:
     packages = ["jax", "jaxlib", "flax", "optax", *(["torch"] if importlib.util.find_spec("torch") else [])]
     return {
         "device": jax.devices()[0].device_kind,
-        "cores": cli.cores(),
+        "cores": devices.cores(),
         "python": platform.python_version(),
         "versions": {name: importlib.metadata.version(name) for name in packages},
     }
 
 
 def read(directory: Path) -> Results:
-    """Earlier results. Raises InputError if there is a results.json that is not one."""
+    """Earlier results, if any.
+
+    Raises:
+      InputError: results.json can't be read.
+    """
     file = directory / "results.json"
     try:
         return json.loads(file.read_text())
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise InputError(f"{file} can't be read ({error}): name another --out") from error
+        raise InputError(f"{file} can't be read ({error}): choose a different --out") from error
 
 
 def write(directory: Path, results: Results) -> None:
-    """results.json, table.md and speed.png."""
-    write_whole(directory / "results.json", json.dumps(results, indent=1) + "\n")
-    write_whole(directory / "table.md", table(results))
+    """Writes results.json, table.md and speed.png."""
+    write_text(directory / "results.json", json.dumps(results, indent=1) + "\n")
+    write_text(directory / "table.md", table(results))
     rows = [results[name]["record"] for name in CASES if name in results]
     if rows:
         _plot(rows, directory / "speed.png")
@@ -103,7 +108,6 @@ def _ratio(ratio: Mapping[str, float] | None) -> str:
 
 
 def _plot(rows: list[Any], file: Path) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     contenders = list(dict.fromkeys(name for r in rows for name in r["steps_per_s"]))
@@ -117,4 +121,5 @@ def _plot(rows: list[Any], file: Path) -> None:
         axes.bar(at, medians, 0.25, yerr=errors, capsize=2, label=name)
     axes.set_xticks(range(len(rows)), [r["case"] for r in rows], rotation=15)
     axes.legend()
-    FigureCanvasAgg(figure).print_png(str(file))
+    with atomic(file) as partial:
+        figure.savefig(partial, format="png")

@@ -1,10 +1,10 @@
-"""Timing on noisy machines: contenders take turns, so that whatever else the machine does falls on all of them."""
+"""Timing on noisy machines: contenders take turns, so that other load on the machine affects all of them."""
 
 import statistics
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-Contender = Callable[[], float]  # Runs once and returns a rate: whatever per second.
+Contender = Callable[[], float]  # Runs once and returns a rate, in any unit per second.
 
 
 class Rate(NamedTuple):
@@ -24,7 +24,7 @@ class Ratio(NamedTuple):
 
 
 def take_turns(contenders: Mapping[str, Contender], turns: int) -> dict[str, list[float]]:
-    """The rates of every contender, one of each per turn; a first turn, in which caches warm, is not counted."""
+    """The rates of every contender, one per turn; a first turn, which warms caches, is not counted."""
     rates: dict[str, list[float]] = {name: [] for name in contenders}
     for turn in range(turns + 1):
         for name, run in contenders.items():

@@ -1,11 +1,11 @@
 """The benchmark's peer: the same recipes in plain PyTorch. `python -m experiments.benchmark.torch_peer CASE MODE`.
 
 MODE `resident` is PyTorch at its best: data in one tensor, fused Adam where there is one, D's parameters frozen in the
-generator's step, channels_last for convolutions. MODE `loader` is how its users write the loop: a Dataset that makes a
-PIL image, ToTensor and Normalize of one example at a time (what torchvision does, written out), a DataLoader, a
+generator's step, channels_last for convolutions. MODE `loader` is the loop that users usually write: a Dataset that
+makes a PIL image, ToTensor and Normalize of one example at a time (what torchvision does, written out), a DataLoader, a
 backward pass through everything, `.item()` for every logged number.
 
-Prints `ready`, then for every number of steps read from standard input the seconds that they took.
+Prints `ready`, then for every number of steps read from standard input the seconds they took.
 """
 
 import itertools

@@ -19,7 +19,7 @@ from flax import linen as nn
 from jax import lax
 from jaxtyping import Array, Float
 
-from experiments.reproduce.study import Budget, Column, Outcome, Published, Row, Table
+from experiments.reproduce.table import Budget, Column, Outcome, Published, Row, Table
 from gan_jax import losses, penalties, priors
 from gan_jax.gan import GAN, Batch, GANState
 from gan_jax.losses import Loss
@@ -31,7 +31,7 @@ _FIT = 200
 
 
 class Position(nn.Module):
-    """G(z) = theta, whatever z."""
+    """G(z) = theta, for any z."""
 
     @nn.compact
     def __call__(self, z: Array, y: Array | None, train: bool) -> Float[Array, "batch 1"]:
@@ -67,7 +67,7 @@ _CASES: dict[str, tuple[Loss, float, Penalty | None, float | None]] = {
 
 
 def table(budget: Budget) -> Table:
-    """Eigenvalues in closed form and measured, and where training from far away ends."""
+    """Eigenvalues in closed form and measured, and the distance at the end of training from far away."""
     steps, starts = (5000, 10) if budget == "full" else (500, 2)
     return Table(
         "Dirac-GAN: closed form and train step",
@@ -106,7 +106,14 @@ def _row(name: str, steps: int, seeds: Sequence[int]) -> Row:
 def _measure(name: str, steps: int, seeds: Sequence[int]) -> list[Outcome]:
     loss, slope, penalty, curvature = _CASES[name]
     optimizer = optax.sgd(_RATE)
-    gan = GAN(Position(), Slope(), loss, optimizer, optimizer, priors.normal(1))
+    gan = GAN(
+        generator=Position(),
+        discriminator=Slope(),
+        loss=loss,
+        g_optimizer=optimizer,
+        d_optimizer=optimizer,
+        prior=priors.normal(1),
+    )
     gan = gan if penalty is None else gan.replace(penalty=penalty)
     path = jax.jit(jax.vmap(functools.partial(_path, gan), (0, None)), static_argnums=1)
     angles = 2 * np.pi * np.random.default_rng(0).random(max(seeds) + 1)[np.asarray(seeds)]

@@ -1,18 +1,16 @@
 """Ring and grid: Gaussians in the plane whose modes are counted (Lin et al. 2018, arXiv:1712.04086, section 4.1).
 
 The protocol is PacGAN's: 100,000 training points, z a normal in the plane, 2,500 samples, 10 seeds. Its nets have 4 x
-400 ReLUs with BatchNorm against 3 x 200 maxouts, and 400,000 steps of Adam(1e-4, b1 .8), batch 100; rows here say
-theirs.
+400 ReLUs with BatchNorm against 3 x 200 maxouts, and 400,000 steps of Adam(1e-4, b1 .8), batch 100; the settings of our
+rows are recorded with them.
 
-The last row is our best setting: `r3gan` whose D sees sines of its input (`Sines`) and whose G sees on which sides of
-random lines z lies (`Steps`), with the penalty's weight and the learning rate falling in stages. Samples are of the
-last weights: an average of weights has modes that are too narrow.
+The last row is our best setting: `r3gan` whose D also gets sines of its input (`Sines`) and whose G also gets the sides
+of random lines on which z lies (`Steps`), with the penalty's weight and the learning rate falling in stages. Samples
+are from the last weights: those of averaged weights have modes that are too narrow.
 """
 
-import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -20,16 +18,18 @@ import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from experiments.reproduce import members
-from experiments.reproduce.members import Stage
-from experiments.reproduce.study import Budget, Column, Outcome, Published, Row, Table
+from experiments.reproduce import seeds as seeding
+from experiments.reproduce.seeds import settings
+from experiments.reproduce.table import Budget, Column, Outcome, Published, Row, Table
 from gan_jax import data, images, priors, recipes
 from gan_jax.data import toys
 from gan_jax.gan import GAN
+from gan_jax.lab import Config, Experiment
+from gan_jax.lab.experiment import config
 from gan_jax.metrics import modes
 from gan_jax.nets import mlp
-from gan_jax.population import Numbers
-from gan_jax.training import Examples
+from gan_jax.schedules import at
+from gan_jax.typing import Decay, Number, Positive, Rate, Shape, Weight, Width
 
 _SAMPLES = 2500
 _COLUMNS = {
@@ -41,15 +41,15 @@ _COLUMNS = {
 
 
 class Sines(nn.Module):
-    """A discriminator that sees, beside points `[B, D]`, sines of them with learned frequencies and phases.
+    """A discriminator that gets, beside points `[B, D]`, sines of them with learned frequencies and phases.
 
-    Random Fourier features (Tancik et al. 2020, arXiv:2006.10739), trained: a ReLU net alone learns what is as narrow
-    as these modes very slowly.
+    Random Fourier features (Tancik et al. 2020, arXiv:2006.10739), trained: a ReLU net alone learns modes as narrow as
+    these very slowly.
 
     Attributes:
       net: `(x, y, train) -> logits`.
       scale: standard deviation of the initial frequencies, radians per unit of x.
-      count: how many.
+      count: how many sines.
     """
 
     net: nn.Module
@@ -65,10 +65,10 @@ class Sines(nn.Module):
 
 
 class Steps(nn.Module):
-    """A generator that sees, beside z `[B, Z]`, on which side of `count` random lines it lies, as -1 and 1.
+    """A generator that gets, beside z `[B, Z]`, the side of each of `count` random lines on which z lies, as -1 and 1.
 
-    A continuous function of z has to pass through the space between modes, and can only hurry. This one may jump: the
-    lines cut z's plane into some two thousand cells. (They never move, because a sign has no gradient.)
+    A continuous function of z must pass through the space between modes. This one may jump: the lines cut z's plane
+    into some two thousand cells. (They never move, because a sign has no gradient.)
 
     Attributes:
       net: `(z, y, train) -> points`.
@@ -85,63 +85,90 @@ class Steps(nn.Module):
         return self.net(jnp.concatenate([z, jnp.sign(z @ directions + offsets[None])], axis=-1), y, train)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Setting:
-    """One row's GAN, a function of its options and of its stages' numbers, and its schedule."""
-
-    make: Callable[..., GAN]
-    options: Mapping[str, Any]
-    stages: Sequence[Stage]
-    steps: int
-    batch_size: int = 100
-
-
-def _gan(numbers: Numbers) -> GAN:
+def gan(shape: Shape, num_classes: int = 0, *, lr: Rate = 1e-4, b1: Decay = 0.8, width: Width = 128) -> GAN:
     """The source's GAN: Adam with b1 .8, BatchNorm in G, z normal; its nets are wider, and D has maxouts."""
-    gan = recipes.gan((2,), lr=numbers["lr"], b1=0.8, width=128)
-    return gan.replace(generator=mlp.Generator((2,), (128,) * 4, output=None, batch_norm=True), prior=priors.normal(2))
+    made = recipes.gan(shape, lr=lr, b1=b1, width=width)
+    net = mlp.Generator(shape, (width,) * 4, output=None, batch_norm=True)
+    return made.replace(generator=net, prior=priors.normal(2))
 
 
-def _wgan(numbers: Numbers, **options: Any) -> GAN:
-    return recipes.wgan((2,), latent=2, **{**options, **numbers})
+def wgan(
+    shape: Shape,
+    num_classes: int = 0,
+    *,
+    lr: Rate = 5e-4,
+    clip: Positive = 0.05,
+    width: Width = 128,
+    ema: Decay | None = 0.999,
+) -> GAN:
+    """`recipes.wgan` with z a normal in the plane."""
+    return recipes.wgan(shape, lr=lr, clip=clip, width=width, ema=ema, latent=2)
 
 
-def _r3gan(numbers: Numbers, *, width: int, scale: float, g_pace: float) -> GAN:
-    lr, gamma = numbers["lr"], numbers["gamma"]
-    gan = recipes.r3gan((2,), lr=g_pace * lr, d_lr=lr, gamma=gamma, width=width, latent=2, ema=None)
-    return gan.replace(generator=Steps(gan.generator), discriminator=Sines(gan.discriminator, scale))
-
-
-def _stages(spread: float) -> list[Stage]:
-    """Masses first: a large penalty carries gradients from mode to mode. Then shapes, which D sees under a small one.
+def r3gan(
+    shape: Shape,
+    num_classes: int = 0,
+    *,
+    lr: Rate = 1e-3,
+    gamma: Weight = 0.04,
+    g_share: float = 0.5,
+    scale: float = 3.0,
+    width: Width = 128,
+) -> GAN:
+    """`recipes.r3gan` with `Steps` before its generator and `Sines` before its discriminator.
 
     Args:
-      spread: the first weight of the penalty, of the order of a tenth of the squared distance of modes.
+      lr: learning rate of the discriminator.
+      g_share: learning rate of the generator, as a share of lr.
+      scale: standard deviation of the initial frequencies, radians per unit of x.
+    """
+    g_lr: Number = lambda step: g_share * at(lr, step)  # noqa: E731
+    made = recipes.r3gan(shape, lr=g_lr, d_lr=lr, gamma=gamma, width=width, latent=2, ema=None)
+    return made.replace(generator=Steps(made.generator), discriminator=Sines(made.discriminator, scale))
+
+
+def _annealed(weight: float, *extra: tuple[float, float]) -> dict[str, object]:
+    """Rates and weights in stages of 1,000 steps.
+
+    First the masses of modes: a large penalty carries gradients from mode to mode. Then their shapes, which D resolves
+    under a small one.
+
+    Args:
+      weight: the first weight of the penalty, of the order of a tenth of the squared distance of modes.
+      extra: stages after that, each a learning rate and a share of `weight`.
     """
     mass = [(1e-3, 1.0)] * 4 + [(3e-4, 1.0), (3e-4, 0.1)]
     shape = [(1e-4, 0.01), (1e-4, 1e-3), (1e-4, 3e-4), (1e-4, 3e-4), (3e-5, 3e-4), (3e-5, 3e-4)]
-    return _weighted(spread, mass + shape)
+    stages = [*mass, *shape, *extra]
+    rates, weights = (",".join(f"{value:g}" for value in column) for column in zip(*stages, strict=True))
+    gammas = ",".join(f"{weight * float(share):g}" for share in weights.split(","))
+    return {"lr": f"steps:{rates}", "gamma": f"steps:{gammas}", "steps": 1000 * len(stages), "batch_size": 128}
 
 
-def _weighted(spread: float, rates_and_shares: Sequence[tuple[float, float]]) -> list[Stage]:
-    return [{"lr": lr, "gamma": spread * share} for lr, share in rates_and_shares]
+_TABLE = {
+    "gan": Experiment(gan, steps=40_000, batch_size=100),
+    "wgan": Experiment(wgan, steps=10_000, batch_size=100),
+    "r3gan": Experiment(r3gan, steps=12_000, batch_size=128),
+}
 
 
-_SOURCES_GAN = _Setting(_gan, {}, [{"lr": 1e-4}], 40_000)
+def _configured(name: str, **options: object) -> Config:
+    return config(_TABLE, name, {key: _TABLE[name].read(key, value) for key, value in options.items()})
+
+
 # The ring's modes are twice as narrow, for their distance, as the grid's.
-_SETTLING = _weighted(0.04, [(3e-5, 3e-4), (3e-5, 1e-3), (1e-5, 1e-3)])
-_OURS = {"width": 128, "scale": 3.0, "g_pace": 0.5}
+_SETTLING = ((3e-5, 3e-4), (3e-5, 1e-3), (1e-5, 1e-3))
 
 _RING = {
-    "GAN": _SOURCES_GAN,
-    "WGAN": _Setting(_wgan, {"width": 128, "ema": 0.999}, [{"lr": 5e-4, "clip": 0.05}], 10_000),
-    "R3GAN, steps": _Setting(_r3gan, _OURS, _stages(0.04) + _SETTLING, 1000, 128),
+    "GAN": _configured("gan"),
+    "WGAN": _configured("wgan"),
+    "R3GAN, steps": _configured("r3gan", **_annealed(0.04, *_SETTLING)),
 }
 
 _GRID = {
-    "GAN": _SOURCES_GAN,
-    "WGAN": _Setting(_wgan, {"width": 128, "ema": 0.999}, [{"lr": 5e-4, "clip": 0.1}], 10_000),
-    "R3GAN, steps": _Setting(_r3gan, _OURS, _stages(0.3), 1000, 128),
+    "GAN": _configured("gan"),
+    "WGAN": _configured("wgan", clip=0.1),
+    "R3GAN, steps": _configured("r3gan", **_annealed(0.3)),
 }
 
 _NOTE = (
@@ -194,15 +221,15 @@ _VEEGAN = Published("VEEGAN", "Srivastava et al. 2017, arXiv:1705.07761", {})
 
 
 def _table(
-    name: str, title: str, published: Sequence[Published], settings: dict[str, _Setting], budget: Budget
+    name: str, title: str, published: Sequence[Published], configs: Mapping[str, Config], budget: Budget
 ) -> Table:
     seeds = range(10 if budget == "full" else 2)
     rows = [Row("real points", {"samples": _SAMPLES}, functools.partial(_measure_real, name), seeds, len(seeds))]
-    for key, setting in settings.items():
+    for key, chosen in configs.items():
         if budget == "small":
-            setting = dataclasses.replace(setting, stages=setting.stages[:1], steps=20)
-        says = {**setting.options, "stages": setting.stages, "steps": setting.steps, "batch_size": setting.batch_size}
-        rows.append(Row(key, says, functools.partial(_measure, name, setting), seeds, members.at_once()))
+            chosen = chosen.replace(steps=20)
+        measure = functools.partial(_measure, name, chosen)
+        rows.append(Row(key, settings(chosen), measure, seeds, jax.device_count()))
     return Table(title, _NOTE, _COLUMNS, published, rows)
 
 
@@ -211,14 +238,14 @@ def _measure_real(name: str, seeds: Sequence[int]) -> list[Outcome]:
     return [_outcome(name, points[seed * _SAMPLES : (seed + 1) * _SAMPLES]) for seed in seeds]
 
 
-def _measure(name: str, setting: _Setting, seeds: Sequence[int]) -> list[Outcome]:
-    examples = Examples(jnp.asarray(data.load(name).x))
-    make = functools.partial(setting.make, **setting.options)
-    *_, (states, _) = members.train(make, setting.stages, setting.steps, setting.batch_size, examples, seeds)
-    gan = make(setting.stages[-1])
+def _measure(name: str, chosen: Config, seeds: Sequence[int]) -> list[Outcome]:
+    dataset = data.load(name)
+    job = seeding.job_of(chosen, dataset)
+    *_, (states, _) = seeding.train(job, jax.tree.map(jnp.asarray, dataset.examples), seeds)
+    gan = job.gan()
     sample = jax.jit(lambda state, rng: gan.sample(state, rng, _SAMPLES))
     return [
-        _outcome(name, np.asarray(sample(members.member(states, k), jax.random.key(seed))))
+        _outcome(name, np.asarray(sample(seeding.member(states, k), jax.random.key(seed))))
         for k, seed in enumerate(seeds)
     ]
 

@@ -1,37 +1,40 @@
-"""Stacked MNIST: which of the thousand triples of digits samples show (Lin et al. 2018, arXiv:1712.04086, section 4.2).
+"""Stacked MNIST: the triples of digits, of a thousand, in samples (Lin et al. 2018, arXiv:1712.04086, section 4.2).
 
 26,000 samples, each channel read by the project's MNIST classifier, KL(p || uniform) of the histogram of triples.
-One setting that two cores can train.
+The settings are ones that two cores can train.
 """
 
 import functools
 from collections.abc import Sequence
 
-from experiments.measures import Reference
-from experiments.reproduce import digits, members
-from experiments.reproduce.digits import Plan
-from experiments.reproduce.study import Budget, Column, Outcome, Published, Row, Table
+import jax
+
+from experiments.reproduce import images
+from experiments.reproduce.seeds import configured, settings
+from experiments.reproduce.table import Budget, Column, Outcome, Published, Row, Table
+from gan_jax.lab import Config
+from gan_jax.lab.measuring.reference import Reference
 
 _SOURCE = "Lin et al. 2018, table 2"
 _SAMPLES = 26_000
-_NARROW = (("b1", 0.5), ("width", 32), ("latent", 128), ("ema", 0.995))
-_SNGAN = Plan("sngan", (*_NARROW, ("n_critic", 1)), (4e-4, 4e-4, 2e-4, 2e-4, 5e-5), 1300, 64)
-_APART = (("b1", 0.5), ("width", 32), ("latent", 128), ("ema", 0.998), ("n_critic", 1), ("apart", True))
-_PLANS = {
-    "dcgan": (digits.default_plan("dcgan"), range(2)),
+_SNGAN = configured("sngan", lr="steps:4e-4,4e-4,2e-4,2e-4,5e-5", steps=5 * 1300, ema=0.995)
+_APART = configured("sngan", lr="steps:4e-4,4e-4,4e-4,2e-4,1e-4", steps=5 * 1500, ema=0.998, batch_size=32, apart=True)
+_ROWS = {
+    "dcgan": (configured("dcgan"), range(2)),
     "sngan": (_SNGAN, range(2)),
-    "sngan, colours apart": (Plan("sngan", _APART, (4e-4, 4e-4, 4e-4, 2e-4, 1e-4), 1500, 32), range(4)),
+    "sngan, colours apart": (_APART, range(4)),
 }
 
 
 def table(budget: Budget) -> Table:
-    """Modes and KL of `dcgan` as the command has it, of `sngan` with and without colours apart, and of real images."""
+    """Modes and KL of `dcgan` with its defaults, of `sngan` with and without colours apart, and of real images."""
     full = budget == "full"
     n = _SAMPLES if full else 100
     rows = [Row("real images", {"n": n}, functools.partial(_measure_real, n), range(2 if full else 1), 1)]
-    for name, (plan, seeds) in _PLANS.items():
-        plan, seeds = (plan, seeds) if full else (plan.small, range(1))
-        rows.append(Row(name, plan.says | {"n": n}, functools.partial(_measure, plan, n), seeds, members.at_once()))
+    for name, (chosen, seeds) in _ROWS.items():
+        chosen, seeds = (chosen, seeds) if full else (images.small(chosen), range(1))
+        measure = functools.partial(_measure, chosen, n)
+        rows.append(Row(name, settings(chosen) | {"n": n}, measure, seeds, jax.device_count()))
     return Table(
         "Stacked MNIST",
         f"{n} samples of the averaged generator, each colour read by the project's MNIST classifier. The published "
@@ -55,13 +58,13 @@ def table(budget: Budget) -> Table:
     )
 
 
-def _measure(plan: Plan, n: int, seeds: Sequence[int]) -> list[Outcome]:
-    return digits.measured(plan, _reference(), {"stacked": n}, seeds)
+def _measure(chosen: Config, n: int, seeds: Sequence[int]) -> list[Outcome]:
+    return images.measured(chosen, _reference(), {"stacked": n}, seeds)
 
 
 def _measure_real(n: int, seeds: Sequence[int]) -> list[Outcome]:
-    return digits.measured_real(_reference(), {"stacked": n}, seeds)
+    return images.measured_real(_reference(), {"stacked": n}, seeds)
 
 
 def _reference() -> Reference:
-    return digits.reference(False, "stacked")
+    return images.reference(False, "stacked")

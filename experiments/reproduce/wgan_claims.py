@@ -2,80 +2,65 @@
 
 It shows pictures: (1) WGAN's estimate falls as samples improve, (2) the Jensen-Shannon estimate of a GAN does not, (3)
 WGAN survives generators with which a GAN fails, (4) modes do not collapse, (5) momentum destabilises the clipped
-critic. Here each run is stopped every so often, the discriminator's estimate averaged over the steps since the last
-stop, and 2,500 samples of the last weights compared with MNIST's test set in the features of the project's classifier.
+critic. Here each run is stopped at regular intervals, the discriminator's estimate is averaged over the steps since the
+last stop, and 2,500 samples of the last weights are compared with MNIST's test set in the features of the project's
+classifier.
 
 For (1) and (2) the number is Spearman's rank correlation of estimate and Frechet distance along the run: an estimate
-that follows quality has +1, one that says nothing 0. For (5) it is the distance, along and at the end of runs whose
-critics have momentum. Modes (4) are counted in the tables of rings and grids (`points`). (3) is left out: it wants the
-paper's convolutional critics, and longer runs of them than this table has time for.
+that follows quality has +1, one without information 0. For (5) it is the distance, along and at the end of runs whose
+critics have momentum. Modes (4) are counted in the tables of rings and grids (`points`). (3) is left out: it
+needs the paper's convolutional critics, and longer runs of them than this table has time for.
 """
 
-import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
 import optax
 import scipy.stats
+from matplotlib.figure import Figure
 
-from experiments.reproduce import digits, members, study
-from experiments.reproduce.members import Stage
-from experiments.reproduce.study import Budget, Column, Outcome, Published, Record, Row, Table
+from experiments.reproduce import images, seeds
+from experiments.reproduce import table as tables
+from experiments.reproduce.seeds import configured, settings
+from experiments.reproduce.table import Budget, Column, Outcome, Published, Record, Row, Table
 from gan_jax import recipes
+from gan_jax.files import atomic
 from gan_jax.gan import GAN
-from gan_jax.transforms import clip_params
+from gan_jax.lab import Config, Experiment
+from gan_jax.lab.experiment import config
+from gan_jax.transforms import clip_params, scheduled
+from gan_jax.typing import Decay, Depth, Positive, Rate, Shape, Width
 
 _SAMPLES = 2500
-_CLIP = 0.05
-_CRITIC_LR = 5e-4
+_STOPS = 16
+_STEPS = 250 * _STOPS
 
 
-@dataclasses.dataclass(frozen=True)
-class _Setting:
-    """A row's GAN and the length of its run.
-
-    Attributes:
-      recipe, options: of the GAN.
-      batch_size: examples of a minibatch.
-      seeds: of the full table.
-      momentum: of the critic's Adam, which takes the place of its RMSProp; None to leave it that.
-      steps: between two stops.
-      stops: how many.
-    """
-
-    recipe: str
-    options: Mapping[str, Any]
-    batch_size: int
-    seeds: int
-    momentum: float | None = None
-    steps: int = 250
-    stops: int = 16
-
-    def make(self, numbers: Mapping[str, Any]) -> GAN:
-        gan: GAN = getattr(recipes, self.recipe)(digits.reference(False).train.shape, **self.options)
-        if self.momentum is None:
-            return gan
-        # The same memory of squared gradients as that of the recipe's RMSProp.
-        adam = optax.adam(_CRITIC_LR, numbers["momentum"], 0.99)
-        return gan.replace(d_optimizer=optax.chain(adam, clip_params(_CLIP)))
-
-    @property
-    def stages(self) -> list[Stage]:
-        """What every part of the run between two stops is made with: the momentum traced, for one program of all."""
-        return [{} if self.momentum is None else {"momentum": self.momentum}] * self.stops
+def wgan_with_momentum(
+    shape: Shape,
+    num_classes: int = 0,
+    *,
+    lr: Rate = 5e-4,
+    b1: Decay = 0.0,
+    clip: Positive = 0.05,
+    width: Width = 128,
+    depth: Depth = 2,
+) -> GAN:
+    """`recipes.wgan` whose critic has Adam, with the decay of the recipe's RMSProp as b2, in place of RMSProp."""
+    gan = recipes.wgan(shape, lr=lr, clip=clip, width=width, depth=depth)
+    return gan.replace(d_optimizer=optax.chain(scheduled(optax.adam, lr, b1, 0.99), scheduled(clip_params, clip)))
 
 
-_WGAN = {"lr": _CRITIC_LR, "clip": _CLIP, "width": 128, "depth": 2}
-_SETTINGS = {
-    "wgan": _Setting("wgan", _WGAN, 64, 8),
-    "gan": _Setting("gan", {"lr": 2e-4, "b1": 0.5, "width": 256}, 128, 8),
-    "wgan, critic's momentum 0": _Setting("wgan", _WGAN, 64, 4, 0.0),
-    "wgan, critic's momentum .5": _Setting("wgan", _WGAN, 64, 4, 0.5),
-    "wgan, critic's momentum .9": _Setting("wgan", _WGAN, 64, 4, 0.9),
+_MOMENTUM = {"wgan_with_momentum": Experiment(wgan_with_momentum, steps=_STEPS)}
+_CONFIGS = {
+    "wgan": (configured("wgan", width=128, depth=2, ema=None, steps=_STEPS), 8),
+    "gan": (configured("gan", ema=None, steps=_STEPS), 8),
+    "wgan, critic's momentum 0": (config(_MOMENTUM, "wgan_with_momentum", {"b1": 0.0}), 4),
+    "wgan, critic's momentum .5": (config(_MOMENTUM, "wgan_with_momentum", {"b1": 0.5}), 4),
+    "wgan, critic's momentum .9": (config(_MOMENTUM, "wgan_with_momentum", {"b1": 0.9}), 4),
 }
 
 
@@ -83,12 +68,12 @@ def table(budget: Budget) -> Table:
     """Estimates against quality along training, and the same under a critic with momentum."""
     real = {"samples": _SAMPLES}
     rows = [Row("real images", real, _measure_real, range(3 if budget == "full" else 1), 1)]
-    for name, setting in _SETTINGS.items():
+    for name, (chosen, count) in _CONFIGS.items():
+        stops = _STOPS
         if budget == "small":
-            setting = dataclasses.replace(setting, seeds=1, steps=10, stops=3)
-        says = dict(setting.options) | {"recipe": setting.recipe, "momentum": setting.momentum}
-        says |= {"batch_size": setting.batch_size, "stops": setting.stops, "steps": setting.steps, "samples": _SAMPLES}
-        rows.append(Row(name, says, functools.partial(_measure, setting), range(setting.seeds), members.at_once()))
+            chosen, count, stops = chosen.replace(steps=30), 1, 3
+        record = settings(chosen) | {"stops": stops, "samples": _SAMPLES}
+        rows.append(Row(name, record, functools.partial(_measure, chosen, stops), range(count), jax.device_count()))
     return Table(
         "The claims of Wasserstein GAN",
         _NOTE,
@@ -129,23 +114,24 @@ _NOTE = (
 )
 
 
-def _measure_real(seeds: Sequence[int]) -> list[Outcome]:
-    reference = digits.reference(False)
-    draws = [reference.real(_SAMPLES, jax.random.key(seed)) for seed in seeds]
-    return [Outcome({"frechet_last": digits.numbers(reference, draw, ["frechet"])["frechet"]}) for draw in draws]
+def _measure_real(numbers: Sequence[int]) -> list[Outcome]:
+    reference = images.reference(False)
+    draws = [reference.real(_SAMPLES, jax.random.key(seed)) for seed in numbers]
+    return [Outcome({"frechet_last": images.numbers(reference, draw, ["frechet"])["frechet"]}) for draw in draws]
 
 
-def _measure(setting: _Setting, seeds: Sequence[int]) -> list[Outcome]:
-    reference = digits.reference(False)
-    draw = digits.drawer(setting.make(setting.stages[0]), reference, _SAMPLES)
-    examples, batch_size = digits.examples(reference), setting.batch_size
-    estimates: list[list[float]] = [[] for _ in seeds]
-    distances: list[list[float]] = [[] for _ in seeds]
-    for states, metrics in members.train(setting.make, setting.stages, setting.steps, batch_size, examples, seeds):
-        for k, seed in enumerate(seeds):
+def _measure(chosen: Config, stops: int, numbers: Sequence[int]) -> list[Outcome]:
+    reference = images.reference(False)
+    job = seeds.job_of(chosen, reference.train)
+    draw = images.drawer(job.gan(), reference, _SAMPLES)
+    estimates: list[list[float]] = [[] for _ in numbers]
+    distances: list[list[float]] = [[] for _ in numbers]
+    every = job.options["steps"] // stops
+    for states, metrics in seeds.train(job, images.examples(reference), numbers, every=every):
+        for k, seed in enumerate(numbers):
             estimates[k].append(float(metrics["estimate"][k].mean()))
-            samples = draw(members.member(states, k), seed)
-            distances[k].append(digits.numbers(reference, samples, ["frechet"])["frechet"])
+            samples = draw(seeds.member(states, k), seed)
+            distances[k].append(images.numbers(reference, samples, ["frechet"])["frechet"])
     return [_outcome(*curves) for curves in zip(estimates, distances, strict=True)]
 
 
@@ -167,15 +153,12 @@ def _spearman(a: Sequence[float], b: Sequence[float]) -> float:
 
 
 def _plot(rows: Mapping[str, Sequence[Record]], file: Path) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(12, 3.4), dpi=80, layout="constrained")
     *estimates, momenta = figure.subplots(1, 3)
     for axes, name in zip(estimates, ("wgan", "gan"), strict=True):
         for result in rows[name]:
             axes.plot(result["curves"]["frechet"], result["curves"]["estimate"], ".-", linewidth=0.8, markersize=4)
-        correlation = study.spread(rows[name], "spearman", 2)
+        correlation = tables.spread(rows[name], "spearman", 2)
         axes.set(xlabel="Frechet distance of samples", xscale="log", ylabel="estimate")
         axes.set_title(f"{name}: rank correlation {correlation}", fontsize=10)
     for colour, name in enumerate(name for name in rows if name.startswith("wgan")):
@@ -184,5 +167,6 @@ def _plot(rows: Mapping[str, Sequence[Record]], file: Path) -> None:
             run = np.linspace(0, 1, len(distances) + 1)[1:]
             momenta.plot(run, distances, f"C{colour}", label=None if k else name, linewidth=0.8)
     momenta.set(xlabel="share of the run", ylabel="Frechet distance of samples", yscale="log", ylim=(100, None))
-    momenta.legend(*momenta.get_legend_handles_labels(), fontsize=8, loc="lower left")  # Even where there is none yet.
-    FigureCanvasAgg(figure).print_png(str(file))
+    momenta.legend(*momenta.get_legend_handles_labels(), fontsize=8, loc="lower left")  # Even if there is no line yet.
+    with atomic(file) as partial:
+        figure.savefig(partial, format="png")

@@ -1,4 +1,4 @@
-"""Data: `load("mnist")` and its like give a `Dataset`, arrays in memory, whatever the source."""
+"""Data: `load(spec)` returns a `Dataset`, arrays in memory, whatever the source."""
 
 from gan_jax.data.dataset import Dataset
 from gan_jax.data.sources import load

@@ -25,23 +25,24 @@ _DEEP_MODES = ("I", "F")  # 16 and 32 bits per channel, which Pillow clips to 8 
 
 
 def load_directory(directory: Path, split: Split = "train") -> Dataset:
-    """All the images in a directory, in the order of their sorted paths.
+    """Loads all the images in a directory, in the order of their sorted paths.
 
-    - Images lying directly in it are unlabelled. Otherwise each sub-folder is a class, numbered in
-      the order of the sorted names, with all the images at any depth below it.
-    - If the sub-folders are named as splits, `train` and one or more of `test`, `val`, `valid`,
-      `validation`, each is laid out so in its turn, and the classes are those of `train`. The test
-      split is the first of these names that is there. Without one it is the training data itself:
-      nothing is held out that was not said to be.
-    - Images must be of one size. If all are stored as grey they have one channel, otherwise all
-      are made RGB, grey ones among them too; alpha is dropped, and only the first frame of an
-      animation is read.
-    - Files that don't end as an image does, and hidden ones, are passed over.
+    - Images directly in it are unlabelled. Otherwise each sub-folder is a class, numbered in the order of the sorted
+      names, with all the images at any depth below it.
+    - If the sub-folders are named as splits, `train` and one or more of `test`, `val`, `valid`, `validation`, each of
+      them is laid out in this way, and the classes are those of `train`. The test split is the first of these names
+      that exists. Without one it is the training data itself: nothing is held out unless it is marked as such.
+    - Images must be of one size. If all are stored as grey they have one channel, otherwise all are converted to RGB;
+      alpha is dropped, and only the first frame of an animation is read.
+    - Hidden files, and files without the extension of an image, are skipped.
+
+    Args:
+      directory: the directory.
+      split: "train" or "test".
 
     Raises:
-        InputError: the directory is missing, holds no images, mixes loose images and class folders,
-            has a class without images, or an image is unreadable, not 8 bits deep, or of another
-            size than the others.
+      InputError: the directory is missing, holds no images, mixes loose images and class folders, has a class without
+        images, or an image is unreadable, has more than 8 bits per channel, or differs in size.
     """
     name = f"folder:{directory}"
     try:
@@ -52,26 +53,26 @@ def load_directory(directory: Path, split: Split = "train") -> Dataset:
         grouped = {c: _image_files(root / c, "**/*") for c in classes}
     except OSError as error:
         raise InputError(
-            f"{name}: can't list the directory ({error.strerror or error}); give a readable directory of images."
+            f"{name}: can't list the directory ({error.strerror or error}); give a readable directory of images"
         ) from error
     if loose and classes:
         raise InputError(
             f"{name}: expected either images or one folder per class, found both ({loose[0].name} "
-            f"beside {classes[0]}/); move the loose images into class folders."
+            f"beside {classes[0]}/); move the loose images into class folders"
         )
     for c, files in grouped.items():
         if not files:
-            raise InputError(f"{name}: there are no images in the class folder {c}/; add some or remove it.")
+            raise InputError(f"{name}: there are no images in the class folder {c}/; add some or remove it")
     if not loose and not grouped:
         raise InputError(
             f"{name}: there are no images here; give a directory of image files "
-            f"({', '.join(sorted(EXTENSIONS))}) or of one folder of them per class."
+            f"({', '.join(sorted(EXTENSIONS))}) or with one folder of them per class"
         )
     unknown = sorted(set(classes) - set(train_classes))
     if unknown or (bool(classes) != bool(train_classes)):
         raise InputError(
             f"{name}: {root.name}/ has classes {unknown or 'none'} where train/ has "
-            f"{train_classes or 'none'}; lay both out with the same class folders."
+            f"{train_classes or 'none'}; give both the same class folders"
         )
     x = _read_images(loose or [file for files in grouped.values() for file in files], name)
     if not classes:
@@ -82,7 +83,7 @@ def load_directory(directory: Path, split: Split = "train") -> Dataset:
 
 
 def _split_root(directory: Path, split: Split) -> Path:
-    """The directory itself, or the sub-folder with this split where all are named as splits."""
+    """The directory itself, or the sub-folder of this split if all sub-folders are named as splits."""
     folders = set(_class_names(directory))
     named_as_splits = "train" in folders and len(folders) > 1 and folders <= set(_SPLITS["test"])
     if named_as_splits and not _image_files(directory, "*"):
@@ -117,10 +118,10 @@ def _read_images(paths: list[Path], name: str) -> np.ndarray:
             raise InputError(
                 f"{name}: {path} is {size[0]}x{size[1]} pixels where "
                 f"{paths[sizes.index(usual)].name} is {usual[0]}x{usual[1]}; resize all images to "
-                "one size."
+                "one size"
             )
         if mode.startswith(_DEEP_MODES):
-            raise InputError(f"{name}: {path} has more than 8 bits per channel (mode {mode}); convert it to 8.")
+            raise InputError(f"{name}: {path} has more than 8 bits per channel (mode {mode}); convert it to 8")
     grey = all(mode in _GREY_MODES for _, mode in headers)
     mode, channels = ("L", 1) if grey else ("RGB", 3)
     x = np.empty((len(paths), usual[1], usual[0], channels), np.uint8)
@@ -140,5 +141,5 @@ def _with_image(path: Path, name: str, use: "Callable[[Image.Image], T]") -> T:
     # struct.error, DecompressionBombError ...
     except Exception as error:
         raise InputError(
-            f"{name}: {path} is no readable image ({type(error).__name__}); replace or remove it."
+            f"{name}: {path} is not a readable image ({type(error).__name__}); replace or remove it"
         ) from error

@@ -25,18 +25,22 @@ _MAX_DEFLATE_RATIO = 1032  # no deflate stream expands more
 
 
 def load_directory(directory: Path | Traversable, split: Split = "train", name: str | None = None) -> Dataset:
-    """The images and labels of one split of a directory of four IDX files.
+    """Loads the images and labels of one split from a directory of four IDX files.
 
-    The files are named as MNIST's, `train-images-idx3-ubyte`, `train-labels-idx1-ubyte` and the
-    same with `t10k` for the test split; `.idx3-ubyte` in place of `-idx3-ubyte` is understood, each
-    may be gzipped (`.gz`), and the plain file is read where both are there. The *training* labels
-    say how many classes there are, whichever split is asked for.
+    The files are named as MNIST's, `train-images-idx3-ubyte`, `train-labels-idx1-ubyte` and the same with `t10k` for
+    the test split; `.idx3-ubyte` is accepted in place of `-idx3-ubyte`, each file may be gzipped (`.gz`), and the plain
+    file is read where there are both. The *training* labels decide the number of classes, whichever the split.
+
+    Args:
+      directory: the directory.
+      split: "train" or "test".
+      name: name of the dataset; None for `idx:` and the directory.
 
     Returns:
-        uint8 images [N, H, W, 1] and their labels.
+      uint8 images [N, H, W, 1] and their labels.
 
     Raises:
-        InputError: the directory or a file is missing, or does not hold what it should.
+      InputError: the directory or a file is missing, or a file is not what its name declares.
     """
     name = name or f"idx:{directory}"
     try:
@@ -44,12 +48,12 @@ def load_directory(directory: Path | Traversable, split: Split = "train", name: 
     except OSError as error:
         raise InputError(
             f"{name}: can't list the directory ({error.strerror or error}); give a directory of "
-            "four IDX files named as MNIST's, as train-images-idx3-ubyte.gz."
+            "four IDX files named as MNIST's, such as train-images-idx3-ubyte.gz"
         ) from error
     if not entries:
         raise InputError(
-            f"{name}: the directory is empty; put the four IDX files named as MNIST's there, as "
-            "train-images-idx3-ubyte.gz."
+            f"{name}: the directory is empty; put the four IDX files there, named as MNIST's, such as "
+            "train-images-idx3-ubyte.gz"
         )
     images = _read(directory, entries, _PREFIX[split], "images", 3, name)
     labels = _read(directory, entries, _PREFIX[split], "labels", 1, name)
@@ -63,65 +67,65 @@ def parse(data: bytes, filename: str, rank: int) -> UInt8[np.ndarray, "..."]:
     Never allocates more than these bytes could hold, whatever their header claims.
 
     Args:
-        data: the whole file.
-        filename: what to call the file in an error.
-        rank: how many dimensions it must have: 3 for images, 1 for labels.
+      data: the whole file.
+      filename: name of the file, for its ending and for errors.
+      rank: how many dimensions it must have: 3 for images, 1 for labels.
 
     Returns:
-        A non-empty, read-only uint8 array of `rank` dimensions.
+      A non-empty, read-only uint8 array of `rank` dimensions.
 
     Raises:
-        InputError: this is not such a file, or not the whole of it.
+      InputError: this is not such a file, or only a part of one.
     """
     zipped = filename.endswith(".gz")
     if zipped and not data.startswith(_GZIP_MAGIC):
         raise InputError(
-            f"{filename} is not a gzip file; download it again, or drop .gz from its name if it is not compressed."
+            f"{filename} is not a gzip file; download it again, or drop .gz from its name if it is not compressed"
         )
     capacity = len(data) * (_MAX_DEFLATE_RATIO if zipped else 1)
     stream = gzip.GzipFile(fileobj=io.BytesIO(data)) if zipped else io.BytesIO(data)
     try:
         header = stream.read(4 * (1 + rank))
         if len(header) < 4 * (1 + rank):
-            raise InputError(f"{filename} is truncated, it ends within its header; download it again.")
+            raise InputError(f"{filename} is truncated, it ends within its header; download it again")
         magic, *dimensions = struct.unpack(f">{1 + rank}I", header)
         if magic != 0x0800 + rank:
             raise InputError(
                 f"{filename} has the wrong magic number {magic:#010x}, expected "
-                f"{0x0800 + rank:#010x} (unsigned bytes, {rank} dimensions); give the file that "
-                "its name promises."
+                f"{0x0800 + rank:#010x} (unsigned bytes, {rank} dimensions); replace it by "
+                "the file of that name"
             )
         size = math.prod(dimensions)
         body = stream.read(min(size, capacity) + 1)
     except (EOFError, OSError, zlib.error) as error:
-        raise InputError(f"{filename} is a truncated or damaged gzip file ({error}); download it again.") from error
+        raise InputError(f"{filename} is a truncated or damaged gzip file ({error}); download it again") from error
     if len(body) != size:
         fault = "is truncated" if len(body) < size else "is too long"
         raise InputError(
-            f"{filename} {fault}, its header promises {size} bytes for shape {dimensions} and "
+            f"{filename} {fault}, its header declares {size} bytes for shape {dimensions} and "
             f"{'only ' if len(body) < size else ''}{'more' if len(body) > size else len(body)} "
-            "follow; download it again."
+            "follow; download it again"
         )
     if size == 0:
-        raise InputError(f"{filename} is empty, its shape is {dimensions}; give at least one item.")
+        raise InputError(f"{filename} is empty, its shape is {dimensions}; give at least one item")
     return np.frombuffer(body, np.uint8).reshape(dimensions)
 
 
 def _read(
     directory: Path | Traversable, entries: list[str], prefix: str, what: str, rank: int, name: str
 ) -> UInt8[np.ndarray, "..."]:
-    """The array of the one file of `directory` with that prefix and content."""
+    """The array in the file of `directory` with that prefix and content."""
     candidates = [f"{prefix}-{what}{joint}idx{rank}-ubyte{suffix}" for suffix in ("", ".gz") for joint in "-."]
     found = [candidate for candidate in candidates if candidate in entries]
     if not found:
         raise InputError(
             f"{name}: there is no {candidates[0]} nor {candidates[0]}.gz in the directory; "
-            "put all four IDX files there, named as MNIST's."
+            "put all four IDX files there, named as MNIST's"
         )
     try:
         data = (directory / found[0]).read_bytes()
     except OSError as error:
         raise InputError(
-            f"{name}: can't read {found[0]} ({error.strerror or error}); make it a readable file."
+            f"{name}: can't read {found[0]} ({error.strerror or error}); make it a readable file"
         ) from error
     return parse(data, f"{name}: {found[0]}", rank)

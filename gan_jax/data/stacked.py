@@ -15,14 +15,14 @@ _COUNTS: dict[Split, int] = {"train": 60_000, "test": 26_000}
 
 
 def load(mnist: Callable[[Split], Dataset], split: Split = "train") -> Dataset:
-    """60,000 training or 26,000 test images, 28 x 28 x 3, labelled 100 a + 10 b + c; always the same ones.
+    """60,000 training or 26,000 test images, 28 x 28 x 3, labelled 100 a + 10 b + c, the same ones at each call.
 
     Each channel is drawn uniformly, with replacement, from the images of that split of MNIST, whose digits are not
-    quite equally frequent; neither are the classes. 26,000 is the number of samples that papers count modes in.
+    quite equally frequent; neither are the classes. Papers count modes in 26,000 samples.
 
     Args:
       mnist: loads a split of MNIST.
-      split: which.
+      split: "train" or "test".
     """
     digits = mnist(split)
     assert digits.labels is not None

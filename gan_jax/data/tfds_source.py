@@ -1,7 +1,7 @@
 """tensorflow-datasets, read without TensorFlow.
 
-Data prepared in a random-access format (array_record) needs no TensorFlow to read; most of the
-stock datasets need it, and the network, to be prepared.
+Data prepared in a random-access format (array_record) can be read without TensorFlow; to prepare most of the stock
+datasets takes TensorFlow and the network.
 """
 
 import contextlib
@@ -22,12 +22,13 @@ import numpy as np
 from gan_jax.data import npz
 from gan_jax.data.dataset import Dataset, Split
 from gan_jax.errors import InputError
+from gan_jax.files import atomic
 
 _SPLITS: dict[Split, tuple[str, ...]] = {
     "train": ("train",),
     "test": ("test", "validation", "train"),
 }
-# Of the catalogue alone: namespaces (huggingface:..., kaggle:...) fetch the code of strangers and run it.
+# The catalogue's names only: namespaces (huggingface:..., kaggle:...) fetch and run third-party code.
 _NAME = r"\w+(/\w[\w.+-]*)?(:[\d.*]+)?"
 _CHUNK = 5000  # records read at once: several times faster than one by one
 _HOST = "https://storage.googleapis.com"  # where tfds keeps what it hosts itself
@@ -38,33 +39,33 @@ _ELSEWHERE = (
 
 
 def load(name: str, split: Split = "train") -> Dataset:
-    """The images, and the labels if any, of a dataset of tensorflow-datasets.
+    """Loads the images, and the labels if any, of a dataset of tensorflow-datasets.
 
-    Looked for where tfds does, in $TFDS_DATA_DIR or ~/tensorflow_datasets. What is not prepared
-    there yet is prepared, if there is a network and tfds can do it without TensorFlow. Decoding is
-    slow, so it is done once: the arrays are kept beside the prepared data, in a file of their own
-    per split, and come from there the next time.
+    The data is looked up in $TFDS_DATA_DIR or ~/tensorflow_datasets, as tfds does. If it is not prepared yet, it is
+    prepared, if there is a network and tfds can do so without TensorFlow. Decoding is slow, so it is done once: the
+    arrays are saved beside the prepared data, one file per split, and read from there the next time.
 
     Args:
-        name: as tfds has it, `NAME[/CONFIG][:VERSION]`.
-        split: "train"; or "test", which is the test split, the validation split where there is
-            none, the training data itself where there is neither.
+      name: `NAME[/CONFIG][:VERSION]`, as in tfds.
+      split: "train"; or "test", which is the test split, without one the validation split, without either the training
+        data itself.
 
     Returns:
-        uint8 images [N, H, W, C], in the order in which tfds stores them. The images are those
-        that the dataset names as supervised input, else its only image feature; the labels its
-        supervised target if that is a class, else its only class feature, else none.
+      uint8 images [N, H, W, C], in the order in which tfds stores them. The images are the dataset's supervised input,
+      else its only image feature; the labels its supervised target if that is a class, else its only class feature,
+      else none.
 
     Raises:
-        InputError: the dataset is unknown, can't be prepared or read here, or is not made of
-            8-bit images of one size.
+      InputError: the dataset is unknown, can't be prepared or read here, or does not consist of 8-bit images of one
+        size.
     """
     spec = f"tfds:{name}"
     builder = _prepared_builder(name, spec)
     stored = next((s for s in _SPLITS[split] if s in builder.info.splits), None)
     if stored is None:
         raise InputError(
-            f"{spec}: there is no train split, only {', '.join(builder.info.splits) or 'nothing'}; use another dataset."
+            f"{spec}: there is no train split, only {', '.join(builder.info.splits) or 'nothing'}; "
+            "choose a different dataset"
         )
     image_key, label_key = _feature_keys(builder.info, spec)
     count = builder.info.splits[stored].num_examples
@@ -81,7 +82,7 @@ def load(name: str, split: Split = "train") -> Dataset:
 def _prepared_builder(name: str, spec: str) -> Any:
     """The tfds builder of a dataset that is prepared, perhaps just now."""
     if not re.fullmatch(_NAME, name):
-        raise InputError(f"{spec}: expected NAME[/CONFIG][:VERSION] as tensorflow-datasets' catalogue has it.")
+        raise InputError(f"{spec}: expected NAME[/CONFIG][:VERSION]; choose one of tensorflow-datasets' catalogue")
     import tensorflow_datasets as tfds  # type: ignore[import-untyped]
 
     # tfds reads the variable once, when first imported.
@@ -94,30 +95,30 @@ def _prepared_builder(name: str, spec: str) -> Any:
         raise InputError(
             f"{spec}: tensorflow-datasets has no dataset of this name and none is prepared in "
             f"{data_dir or 'its directory'}"
-            f"{f', did you mean tfds:{near[0]}' if near else ''}; give NAME[/CONFIG][:VERSION] as "
-            "its catalogue does."
+            f"{f' (did you mean tfds:{near[0]}?)' if near else ''}; give NAME[/CONFIG][:VERSION] as in "
+            "its catalogue"
         ) from error
     # tfds raises nearly anything for a name it can't use: ValueError, AssertionError (a version it
-    # does not have), TypeError, ImportError (a dataset whose code wants more packages) ...
+    # does not have), TypeError, ImportError (a dataset whose code needs more packages) ...
     except Exception as error:
         raise InputError(
             f"{spec}: tensorflow-datasets can't use this name ({_first_line(error)}); give "
-            "NAME[/CONFIG][:VERSION] as its catalogue does."
+            "NAME[/CONFIG][:VERSION] as in its catalogue"
         ) from error
     if builder.data_path.exists():
         if builder.is_prepared():
             return builder
         raise InputError(
-            f"{spec}: {builder.data_dir} is there but holds no whole dataset; copy or prepare it again, or delete it."
+            f"{spec}: {builder.data_dir} exists but holds no whole dataset; copy or prepare it again, or delete it"
         )
     advice = _ELSEWHERE.format(name=name, data_dir=builder.data_dir)
     urls = (url for url in builder.url_infos or () if url.startswith("http"))
     if not _reachable(next(urls, _HOST)):
         raise InputError(
-            f"{spec}: the dataset is not prepared on this machine and there is no network to download it; {advice}."
+            f"{spec}: the dataset is not prepared on this machine and there is no network to download it; {advice}"
         )
     try:
-        # Without TensorFlow tfds prints a banner about it; the sentence below says the same.
+        # Without TensorFlow tfds prints a banner about it; the error below says the same.
         with contextlib.redirect_stdout(io.StringIO()):
             builder.download_and_prepare(
                 file_format="array_record",
@@ -126,21 +127,21 @@ def _prepared_builder(name: str, spec: str) -> Any:
     except ImportError as error:
         reason = str(error).strip().rpartition("\n")[2]
         raise InputError(
-            f"{spec}: preparing the dataset needs a package that is not installed here ({reason}); {advice}."
+            f"{spec}: preparing the dataset needs a package that is not installed here ({reason}); {advice}"
         ) from error
-    # Downloads and dataset code fail in any way they like.
+    # Downloads and dataset code raise nearly anything.
     except Exception as error:
         raise InputError(
             f"{spec}: tensorflow-datasets could not prepare the dataset "
-            f"({type(error).__name__}: {_first_line(error)}); {advice}."
+            f"({type(error).__name__}: {_first_line(error)}); {advice}"
         ) from error
     return builder
 
 
 def _reachable(url: str, timeout: float = 3.0) -> bool:
-    """Whether anything answers at `url` within `timeout` seconds; honours the proxy variables.
+    """Whether a server responds at `url` within `timeout` seconds; follows the proxy variables.
 
-    In a thread, for the lookup of a name may hang and can't be given a timeout.
+    In a thread, because the lookup of a name may hang and can't be given a timeout.
     """
     answered = threading.Event()
 
@@ -148,7 +149,7 @@ def _reachable(url: str, timeout: float = 3.0) -> bool:
         try:
             with urllib.request.urlopen(url, timeout=timeout):
                 answered.set()
-        except urllib.error.HTTPError:  # a refusal is an answer
+        except urllib.error.HTTPError:  # a refusal is a response
             answered.set()
         except (OSError, http.client.HTTPException):
             return
@@ -173,7 +174,7 @@ def _feature_keys(info: Any, spec: str) -> tuple[str, str | None]:
     if len(image) != 1:
         raise InputError(
             f"{spec}: expected one image feature, found {', '.join(images) or 'none'} among "
-            f"{', '.join(features)}; use another dataset, or write its images to an npz:FILE."
+            f"{', '.join(features)}; choose a different dataset, or save its images as an npz:FILE"
         )
     return image[0], label[0] if len(label) == 1 else None
 
@@ -184,13 +185,13 @@ def _decode(builder: Any, split: str, image_key: str, label_key: str | None, spe
         source = builder.as_data_source(split)
     except NotImplementedError as error:
         raise InputError(
-            f"{spec}: the data in {builder.data_dir} is not in a random-access format, which alone "
+            f"{spec}: the data in {builder.data_dir} is not in a random-access format, the only one that "
             "can be read without TensorFlow; prepare it again with "
-            f"`tfds build {builder.name} --file_format=array_record --overwrite`."
+            f"`tfds build {builder.name} --file_format=array_record --overwrite`"
         ) from error
     count = len(source)
     if count == 0:
-        raise InputError(f"{spec}: split {split} is empty; use another dataset.")
+        raise InputError(f"{spec}: split {split} is empty; choose a different dataset")
     images: np.ndarray | None = None
     labels = np.empty(count, np.int32)
     for start in range(0, count, _CHUNK):
@@ -201,7 +202,7 @@ def _decode(builder: Any, split: str, image_key: str, label_key: str | None, spe
         except Exception as error:
             raise InputError(
                 f"{spec}: the data in {builder.data_dir} is damaged ({type(error).__name__}: "
-                f"{_first_line(error)}); prepare it again."
+                f"{_first_line(error)}); prepare it again"
             ) from error
         for i, example in zip(keys, examples, strict=True):
             image = example[image_key]
@@ -209,8 +210,8 @@ def _decode(builder: Any, split: str, image_key: str, label_key: str | None, spe
                 images = np.empty((count, *image.shape), image.dtype)
             if image.shape != images.shape[1:]:
                 raise InputError(
-                    f"{spec}: images are of several sizes, as {images.shape[1:]} and "
-                    f"{image.shape}; resize them to one and save them as an npz:FILE."
+                    f"{spec}: images are of several sizes, such as {images.shape[1:]} and "
+                    f"{image.shape}; resize them to one size and save them as an npz:FILE"
                 )
             images[i] = image
             if label_key is not None:
@@ -220,13 +221,13 @@ def _decode(builder: Any, split: str, image_key: str, label_key: str | None, spe
 
 
 def _read_cache(path: Path, count: int, *, labelled: bool) -> dict[str, np.ndarray] | None:
-    """What `_write_cache` wrote, or None where it must be written anew."""
+    """What `_write_cache` wrote, or None if it must be written again."""
     if not path.exists():
         return None
     try:
         arrays = npz.read_arrays(path)
     except InputError as error:
-        warnings.warn(f"decoding the dataset again, for its cache is bad: {error}", stacklevel=2)
+        warnings.warn(f"decoding the dataset again, because its cache is bad: {error}", stacklevel=2)
         return None
     expected = {"images", "labels"} if labelled else {"images"}
     whole = set(arrays) == expected and all(a.shape[:1] == (count,) for a in arrays.values())
@@ -235,16 +236,12 @@ def _read_cache(path: Path, count: int, *, labelled: bool) -> dict[str, np.ndarr
 
 def _write_cache(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Writes the arrays in one step: a reader sees all of them or no file."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.npz")
     try:
-        try:
-            np.savez(partial, allow_pickle=False, **arrays)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with atomic(path, shared=True) as partial, open(partial, "wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
     except OSError as error:
         warnings.warn(
-            f"the dataset will be decoded again the next time, for its cache can't be written: {error}",
+            f"the dataset will be decoded again the next time, because its cache can't be written: {error}",
             stacklevel=2,
         )
 

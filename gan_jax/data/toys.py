@@ -39,7 +39,7 @@ MIXTURES = {"ring": RING, "grid": GRID}
 
 
 def load(name: str, split: Split = "train") -> Dataset:
-    """100,000 points of `MIXTURES[name]`, each labelled with its mode; always the same ones.
+    """100,000 points of `MIXTURES[name]`, each labelled with its mode, the same ones at each call.
 
     The test split is an independent draw.
     """

@@ -1,10 +1,10 @@
-"""GAN-train and GAN-test: what a classifier learns from generated images, and what one of real images says of them.
+"""GAN-train and GAN-test: a classifier trained on generated images, and generated images given to one of real images.
 
 Shmelkov, Schmid, Alahari 2018, "How good is my GAN?", arXiv:1807.09499. (Lesort et al. 2018, arXiv:1806.11382, call the
 first "fitting capacity".) GAN-train falls when classes or variety are missing; GAN-test falls when images are not of
-the class that was asked for. GAN-test alone rewards collapse: read the two together, or beside recall and coverage.
+the class that was asked for. GAN-test alone rewards collapse: report the two together, or beside recall and coverage.
 
-The classifier is `gan_jax.nets.classifier.Classifier` in both, trained by `train`.
+The classifier is `gan_jax.nets.classifier.Classifier` in both, trained by `train_classifier`.
 """
 
 from typing import Any
@@ -13,24 +13,24 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
-from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
+from jaxtyping import Array, Float, Int, UInt8
 
 from gan_jax.metrics.features import trained, unit
 from gan_jax.metrics.rows import map_rows
 from gan_jax.nets.classifier import Classifier
+from gan_jax.typing import Key, Params
 
 Images = UInt8[Array, "n height width channels"]
 Labels = Int[Array, " n"]
-Params = Any
 
 _SHIFT = 2
 _PEAK_LR = 2e-3
 
 
-def train(
-    net: Classifier, rng: PRNGKeyArray, images: Images, labels: Labels, steps: int, batch_size: int = 128
+def train_classifier(
+    net: Classifier, rng: Key, images: Images, labels: Labels, *, steps: int, batch_size: int = 128
 ) -> tuple[Params, Float[Array, " steps"]]:
-    """Parameters after `steps` of Adam on the cross-entropy, and the loss of every step, nats `[steps]`.
+    """Trains a classifier on the cross-entropy, by Adam.
 
     Minibatches are drawn uniformly, each image shifted by up to 2 pixels either way (edges filled with zeros). The
     learning rate rises to 2e-3 in the first twentieth of the steps and falls to 0 along a cosine.
@@ -41,7 +41,10 @@ def train(
       images: uint8 `[N, H, W, C]`.
       labels: int `[N]` in [0, net.num_classes).
       steps: updates; static.
-      batch_size: images an update; static.
+      batch_size: images per update; static.
+
+    Returns:
+      The parameters, and the loss of every step, nats `[steps]`.
     """
     init_rng, train_rng = jax.random.split(rng)
     schedule = optax.warmup_cosine_decay_schedule(0.0, _PEAK_LR, steps // 20, steps)
@@ -67,11 +70,12 @@ def train(
 
 def gan_train(
     net: Classifier,
-    rng: PRNGKeyArray,
+    rng: Key,
     generated: Images,
     asked: Labels,
     test_images: UInt8[Array, "t height width channels"],
     test_labels: Int[Array, " t"],
+    *,
     steps: int,
 ) -> Float[Array, ""]:
     """Accuracy on real test images, in [0, 1], of a classifier trained on generated ones alone.
@@ -80,17 +84,17 @@ def gan_train(
 
     Args:
       net: the classifier; static.
-      rng, generated, asked, steps: as in `train`; `asked` are the labels that the generator was given.
+      rng, generated, asked, steps: as in `train_classifier`; `asked` are the labels that the generator was given.
       test_images, test_labels: the real test set.
     """
-    params, _ = train(net, rng, generated, asked, steps)
+    params, _ = train_classifier(net, rng, generated, asked, steps=steps)
 
     logits = trained(net, params).logits
     return gan_test(map_rows(lambda image: logits(image[None])[0], test_images), test_labels)
 
 
 def gan_test(logits: Float[Array, "n classes"], asked: Labels) -> Float[Array, ""]:
-    """The share in [0, 1] of generated images that a classifier of real images reads as the label that was asked for.
+    """The share in [0, 1] of generated images to which a classifier of real images gives the label asked for.
 
     Its ceiling is that classifier's accuracy on real test images.
 
@@ -101,7 +105,7 @@ def gan_test(logits: Float[Array, "n classes"], asked: Labels) -> Float[Array, "
     return jnp.mean(jnp.argmax(logits, axis=-1) == asked)
 
 
-def _shifted(rng: PRNGKeyArray, x: Float[Array, "n height width channels"]) -> Float[Array, "n height width channels"]:
+def _shifted(rng: Key, x: Float[Array, "n height width channels"]) -> Float[Array, "n height width channels"]:
     padded = jnp.pad(x, ((0, 0), (_SHIFT, _SHIFT), (_SHIFT, _SHIFT), (0, 0)))
     corners = jax.random.randint(rng, (x.shape[0], 2), 0, 2 * _SHIFT + 1)
     return jax.vmap(lambda image, corner: lax.dynamic_slice(image, (*corner, 0), x.shape[1:]))(padded, corners)

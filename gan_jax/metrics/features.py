@@ -10,9 +10,9 @@
 
 The file itself holds the accuracy, the command and the seed as its `record`.
 
-Any function `images uint8 [B, H, W, C] -> [B, F]` takes the place of `features` everywhere; metrics take its values,
-whatever framework they come from. Distances of different features don't compare: none of them is comparable with an FID
-of Inception's.
+Any function `images uint8 [B, H, W, C] -> [B, F]` can take the place of `features` everywhere; metrics take its values,
+whatever framework they come from. Distances in different features are not comparable, and none of these with an FID of
+Inception's.
 """
 
 import functools
@@ -32,7 +32,9 @@ from jaxtyping import Array, Float, UInt8
 
 from gan_jax.data import Dataset
 from gan_jax.errors import InputError
+from gan_jax.files import atomic
 from gan_jax.nets.classifier import Classifier
+from gan_jax.pieces import map_in_pieces
 
 Images = UInt8[Array, "batch height width channels"]
 
@@ -56,10 +58,10 @@ class Trained(NamedTuple):
 
 @functools.cache
 def load(name: str | Path) -> Trained:
-    """A classifier that comes with the package, by name, or one that `save` wrote, by path.
+    """Loads a classifier that comes with the package, by name, or one that `save` wrote, by path.
 
     Raises:
-      InputError: there is none of that name, or the file is not one.
+      InputError: there is no classifier of that name, or the file does not hold one.
     """
     if name in NAMES:
         data = (importlib.resources.files("gan_jax.metrics") / "weights" / f"{name}.npz").read_bytes()
@@ -68,7 +70,7 @@ def load(name: str | Path) -> Trained:
             data = Path(name).read_bytes()
         except OSError as error:
             raise InputError(
-                f"{name} can't be read ({error.strerror}): name one of {', '.join(NAMES)}, or a file that "
+                f"{name} can't be read ({error.strerror}): choose one of {', '.join(NAMES)}, or a file that "
                 "experiments.classifier wrote"
             ) from error
     try:
@@ -77,20 +79,28 @@ def load(name: str | Path) -> Trained:
             flat = {key: arrays[key].astype(np.float32) for key in arrays if key != "record"}
         net = Classifier(record["num_classes"], record["width"], record["hidden"])
     except (EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
-        raise InputError(f"{name} holds no classifier: name a file that experiments.classifier wrote") from error
+        raise InputError(f"{name} holds no classifier: choose a file that experiments.classifier wrote") from error
     return trained(net, traverse_util.unflatten_dict(flat, sep="/"), record)
 
 
 def save(path: Path, net: Classifier, params: Any, record: Mapping[str, Any]) -> None:
-    """Writes parameters, rounded to float16, and the record of their making, as a compressed npz."""
+    """Writes a trained classifier as a compressed npz.
+
+    Args:
+      path: the file.
+      net: the classifier.
+      params: its parameters, which are rounded to float16.
+      record: how it was made, see `Trained`; JSON.
+    """
     flat = traverse_util.flatten_dict(params, sep="/")
     arrays: dict[str, Any] = {key: np.asarray(value, np.float16) for key, value in flat.items()}
     whole = dict(record) | {"num_classes": net.num_classes, "width": net.width, "hidden": net.hidden}
-    np.savez_compressed(path, record=np.asarray(json.dumps(whole)), **arrays)
+    with atomic(path) as partial, open(partial, "wb") as file:
+        np.savez_compressed(file, record=np.asarray(json.dumps(whole)), **arrays)
 
 
 def trained(net: Classifier, params: Any, record: Mapping[str, Any] | None = None) -> Trained:
-    """A net and its parameters as functions of images."""
+    """A net and its parameters as functions of images; `record` is how it was made."""
 
     def apply(images: Images) -> Any:
         return net.apply({"params": params}, unit(images))
@@ -99,17 +109,17 @@ def trained(net: Classifier, params: Any, record: Mapping[str, Any] | None = Non
 
 
 def unit(images: Images) -> Float[Array, "batch height width channels"]:
-    """Images in [0, 1], as the classifiers take them."""
+    """uint8 images scaled to [0, 1], the input of the classifiers."""
     return images.astype(jnp.float32) / 255
 
 
 def fingerprint(dataset: Dataset) -> list[int]:
-    """Shape `[N, H, W, C]` and the sum of all pixels: the same however the examples are ordered or stored."""
+    """Shape `[N, H, W, C]` and the sum of all pixels: the same in whatever order the examples are stored."""
     return [*dataset.x.shape, int(dataset.x.sum(dtype=np.int64))]
 
 
 def of_dataset(dataset: Dataset) -> str | None:
-    """The name of the classifier that was trained on this very training set, if one comes with the package."""
+    """The name of the package's classifier that was trained on this training set, or None."""
     if not dataset.is_image:
         return None
     found = fingerprint(dataset)
@@ -117,16 +127,18 @@ def of_dataset(dataset: Dataset) -> str | None:
 
 
 def in_pieces(f: Callable[[Array], Array], images: np.ndarray, size: int = 500) -> np.ndarray:
-    """`f` of many images `[N, ...]`, compiled for pieces of `size`, on the host: `[N, ...]`.
+    """Applies `f` to many images, compiled for pieces of them.
 
-    `f` is a function that JAX can trace. What another framework computes is an array already: metrics take it as it is.
+    Args:
+      f: images `[B, ...]` to `[B, ...]`, a function that JAX can trace. Another framework's features need no `f`:
+        metrics take the arrays.
+      images: `[N, ...]`.
+      size: images per piece.
+
+    Returns:
+      `f` of all images, `[N, ...]`, on the host.
     """
-    size = min(size, len(images))
-    compiled = _jitted(f)
-    # The last piece overlaps the one before it, so that every piece has one compiled shape.
-    starts = [min(start, len(images) - size) for start in range(0, len(images), size)]
-    pieces = [np.asarray(compiled(images[start : start + size])) for start in starts]
-    return np.concatenate([*pieces[:-1], pieces[-1][-(len(images) - (len(pieces) - 1) * size) :]])
+    return map_in_pieces(_jitted(f), images, size=size)
 
 
 @functools.lru_cache(maxsize=8)

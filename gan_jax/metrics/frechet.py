@@ -1,7 +1,7 @@
 """Frechet distance between Gaussians fitted to features: FID, where the features are Inception's.
 
 Heusel et al. 2017, arXiv:1706.08500: d^2 = |mu_a - mu_b|^2 + tr(A + B - 2 (A B)^(1/2)), A and B the covariances. It is
-biased upwards in N (about as 1/N), so compare numbers of equal N. Numbers of different features don't compare at all.
+biased upwards, by about 1/N, so compare numbers of equal N. Numbers of different features are not comparable at all.
 """
 
 from typing import NamedTuple
@@ -14,7 +14,7 @@ Matrix = Float[Array, "features features"]
 
 
 class Moments(NamedTuple):
-    """Mean and spread of features, mergeable: of 50,000 samples a piece at a time, or of pieces on many devices.
+    """Mean and spread of features.
 
     Attributes:
       n: number of samples, float32 (exact up to 16 million).
@@ -28,23 +28,15 @@ class Moments(NamedTuple):
 
 
 def moments(features: Float[Array, "n features"]) -> Moments:
-    """The moments of one piece of features `[N, F]`, N >= 1; `distance` needs two samples in all."""
+    """The moments of features `[N, F]`, N >= 2."""
     mean = features.mean(axis=0)
     deviations = features - mean[None]
     n = jnp.asarray(features.shape[0], jnp.float32)
     return Moments(n, mean, _dot(deviations.T, deviations))
 
 
-def merge(a: Moments, b: Moments) -> Moments:
-    """The moments of the samples of both: Chan, Golub, LeVeque 1979; no cancellation, unlike sums of squares."""
-    n = a.n + b.n
-    step = b.mean - a.mean
-    scatter = a.scatter + b.scatter + (a.n * b.n / n) * jnp.outer(step, step)
-    return Moments(n, a.mean + step * (b.n / n), scatter)
-
-
 def distance(a: Moments, b: Moments) -> Float[Array, ""]:
-    """The squared Frechet distance d^2, >= 0, in the features' units squared; covariances over N - 1.
+    """The squared Frechet distance d^2, >= 0, in the features' units squared; covariances are sums over N - 1.
 
     tr(A + B - 2 (A B)^(1/2)) is the minimum over orthogonal Q of |A^(1/2) - Q B^(1/2)|_F^2 (Bures), and is computed as
     that: symmetric eigendecompositions for the roots, a polar decomposition for Q, and a sum of squares, which keeps

@@ -24,16 +24,20 @@ def distance(x: Float[Array, "n features"], y: Float[Array, "m features"], block
     """MMD^2 of features `[N, F]` and `[M, F]`: the mean over disjoint blocks of `block` samples of each.
 
     The paper averages over random subsets, which overlap; disjoint blocks are independent, so that their spread gives
-    the standard error of their mean. What remains of the longer input is not used.
+    the standard error of their mean. Samples beyond the last block of both are not used.
+
+    Args:
+      x, y: features.
+      block: samples per block; static.
 
     Raises:
-      ValueError: there are not two blocks in both.
+      ValueError: x or y has fewer than two blocks of samples.
     """
     count = min(x.shape[0], y.shape[0]) // block
     if count < 2:
         raise ValueError(
             f"the kernel distance needs two blocks of {block} samples on both sides for its error, got {x.shape[0]} "
-            f"and {y.shape[0]} samples: give more, or a smaller block"
+            f"and {y.shape[0]} samples: give more samples, or a smaller block"
         )
     pairs = jax.tree.map(lambda f: f[: count * block].reshape(count, block, -1), (x, y))
     values = lax.map(lambda pair: mmd2(*pair), pairs)
@@ -41,14 +45,16 @@ def distance(x: Float[Array, "n features"], y: Float[Array, "m features"], block
 
 
 def mmd2(x: Float[Array, "n features"], y: Float[Array, "m features"]) -> Float[Array, ""]:
-    """The unbiased estimate of MMD^2 from all pairs of distinct samples, `[N, F]` and `[M, F]`: holds N x M.
+    """The unbiased estimate of MMD^2 from all pairs of distinct samples, features `[N, F]` and `[M, F]`.
+
+    It holds matrices of N x N, M x M and N x M numbers.
 
     Raises:
       ValueError: one side has fewer than two samples, and so no pair.
     """
     n, m = x.shape[0], y.shape[0]
     if min(n, m) < 2:
-        raise ValueError(f"MMD^2 is a mean over pairs: got {n} and {m} samples, give two or more of both")
+        raise ValueError(f"MMD^2 is a mean over pairs, got {n} and {m} samples: give at least two on both sides")
     within_x = _sum_of_pairs(x) / (n * (n - 1))
     within_y = _sum_of_pairs(y) / (m * (m - 1))
     return within_x + within_y - 2 * _kernel(x, y).mean()

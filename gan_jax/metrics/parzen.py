@@ -2,11 +2,11 @@
 
 10,000 samples with pixels in [0, 1]; a Gaussian of deviation sigma on each; sigma is the one of logspace(-1, 0, 10)
 with the best mean log-likelihood of 1,000 validation images, train[50000:51000] for MNIST; the result is the mean over
-the 10,000 test images, in nats, and its standard error. For CGAN (Mirza & Osindero 2014) 1,000 samples are of each
-class.
+the 10,000 test images, in nats, and its standard error. For CGAN (Mirza & Osindero 2014) there are 1,000 samples
+per class.
 
 The measure ranks badly (Theis et al. 2015, arXiv:1511.01844): k-means centres beat the training set (`kmeans`), and so
-do its images out of focus (`blur`). Print them beside it, and select no model by it.
+do its images when blurred (`blur`). Report both beside it, and don't select models by it.
 """
 
 import math
@@ -36,7 +36,13 @@ class LogLikelihood(NamedTuple):
 
 
 def protocol(samples: Points, validation: Float[Array, "v d"], test: Float[Array, "t d"]) -> LogLikelihood:
-    """The whole protocol on flat images `[N, D]` in [0, 1]."""
+    """The whole protocol on flat images, pixels in [0, 1].
+
+    Args:
+      samples: generated images `[N, D]`.
+      validation: real images `[V, D]` that choose sigma.
+      test: real images `[T, D]` to score.
+    """
     sigma = choose_sigma(samples, validation)
     values = log_likelihoods(samples, test, sigma)
     return LogLikelihood(values.mean(), values.std() / math.sqrt(test.shape[0]), sigma)
@@ -51,7 +57,13 @@ def choose_sigma(samples: Points, validation: Float[Array, "v d"]) -> Float[Arra
 def log_likelihoods(
     samples: Points, points: Float[Array, "m d"], sigma: Float[Array, ""] | float
 ) -> Float[Array, " m"]:
-    """log (1/N) sum_i N(x; samples[i], sigma^2 I) for every point x, nats `[M]`."""
+    """log (1/N) sum_i N(x; samples[i], sigma^2 I) for every point x, nats `[M]`.
+
+    Args:
+      samples: centres of the Gaussians `[N, D]`.
+      points: what to score, `[M, D]`.
+      sigma: deviation of each Gaussian, > 0.
+    """
     n, d = samples.shape
     normaliser = math.log(n) + d * (jnp.log(sigma) + 0.5 * math.log(2 * math.pi))
     return map_rows(
@@ -72,9 +84,15 @@ def blur(images: Images, sigma: Float[Array, ""] | float) -> Images:
 
 
 def kmeans(rng: PRNGKeyArray, x: Points, k: int, iterations: int = 10) -> Float[Array, "k d"]:
-    """k <= N centres `[k, D]` of x `[N, D]` after some of Lloyd's iterations from random points of it.
+    """k-means centres `[k, D]`, by Lloyd's iterations from random points of x.
 
-    An empty cluster stays as it is.
+    An empty cluster keeps its centre.
+
+    Args:
+      rng: chooses the first centres.
+      x: points `[N, D]`.
+      k: number of centres, at most N; static.
+      iterations: of Lloyd's algorithm; static.
     """
     start = x[jax.random.choice(rng, x.shape[0], (k,), replace=False)]
 

@@ -1,8 +1,8 @@
-"""Precision and recall, density and coverage of features: fidelity and variety apart.
+"""Precision and recall, density and coverage of features: fidelity and variety measured separately.
 
 A manifold is taken to be the union of balls around samples that reach to their k-th nearest neighbour. Kynkäänniemi et
 al. 2019, arXiv:1904.06991: precision is the share of fakes in the real manifold, recall that of reals in the fake one.
-Naeem et al. 2020, arXiv:2002.09797, mend their weakness for outliers: density counts the real balls that a fake lies
+Naeem et al. 2020, arXiv:2002.09797, fix their sensitivity to outliers: density counts the real balls that a fake lies
 in, over k (so it may exceed 1), coverage is the share of real balls that hold a fake.
 """
 
@@ -27,25 +27,25 @@ class PRDC(NamedTuple):
 
 
 def prdc(real: Float[Array, "n features"], fake: Float[Array, "m features"], k: int = 5) -> PRDC:
-    """The four of features `[N, F]` and `[M, F]`.
+    """Precision, recall, density and coverage of features.
 
     Two draws of N = M from one distribution have an expected density of 1 and an expected coverage of
     1 - (N - 1) ... (N - k) / ((2N - 1) ... (2N - k)) (Naeem et al.), nearly 1 - 2^-k: .969 for k = 5. Precision and
     recall have no such value: compare with the real training set.
 
     Args:
-      real, fake: features.
+      real, fake: features `[N, F]` and `[M, F]`.
       k: which neighbour the balls reach to, 5 in Naeem et al., 3 in Kynkäänniemi et al.; static.
 
     Raises:
-      ValueError: there are not 1 <= k < N, M.
+      ValueError: k is not in 1 <= k < min(N, M).
     """
     if not 1 <= k < min(len(real), len(fake)):
         raise ValueError(
             f"{len(real)} real and {len(fake)} fake features don't all have a neighbour number {k}: "
-            "give more of them, or another k"
+            "give more features, or a different k"
         )
-    centre = real.mean(axis=0)[None]  # Distances stay, and large common offsets no longer cost their digits.
+    centre = real.mean(axis=0)[None]  # Distances don't change, and large common offsets no longer cost precision.
     real, fake = real - centre, fake - centre
     real_radii, fake_radii = _radii(real, k), _radii(fake, k)
     in_real_balls = map_rows(lambda f: jnp.sum(squared_distances(f, real) <= real_radii), fake)
@@ -64,7 +64,7 @@ def prdc(real: Float[Array, "n features"], fake: Float[Array, "m features"], k: 
 
 
 def _radii(x: Features, k: int) -> Float[Array, " n"]:
-    """The squared distance of every sample to its k-th nearest neighbour, itself not counted."""
+    """The squared distance of every sample to its k-th nearest neighbour, not counting itself."""
     count = x.shape[0]
 
     def radius(row: tuple[Array, Array]) -> Array:

@@ -1,4 +1,4 @@
-"""What metrics of distances share: squared distances of one point to many, and a map over points in blocks."""
+"""Shared by metrics of distances: squared distances of one point to many, and a map over points in blocks."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,5 +17,5 @@ def squared_distances(x: Float[Array, " d"], y: Float[Array, "n d"]) -> Float[Ar
 
 
 def map_rows(f: Callable[[Any], Any], rows: Any) -> Any:
-    """`f` of every row, a few hundred rows at once, so that what `f` makes of all of them never exists at one time."""
+    """`f` of every row, a few hundred rows at once, so that intermediate results of all rows never exist together."""
     return lax.map(f, rows, batch_size=_BLOCK)

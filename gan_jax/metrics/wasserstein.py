@@ -25,6 +25,11 @@ def sliced(
     """The mean W_1 of x `[N, D]` and y `[M, D]` along random directions (Bonneel et al. 2015, with W_1 for W_2).
 
     Points shifted by t are |t| E|cos| apart: 2 |t| / pi in the plane.
+
+    Args:
+      rng: draws the directions.
+      x, y: the two samples.
+      projections: how many directions; static.
     """
     directions = jax.random.normal(rng, (projections, x.shape[1]))
     directions /= jnp.linalg.norm(directions, axis=1, keepdims=True)

@@ -1,1 +1,18 @@
-"""Flax Linen modules: the only place that knows flax.linen."""
+"""Networks as Flax Linen modules; nothing outside this package builds layers.
+
+Generators are called with `(z, y, train)` and discriminators with `(x, y, train)`: the condition y is None for an
+unconditional net, and `train` is a Python bool. Modules:
+
+  mlp: multi-layer perceptrons, for images and points; completion of half images.
+  dcgan: strided convolutions, any number of layers.
+  resnet: residual convolutions without normalisation, any number of resolutions.
+  heads: the last layer of a discriminator.
+  packing: a discriminator of several examples at once (PacGAN).
+  per_channel: nets of one-channel images, applied to every channel of an image.
+  classifier: a small convolutional classifier, for metrics.
+  layers: convolutions, the encoder of conditions, leaky ReLU.
+  conditioned: a vector and the encoded condition, concatenated.
+  spectral: layers with or without spectral normalisation.
+  inits: initialisers of weights.
+  sizes: which image sizes the convolutional nets take.
+"""

@@ -3,7 +3,8 @@
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from gan_jax.nets.layers import Conv, Images
+from gan_jax.nets.layers import Conv
+from gan_jax.typing import Images
 
 
 class Classifier(nn.Module):

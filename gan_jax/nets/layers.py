@@ -1,12 +1,14 @@
-"""Layers that the networks share: convolutions that are fast on every platform, conditions, the output range.
+"""Layers that the networks share: convolutions that are fast on every platform, encoders of conditions, LeakyReLU.
 
-A convolution y = conv(x, w) defines the trilinear form <g, conv(x, w)> in (x, w, g). Its three partial derivatives
-are the convolution, the transposed convolution and the weight gradient, and the gradient of each one is made of the
-other two. So three primitives, each with that rule as its custom derivative, give gradients of any order, and every
-convolution that runs, in whatever order of differentiation, is one of three forms that we choose. That matters on CPUs,
-where XLA computes the forms which automatic differentiation would leave behind (a dilated kernel over transposed
-operands, in a dimension order it only mends outside loops) 10 to 60 times slower than the forms written here.
-Accelerators get the same canonical forms, which their libraries recognise as forward, data and filter convolutions.
+A convolution y = conv(x, w) is linear in x and linear in w. Its adjoint in x is the transposed convolution, its adjoint
+in w is the weight gradient. Each of these is linear in both of its operands too, and its adjoints are the other two of
+the three operations. So the three are JAX primitives here, whose derivatives are again these primitives: in forward
+mode, in reverse mode, in any mixture of both and to any order, and `jax.vmap` of one is one of them too.
+
+Each primitive is computed in a form of our choice. That matters on CPUs, where XLA computes what differentiating
+`lax.conv_general_dilated` leaves behind (kernels dilated over transposed operands, in an order of dimensions that XLA
+only corrects outside loops) 10 to 60 times slower than the forms written here. Accelerators get forms which their
+libraries recognise as forward, data and filter convolutions.
 """
 
 import functools
@@ -18,6 +20,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 from jax import lax
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, Float, Int
 
 Images = Float[Array, "batch height width channels"]
@@ -27,7 +31,7 @@ Kernel = Float[Array, "kh kw inputs features"]
 Initializer = Callable[..., Array]
 
 _NHWC = ("NHWC", "HWIO", "NHWC")
-# Below this many output channels the phases are too thin for the CPU's matrix product to pay for interleaving them.
+# With fewer output channels the CPU's matrix products gain less than it costs to interleave the phases.
 _MIN_PHASE_CHANNELS = 8
 
 
@@ -57,15 +61,37 @@ def geometry(
     return Geometry((h, w), (kh, kw), (sh, sw), ((top, bottom), (left, right)))
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def conv(x: Inputs, w: Kernel, geo: Geometry) -> Outputs:
     """y[b, i, j, o] = sum x[b, s i + k - pad, s j + l - pad, c] w[k, l, c, o]: `[B, H, W, C]` to `[B, H', W', O]`."""
+    return _bind(_conv_p, x, w, geo)
+
+
+def conv_transpose(g: Outputs, w: Kernel, geo: Geometry) -> Inputs:
+    """The adjoint of `conv` in x: `[B, H', W', O]` to `[B, H, W, C]`, with the kernel of that convolution."""
+    return _bind(_conv_transpose_p, g, w, geo)
+
+
+def conv_weights(x: Inputs, g: Outputs, geo: Geometry) -> Kernel:
+    """The adjoint of `conv` in w: x `[B, H, W, C]` and g `[B, H', W', O]` to `[kh, kw, C, O]`."""
+    return _bind(_conv_weights_p, x, g, geo)
+
+
+def _bind(primitive: Primitive, a: Array, b: Array, geo: Geometry) -> Array:
+    # Inside jax.shard_map both operands must vary over the same mesh axes. JAX casts the operands of its own binary
+    # operations in the same way; the transpose of the cast sums the gradient over devices.
+    over_a, over_b = (jax.typeof(operand).manual_axis_type.varying for operand in (a, b))
+    a = lax.pcast(a, tuple(sorted(over_b - over_a)), to="varying")
+    b = lax.pcast(b, tuple(sorted(over_a - over_b)), to="varying")
+    # Read while the caller is traced: the primitive is lowered later, outside any `with` that sets the precision.
+    precision = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
+    return primitive.bind(a, b, geo=geo, precision=precision)
+
+
+def _conv_form(x: Inputs, w: Kernel, *, geo: Geometry) -> Outputs:
     return lax.conv_general_dilated(x, w, geo.strides, geo.padding, dimension_numbers=_NHWC)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def conv_transpose(g: Outputs, w: Kernel, geo: Geometry) -> Inputs:
-    """The adjoint of `conv` in x: `[B, H', W', O]` to `[B, H, W, C]`, with the kernel of that convolution."""
+def _conv_transpose_form(g: Outputs, w: Kernel, *, geo: Geometry) -> Inputs:
     if geo.strides == (1, 1) or w.shape[2] < _MIN_PHASE_CHANNELS:
         return _conv_transpose_dilated(g, w, geo=geo)
     return lax.platform_dependent(
@@ -76,9 +102,7 @@ def conv_transpose(g: Outputs, w: Kernel, geo: Geometry) -> Inputs:
     )
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def conv_weights(x: Inputs, g: Outputs, geo: Geometry) -> Kernel:
-    """The adjoint of `conv` in w: x `[B, H, W, C]` and g `[B, H', W', O]` to `[kh, kw, C, O]`."""
+def _conv_weights_form(x: Inputs, g: Outputs, *, geo: Geometry) -> Kernel:
     padding = [
         (low, (n - 1) * s + k - size - low)
         for n, k, s, size, (low, _) in zip(geo.outputs, geo.kernel, geo.strides, geo.inputs, geo.padding, strict=True)
@@ -99,12 +123,11 @@ def _conv_transpose_dilated(g: Outputs, w: Kernel, *, geo: Geometry) -> Inputs:
         (k - 1 - low, size + low - 1 - (n - 1) * s)
         for n, k, s, size, (low, _) in zip(geo.outputs, geo.kernel, geo.strides, geo.inputs, geo.padding, strict=True)
     ]
-    flipped = w[::-1, ::-1].transpose(0, 1, 3, 2)
-    return lax.conv_general_dilated(g, flipped, (1, 1), padding, lhs_dilation=geo.strides, dimension_numbers=_NHWC)
+    return _unit_stride_conv(g, w[::-1, ::-1].transpose(0, 1, 3, 2), padding, geo.strides)
 
 
 def _conv_transpose_by_phase(g: Outputs, w: Kernel, *, geo: Geometry) -> Inputs:
-    """The pixels at rows a, a + s, a + 2 s, ... see only every s-th tap: a dense unit-stride convolution a phase."""
+    """Pixels at rows a, a + s, a + 2 s, ... use only every s-th tap: one dense unit-stride convolution per phase."""
     counts = [-(-size // s) for size, s in zip(geo.inputs, geo.strides, strict=True)]
     rows, columns = (
         [_phase(a, k, s, low, n, count) for a in range(s)]
@@ -135,25 +158,90 @@ def _phase_conv(g: Outputs, w: Kernel, row: _Phase, column: _Phase) -> Inputs:
     if not row.taps or not column.taps:
         return jnp.zeros((g.shape[0], row.size, column.size, w.shape[2]), g.dtype)
     kernel = w[np.array(row.taps)][:, np.array(column.taps)].transpose(0, 1, 3, 2)
-    padding = (row.padding, column.padding)
-    if min(row.padding + column.padding) < 0:
-        # jaxlib 0.10.2 on CPUs reads beyond g in some convolutions with negative padding.
-        g = lax.pad(g, jnp.zeros((), g.dtype), ((0, 0, 0), (*row.padding, 0), (*column.padding, 0), (0, 0, 0)))
-        padding = ((0, 0), (0, 0))
-    return lax.conv_general_dilated(g, kernel, (1, 1), padding, dimension_numbers=_NHWC)
+    return _unit_stride_conv(g, kernel, (row.padding, column.padding))
 
 
-conv.defvjp(
-    lambda x, w, geo: (conv(x, w, geo), (x, w)),
-    lambda geo, saved, g: (conv_transpose(g, saved[1], geo), conv_weights(saved[0], g, geo)),
+def _unit_stride_conv(
+    x: Array, w: Array, padding: Sequence[tuple[int, int]], dilation: tuple[int, int] = (1, 1)
+) -> Array:
+    """Convolution of images into which dilation - 1 zeros are put between any two neighbouring pixels."""
+    if min(map(min, padding)) < 0:
+        # jaxlib 0.10.2 on CPUs reads beyond x in some convolutions with negative padding.
+        rows, columns = ((low, high, d - 1) for (low, high), d in zip(padding, dilation, strict=True))
+        x = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), rows, columns, (0, 0, 0)))
+        padding, dilation = ((0, 0), (0, 0)), (1, 1)
+    return lax.conv_general_dilated(x, w, (1, 1), padding, lhs_dilation=dilation, dimension_numbers=_NHWC)
+
+
+# Dimensions of the three arrays of a convolution: B, C and O are each shared by two of them.
+_INPUTS, _KERNEL, _OUTPUTS = "BHWC", "hwCO", "BIJO"
+
+
+def _primitive(name: str, form: Callable[..., Array], dims: tuple[str, str], result: str) -> Primitive:
+    """A JAX primitive that computes `form`, mapped over whatever leading axes both operands have (none outside vmaps).
+
+    How it is differentiated is defined separately, since the derivatives of one primitive are the others.
+
+    Args:
+      name: of the primitive.
+      form: function of two arrays, and of a geometry as `geo`.
+      dims: names of the dimensions of the two arrays.
+      result: names of the dimensions of what `form` returns.
+    """
+    primitive = Primitive(name)
+
+    def apply(a: Array, b: Array, *, geo: Geometry, precision: str | None) -> Array:
+        f = functools.partial(form, geo=geo)
+        for _ in range(a.ndim - len(dims[0])):
+            f = jax.vmap(f)
+        with jax.default_matmul_precision(precision):
+            return f(a, b)
+
+    def batch(operands: Sequence[Array], axes: Sequence[Any], **params: Any) -> tuple[Array, int]:
+        if None not in axes:
+            a, b = (jnp.moveaxis(operand, axis, 0) for operand, axis in zip(operands, axes, strict=True))
+            return primitive.bind(a, b, **params), 0
+        # An axis that one operand alone has is merged into the dimension which that operand shares with the result: the
+        # convolution stays dense, while over a leading axis it would be a grouped one, which is slower.
+        which = 0 if axes[1] is None else 1
+        (shared,) = set(dims[which]) & set(result)
+        axis = dims[which].index(shared) - len(dims[which])
+        operand = jnp.moveaxis(operands[which], axes[which], axis - 1)
+        sizes = operand.shape[axis - 1], operand.shape[axis]
+        merged = list(operands)
+        merged[which] = lax.collapse(operand, operand.ndim + axis - 1, operand.ndim + axis + 1)
+        y = primitive.bind(*merged, **params)
+        axis = y.ndim + result.index(shared) - len(result)
+        return y.reshape(*y.shape[:axis], *sizes, *y.shape[axis + 1 :]), axis
+
+    compiled = jax.jit(apply, static_argnames=("geo", "precision"))
+    primitive.def_impl(compiled)
+    primitive.def_abstract_eval(lambda a, b, **params: compiled.trace(a, b, **params).jaxpr.out_avals[0])
+    batching.primitive_batchers[primitive] = batch
+    mlir.register_lowering(primitive, mlir.lower_fun(apply, multiple_results=False))
+    return primitive
+
+
+# The names contain that of JAX's own convolution, by which gan_jax.population finds convolutions in a jaxpr.
+_conv_p = _primitive("conv_general_dilated_forward", _conv_form, (_INPUTS, _KERNEL), _OUTPUTS)
+_conv_transpose_p = _primitive("conv_general_dilated_inputs", _conv_transpose_form, (_OUTPUTS, _KERNEL), _INPUTS)
+_conv_weights_p = _primitive("conv_general_dilated_weights", _conv_weights_form, (_INPUTS, _OUTPUTS), _KERNEL)
+
+# A bilinear primitive is its own derivative in either operand. Its transposes, which reverse mode needs, are these.
+ad.defbilinear(
+    _conv_p,
+    lambda g, x, w, **params: _conv_transpose_p.bind(g, w, **params),
+    lambda g, x, w, **params: _conv_weights_p.bind(x, g, **params),
 )
-conv_transpose.defvjp(
-    lambda g, w, geo: (conv_transpose(g, w, geo), (g, w)),
-    lambda geo, saved, x: (conv(x, saved[1], geo), conv_weights(x, saved[0], geo)),
+ad.defbilinear(
+    _conv_transpose_p,
+    lambda x, g, w, **params: _conv_p.bind(x, w, **params),
+    lambda x, g, w, **params: _conv_weights_p.bind(x, g, **params),
 )
-conv_weights.defvjp(
-    lambda x, g, geo: (conv_weights(x, g, geo), (x, g)),
-    lambda geo, saved, w: (conv_transpose(saved[1], w, geo), conv(saved[0], w, geo)),
+ad.defbilinear(
+    _conv_weights_p,
+    lambda w, x, g, **params: _conv_transpose_p.bind(g, w, **params),
+    lambda w, x, g, **params: _conv_p.bind(x, w, **params),
 )
 
 
@@ -161,7 +249,7 @@ def constant_maps(code: Float[Array, "batch codes"], w: Float[Array, "kh kw code
     """`conv` of images whose channels are constant: channel f of image b is code[b, f] everywhere.
 
     What such a channel adds to an output pixel is its constant times the sum of the taps that lie inside the image, so
-    F maps of these sums, made once a batch, take the place of convolving B x F maps.
+    F maps of these sums, computed once per batch, take the place of convolving B x F maps.
     """
     inside = [
         [[0 <= s * i + k - low < size for k in range(taps)] for i in range(n)]
@@ -177,11 +265,20 @@ def constant_maps(code: Float[Array, "batch codes"], w: Float[Array, "kh kw code
 class Conv(nn.Module):
     """Strided 2-D convolution: the numbers and the parameters of `flax.linen.Conv`, in the forms above.
 
-    With a `code` `[B, F]` it convolves the input with F more channels, that code at every pixel, and never makes them.
+    With a `code` `[B, F]` it convolves the input with F more channels, that code at every pixel, without storing them.
+
+    Attributes:
+      features: channels of the output.
+      kernel_size: height and width of the kernel.
+      strides: vertical and horizontal stride.
+      padding: "SAME", "VALID", or pairs (before, after) for the height and the width.
+      use_bias: whether a learned constant is added to each output channel.
+      kernel_init: initializer of the kernel `[kh, kw, inputs, features]`.
+      dtype: of the computation and of the output; None for that which input and float32 parameters promote to.
     """
 
     features: int
-    kernel: tuple[int, int] = (5, 5)
+    kernel_size: tuple[int, int] = (5, 5)
     strides: tuple[int, int] = (2, 2)
     padding: str | Sequence[tuple[int, int]] = "SAME"
     use_bias: bool = True
@@ -191,11 +288,11 @@ class Conv(nn.Module):
     @nn.compact
     def __call__(self, x: Inputs, code: Float[Array, "batch codes"] | None = None) -> Outputs:
         channels = x.shape[-1]
-        shape = (*self.kernel, channels + (0 if code is None else code.shape[-1]), self.features)
+        shape = (*self.kernel_size, channels + (0 if code is None else code.shape[-1]), self.features)
         w = self.param("kernel", self.kernel_init, shape)
         bias = self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else None
         x, code, w, bias = nn.dtypes.promote_dtype(x, code, w, bias, dtype=self.dtype)
-        geo = geometry(x.shape[1:3], self.kernel, self.strides, self.padding)
+        geo = geometry(x.shape[1:3], self.kernel_size, self.strides, self.padding)
         y = conv(x, w[:, :, :channels], geo)
         if code is not None:
             y += constant_maps(code, w[:, :, channels:], geo)
@@ -207,10 +304,19 @@ class ConvTranspose(nn.Module):
 
     The adjoint of the `Conv` with the same kernel `[kh, kw, features, inputs]`, strides and padding, whose input is
     s H x s W ("SAME") or the smallest that fits ("VALID").
+
+    Attributes:
+      features: channels of the output.
+      kernel_size: height and width of the kernel.
+      strides: vertical and horizontal stride s.
+      padding: "SAME" or "VALID".
+      use_bias: whether a learned constant is added to each output channel.
+      kernel_init: initializer of the kernel `[kh, kw, features, inputs]`.
+      dtype: of the computation and of the output; None for that which input and float32 parameters promote to.
     """
 
     features: int
-    kernel: tuple[int, int] = (5, 5)
+    kernel_size: tuple[int, int] = (5, 5)
     strides: tuple[int, int] = (2, 2)
     padding: str = "SAME"
     use_bias: bool = True
@@ -219,14 +325,14 @@ class ConvTranspose(nn.Module):
 
     @nn.compact
     def __call__(self, x: Inputs) -> Outputs:
-        w = self.param("kernel", self.kernel_init, (*self.kernel, self.features, x.shape[-1]))
+        w = self.param("kernel", self.kernel_init, (*self.kernel_size, self.features, x.shape[-1]))
         bias = self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else None
         x, w, bias = nn.dtypes.promote_dtype(x, w, bias, dtype=self.dtype)
         sizes = [
             n * s + (max(k - s, 0) if self.padding == "VALID" else 0)
-            for n, k, s in zip(x.shape[1:3], self.kernel, self.strides, strict=True)
+            for n, k, s in zip(x.shape[1:3], self.kernel_size, self.strides, strict=True)
         ]
-        y = conv_transpose(x, w, geometry(sizes, self.kernel, self.strides, self.padding))
+        y = conv_transpose(x, w, geometry(sizes, self.kernel_size, self.strides, self.padding))
         return y if bias is None else y + bias.reshape(1, 1, 1, -1)
 
 
@@ -244,7 +350,7 @@ class Encode(nn.Module):
     @nn.compact
     def __call__(self, y: Int[Array, " batch"] | Float[Array, "batch *shape"] | None) -> Float[Array, "batch features"]:
         if y is None:
-            raise ValueError("this network is conditioned: give it y [B, ...], a label or an array for each example")
+            raise ValueError("this network is conditioned: give it y [B, ...], one label or array per example")
         if not jnp.issubdtype(y.dtype, jnp.integer):
             return y.reshape(y.shape[0], -1)
         if self.embedding is None:

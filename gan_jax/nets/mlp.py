@@ -8,15 +8,11 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from gan_jax.nets.layers import Encode, Initializer, leaky_relu
-
-Latents = Float[Array, "batch z"]
-Data = Float[Array, "batch *shape"]
-
-
-def he_normal() -> Initializer:
-    """Normal with std 1 / sqrt(fan_in / 2)."""
-    return nn.initializers.variance_scaling(2.0, "fan_in", "normal")
+from gan_jax.nets.conditioned import concat_condition
+from gan_jax.nets.inits import he_normal
+from gan_jax.nets.layers import Encode, leaky_relu
+from gan_jax.nets.spectral import maybe_spectral
+from gan_jax.typing import Data, Initializer, Latents
 
 
 class Generator(nn.Module):
@@ -29,6 +25,7 @@ class Generator(nn.Module):
       activation: activation of the hidden layers.
       batch_norm: BatchNorm in every hidden layer but the first.
       encode: encoder of the condition; None for an unconditional generator.
+      kernel_init: initialiser of every weight.
       dtype: compute dtype; parameters and the output stay float32.
       axis_name: mapped axis over which BatchNorm averages its statistics.
     """
@@ -45,7 +42,7 @@ class Generator(nn.Module):
 
     @nn.compact
     def __call__(self, z: Latents, y: Array | None, train: bool) -> Data:
-        h = z if self.encode is None else jnp.concatenate([z, self.encode(y)], axis=-1)
+        h = concat_condition(z, y, self.encode)
         for i, width in enumerate(self.hidden):
             norm = self.batch_norm and i > 0
             h = nn.Dense(width, use_bias=not norm, kernel_init=self.kernel_init, dtype=self.dtype)(h)
@@ -62,10 +59,10 @@ class Discriminator(nn.Module):
 
     Attributes:
       hidden: widths of the hidden layers.
-      head: last layer, a module of `gan_jax.nets.heads`.
+      head: last layer, a module of `gan_jax.nets.heads`, from the last hidden layer `[B, F]` to the output.
       dropout: rate of the dropout after every hidden layer but the first.
       spectral_norm: divide every hidden weight by its largest singular value.
-      The others as in `Generator`.
+      activation, encode, kernel_init, dtype: as in `Generator`.
     """
 
     hidden: tuple[int, ...]
@@ -78,14 +75,11 @@ class Discriminator(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Data, y: Array | None, train: bool) -> Float[Array, " batch"]:
-        h = x.reshape(x.shape[0], -1)
-        if self.encode is not None:
-            h = jnp.concatenate([h, self.encode(y)], axis=-1)
+    def __call__(self, x: Data, y: Array | None, train: bool) -> Float[Array, "batch *outputs"]:
+        h = concat_condition(x.reshape(x.shape[0], -1), y, self.encode)
         for i, width in enumerate(self.hidden):
-            layer: Any = nn.Dense(width, kernel_init=self.kernel_init, dtype=self.dtype)
-            h = nn.SpectralNorm(layer)(h, update_stats=train) if self.spectral_norm else layer(h)
-            h = self.activation(h)
+            layer = nn.Dense(width, kernel_init=self.kernel_init, dtype=self.dtype)
+            h = self.activation(maybe_spectral(layer, self.spectral_norm, train)(h))
             if self.dropout and i > 0:
                 h = nn.Dropout(self.dropout, deterministic=not train)(h)
         return self.head(h.astype(jnp.float32), y, train)
@@ -94,8 +88,10 @@ class Discriminator(nn.Module):
 class Completion(nn.Module):
     """A generator that paints the lower half of an image below a given upper half.
 
-    y `[B, H/2, W, C]` enters `paint` (a `Generator` of the lower half) as its condition, and stands unchanged in the
-    output `[B, H, W, C]`.
+    z `[B, Z]` and y `[B, H/2, W, C]` to images `[B, H, W, C]`, whose upper half is y unchanged.
+
+    Attributes:
+      paint: a generator of the lower half `[B, H/2, W, C]`, with y as its condition.
     """
 
     paint: nn.Module

@@ -1,14 +1,15 @@
-"""Packing: a discriminator that judges several examples at once (PacGAN: Lin et al. 2018, arXiv:1712.04086).
+"""Packing: a discriminator of several examples at once (PacGAN: Lin et al. 2018, arXiv:1712.04086).
 
-A pack of real examples shows how varied the data is, so a generator that repeats itself is found out even where each of
-its samples is faultless.
+A pack shows the diversity of its distribution: under mode collapse packs of samples differ from packs of real examples,
+even where every single sample could be a real example.
 """
 
 from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Float
+
+from gan_jax.typing import Data, Logits
 
 
 class Packed(nn.Module):
@@ -16,20 +17,20 @@ class Packed(nn.Module):
 
     Attributes:
       net: an unconditional discriminator.
-      size: examples of a pack; it divides B.
+      size: examples per pack; it divides B.
     """
 
     net: nn.Module
     size: int = 2
 
     @nn.compact
-    def __call__(self, x: Float[Array, "batch *shape"], y: Any, train: bool) -> Float[Array, " batch"]:
+    def __call__(self, x: Data, y: Any, train: bool) -> Logits:
         if y is not None:
-            raise ValueError("packs are of examples without conditions: give Packed an unconditional GAN")
+            raise ValueError("packs are of examples without conditions: use Packed in an unconditional GAN only")
         batch = x.shape[0]
         if self.is_initializing():  # From a single example, of which only the shape matters.
             x = jnp.repeat(x, self.size, axis=0)
         if x.shape[0] % self.size:
-            raise ValueError(f"packs of {self.size} need a batch that {self.size} divides, got {x.shape[0]} examples")
+            raise ValueError(f"the batch size must be a multiple of the pack size {self.size}, got {x.shape[0]}")
         packs = jnp.concatenate(jnp.split(x, self.size), axis=-1)
         return jnp.tile(self.net(packs, None, train), self.size)[:batch]

@@ -1,9 +1,10 @@
 """Residual nets without normalisation, after R3GAN (Huang et al. 2024, arXiv:2501.05441, section 4).
 
 Each stage is a change of resolution and one residual block; a block is 3 x 3 convolutions with leaky ReLUs, whose last
-one starts at zero so that the block starts as the identity (Fix-up: Zhang et al. 2019, arXiv:1901.09321), which stands
-in for normalisation. We differ from the paper in size: plain instead of grouped inverted-bottleneck convolutions, and
-nearest-neighbour up- and average down-sampling instead of bilinear filters; three resolutions, H/4, H/2 and H.
+one starts at zero so that the block starts as the identity (Fix-up: Zhang et al. 2019, arXiv:1901.09321), which
+replaces normalisation. We differ from the paper in size: plain instead of grouped inverted-bottleneck convolutions, and
+nearest-neighbour up- and average down-sampling instead of bilinear filters. With n `widths` there are n resolutions,
+from the image's H x W to the base's H/2^(n-1) x W/2^(n-1).
 """
 
 from typing import Any
@@ -12,15 +13,19 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from gan_jax.nets.dcgan import DOWNSAMPLING, check_shape
-from gan_jax.nets.layers import Conv, Encode, Images, leaky_relu
-from gan_jax.nets.mlp import he_normal
-
-Latents = Float[Array, "batch z"]
+from gan_jax.nets.conditioned import concat_condition
+from gan_jax.nets.inits import he_normal
+from gan_jax.nets.layers import Conv, Encode, leaky_relu
+from gan_jax.nets.sizes import check_shape
+from gan_jax.typing import Images, Latents
 
 
 class Block(nn.Module):
-    """x + F(x), `[B, H, W, C]` to the same, the identity at the start."""
+    """x + F(x), `[B, H, W, C]` to the same, the identity at the start.
+
+    Attributes:
+      dtype: compute dtype.
+    """
 
     dtype: Any = jnp.float32
 
@@ -34,25 +39,26 @@ class Generator(nn.Module):
     """z `[B, Z]` and a condition, concatenated, to images `[B, H, W, C]` in [-1, 1].
 
     Attributes:
-      shape: (H, W, C), H and W multiples of 4.
-      width: channels at full resolution; twice and four times as many at the lower ones.
-      encode, dtype: as in `gan_jax.nets.mlp.Generator`.
+      shape: (H, W, C), H and W multiples of 2^(len(widths) - 1).
+      widths: channels at every resolution, from the base up to that of the image.
+      encode: encoder of the condition; None for an unconditional generator.
+      dtype: compute dtype; parameters and the output stay float32.
     """
 
     shape: tuple[int, int, int]
-    width: int = 32
+    widths: tuple[int, ...] = (128, 64, 32)
     encode: Encode | None = None
     dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, z: Latents, y: Array | None, train: bool) -> Images:
-        check_shape(self.shape)
-        height, width, channels = self.shape
-        h = z if self.encode is None else jnp.concatenate([z, self.encode(y)], axis=-1)
-        base = (height // DOWNSAMPLING, width // DOWNSAMPLING, 4 * self.width)
+        doublings = len(self.widths) - 1
+        height, width, channels = check_shape(self.shape, doublings)
+        base = (height // 2**doublings, width // 2**doublings, self.widths[0])
+        h = concat_condition(z, y, self.encode)
         h = nn.Dense(base[0] * base[1] * base[2], dtype=self.dtype)(h).reshape(-1, *base)
         h = Block(self.dtype)(h)
-        for features in (2 * self.width, self.width):
+        for features in self.widths[1:]:
             h = nn.Dense(features, use_bias=False, dtype=self.dtype)(h)
             h = jnp.repeat(jnp.repeat(h, 2, axis=1), 2, axis=2)
             h = Block(self.dtype)(h)
@@ -61,17 +67,23 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images `[B, H, W, C]` to logits `[B]`: the generator's mirror image, attributes as there."""
+    """Images `[B, H, W, C]` to logits `[B]`: the generator's mirror image.
+
+    Attributes:
+      head: last layer, a module of `gan_jax.nets.heads`, from the base `[B, F]` to the output.
+      widths: channels at every resolution, from that of the image down to the base.
+      dtype: as in `Generator`.
+    """
 
     head: nn.Module
-    width: int = 32
+    widths: tuple[int, ...] = (32, 64, 128)
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Images, y: Array | None, train: bool) -> Float[Array, " batch"]:
-        check_shape(x.shape[1:])
-        h = Conv(self.width, (3, 3), (1, 1), dtype=self.dtype)(x)
-        for features in (2 * self.width, 4 * self.width):
+    def __call__(self, x: Images, y: Array | None, train: bool) -> Float[Array, "batch *outputs"]:
+        check_shape(x.shape[1:], len(self.widths) - 1)
+        h = Conv(self.widths[0], (3, 3), (1, 1), dtype=self.dtype)(x)
+        for features in self.widths[1:]:
             h = Block(self.dtype)(h)
             h = _mean_pool(nn.Dense(features, use_bias=False, dtype=self.dtype)(h))
         h = Block(self.dtype)(h)

@@ -1,20 +1,33 @@
-"""One constructor per paper: the whole of each published system, as a `GAN`.
+"""One constructor per paper: each published system, complete, as a `GAN`.
 
 Every recipe takes the `shape` of one example, `(H, W, C)` for images or `(D,)` for points, and the number of classes,
-and returns a `GAN`. On points the networks of every recipe are two plain MLPs (four hidden layers against three), so
-that objectives can be compared on toy targets. Numbers that only scale (learning rates, betas, clip, weights, ema) may
-be traced arrays; the others are static. Options that several recipes share:
+and returns a `GAN`. On points the networks of every recipe (but `completion`, which takes images only) are two plain
+MLPs, four hidden layers against three, so that objectives can be compared on toy targets. Arguments annotated with
+`gan_jax.typing.Number` or one of its bounded kinds only scale: floats, traced scalars or schedules of the step. The
+others are static. The signature is also the one declaration of a recipe's command-line options, whose help is the
+recipe's own "Args", or else the text below.
 
-  lr, d_lr: learning rate of both players, and D's own if it differs.
-  width: hidden units or channels, see the recipe's networks.
-  latent: size of z.
-  ema: decay of the generator's running average, e.g. 0.999; None for none.
-  dtype: compute dtype of the networks, "float32" or "bfloat16"; parameters, losses and outputs stay float32.
+Args:
+  lr: learning rate of both players, per step.
+  d_lr: learning rate of the discriminator; none for the same as lr.
+  b1: Adam's decay of the first moment, per step.
+  b2: Adam's decay of the second moment, per step.
+  clip: bound on the absolute value of every critic parameter.
+  n_critic: critic updates per generator update.
+  weight: weight of the gradient penalty (lambda).
+  gamma: weight of the R1 and R2 penalties.
+  width: hidden units, or channels of the layer nearest the image.
+  depth: hidden layers of each player.
+  latent: dimensions of z.
+  dropout: dropout rate in the discriminator.
+  conditional: condition on labels.
+  ema: decay of the generator's running average, per step; none to sample the last weights.
+  dtype: compute type of the networks; parameters, losses and outputs stay float32.
   axis_name: mapped axis of data-parallel training, see `GAN.axis_name`.
 """
 
 from gan_jax.recipes.conv import acgan, cdcgan, dcgan, dragan, lsgan, r3gan, sngan, wgan_dcgan, wgan_gp
-from gan_jax.recipes.mlp import cgan, cgan_embedding, completion, gan, wgan
+from gan_jax.recipes.mlp import cgan, cgan_embedding, completion, gan, gan_deep, wgan
 
 __all__ = [
     "acgan",
@@ -25,6 +38,7 @@ __all__ = [
     "dcgan",
     "dragan",
     "gan",
+    "gan_deep",
     "lsgan",
     "r3gan",
     "sngan",

@@ -14,12 +14,11 @@ def labels(*values: int) -> np.ndarray:
     return np.array(values, np.int32)
 
 
-def test_images_know_their_shape_range_and_classes() -> None:
+def test_images_know_their_shape_and_classes() -> None:
     dataset = Dataset("d", IMAGES, labels(0, 2, 0), 4)
     assert len(dataset) == 3
     assert dataset.shape == (4, 5, 1)
     assert dataset.is_image
-    assert dataset.range == (0, 255)
     assert dataset.num_classes == 4
 
 
@@ -27,7 +26,6 @@ def test_points_are_used_as_they_are_and_need_no_labels() -> None:
     dataset = Dataset("d", POINTS)
     assert dataset.shape == (2,)
     assert not dataset.is_image
-    assert dataset.range is None
     assert dataset.labels is None
     assert dataset.num_classes == 0
 

@@ -162,5 +162,5 @@ def test_unreadable_images_are_named(tmp_path: Path) -> None:
     good = save(tmp_path / "good.png", noise).read_bytes()
     for data in (b"", b"no image", good[: len(good) // 2], good[:20] + b"\xff" * 40):
         bad.write_bytes(data)
-        with pytest.raises(InputError, match=f"{bad} is no readable image"):
+        with pytest.raises(InputError, match=f"{bad} is not a readable image"):
             folder.load_directory(tmp_path)

@@ -114,13 +114,13 @@ HUGE = struct.pack(">4I", 0x0803, *[2**32 - 1] * 3)
         ("f.gz", ZIPPED[:-8] + bytes(8), "truncated or damaged gzip"),
         ("f", b"", "f is truncated, it ends within its header"),
         ("f", GOOD[:15], "f is truncated, it ends within its header"),
-        ("f", GOOD[:-1], "promises 24 bytes .* only 23 follow"),
+        ("f", GOOD[:-1], "declares 24 bytes .* only 23 follow"),
         ("f", GOOD + b"\x00", "f is too long"),
         ("f", idx_bytes(TRAIN_LABELS) + b"\x00" * 9, "wrong magic number 0x00000801, expected 0x0"),
         ("f", b"\x00\x00\x0d\x03" + GOOD[4:], "wrong magic number 0x00000d03"),
         ("f", ZIPPED, "wrong magic number 0x1f8b"),
         ("f", struct.pack(">4I", 0x0803, 0, 28, 28), "f is empty"),
-        ("f", HUGE, "f is truncated, its header promises 79228162458924105385300197375 bytes"),
+        ("f", HUGE, "f is truncated, its header declares 79228162458924105385300197375 bytes"),
         ("f.gz", gzip.compress(HUGE, mtime=0), "f.gz is truncated"),
     ],
 )
@@ -129,9 +129,9 @@ def test_refuses_bytes(filename: str, data: bytes, words: str) -> None:
         idx.parse(data, filename, 3)
 
 
-def test_reads_no_more_of_a_gzip_bomb_than_its_header_promises() -> None:
+def test_reads_no_more_of_a_gzip_bomb_than_its_header_declares() -> None:
     bomb = gzip.compress(struct.pack(">4I", 0x0803, 1, 2, 2) + bytes(50_000_000))
-    with pytest.raises(InputError, match=r"f.gz is too long, its header promises 4 bytes"):
+    with pytest.raises(InputError, match=r"f.gz is too long, its header declares 4 bytes"):
         idx.parse(bomb, "f.gz", 3)
 
 

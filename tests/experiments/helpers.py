@@ -1,38 +1,14 @@
-"""The commands as functions of their arguments."""
+"""The research's commands as functions of their arguments."""
 
-import contextlib
-import copy
-import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
-from experiments import cli
+from gan_jax.lab import cli
 
 
-def call(command: Callable[[list[str]], int | None], *arguments: object) -> int:
+def call(command: Callable[[list[str]], int], *arguments: object) -> int:
     """The exit code of `python -m experiments.COMMAND ARGUMENTS`."""
-    argv = sys.argv
-    sys.argv = [f"{command.__module__.rpartition('.')[2]}.py", *map(str, arguments)]
-    try:
-        with pytest.raises(SystemExit) as exit_info:
-            cli.main(command)
-    finally:
-        sys.argv = argv
+    with pytest.raises(SystemExit) as exit_info:
+        cli.guarded("command", lambda: command(list(map(str, arguments))))
     return int(exit_info.value.code or 0)
-
-
-def changed(record: dict[str, Any], changes: Sequence[tuple[tuple[Any, ...], Any]]) -> dict[str, Any]:
-    """The record with other values at some paths, where it has them; of the value "gone" nothing is left."""
-    record = copy.deepcopy(record)
-    for (*outer, last), value in changes:
-        with contextlib.suppress(KeyError, TypeError, IndexError):
-            place: Any = record
-            for key in outer:
-                place = place[key]
-            if value == "gone":
-                del place[last]
-            else:
-                place[last] = copy.deepcopy(value)
-    return record

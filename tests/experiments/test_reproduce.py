@@ -8,19 +8,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import measures
-from experiments.measures import Draw
+import gan_jax
 from experiments.reproduce import __main__ as reproduce
-from experiments.reproduce import digits, members, study, wgan_claims
-from experiments.reproduce.study import Column, Outcome, Published, Row, Table
-from gan_jax import recipes, rejection, training
-from gan_jax.data import toys
+from experiments.reproduce import images, seeds, wgan_claims
+from experiments.reproduce import table as tables
+from experiments.reproduce.table import Column, Outcome, Published, Row, Table
+from gan_jax import data, recipes, rejection, training
 from gan_jax.errors import InputError
 from gan_jax.gan import GAN
-from gan_jax.population import Numbers
+from gan_jax.lab.measuring import measures
+from gan_jax.lab.measuring.reference import Draw
 from gan_jax.training import Examples
 from tests.experiments.helpers import call
-from tests.helpers import assert_close, jit
+from tests.helpers import assert_same
+from tests.lab.helpers import call as lab_call
 
 KEY = jax.random.key(0)
 
@@ -47,14 +48,14 @@ def _table(measure: Counting, lr: float = 0.1) -> Table:
 
 
 def _make(table: Table, out: Path) -> None:
-    study.make("squares", table, "the command", out, say=lambda line: None)
+    tables.make("squares", table, "the command", out, report=lambda line: None)
 
 
 def test_markdown_has_others_and_ours_with_mean_and_spread(tmp_path: Path) -> None:
     _make(_table(Counting()), tmp_path / "new")
     lines = (tmp_path / "new" / "squares.md").read_text().splitlines()
     assert lines[0] == "# Squares"
-    assert lines[2] == "|  | seeds | seed squared | nothing | core s a seed | source |"
+    assert lines[2] == "|  | seeds | seed squared | nothing | core-seconds per seed | source |"
     assert lines[4] == "| theirs |  | 7 ± 1 |  |  | Someone 2000, table 1 |"
     # 0, 1, 4, 9: mean 3.5, squared deviations 12.25 + 6.25 + .25 + 30.25 = 49, sqrt(49 / 3) = 4.04.
     assert lines[5].startswith("| **ours** | 4 | 3.50 ± 4.04 |  | ")
@@ -76,7 +77,7 @@ def test_what_was_measured_is_kept(tmp_path: Path) -> None:
     assert (tmp_path / "squares-ours.png").is_file()
 
 
-def test_other_settings_are_measured_anew(tmp_path: Path) -> None:
+def test_other_settings_are_measured_again(tmp_path: Path) -> None:
     _make(_table(Counting()), tmp_path)
     other = Counting()
     _make(_table(other, lr=0.2), tmp_path)
@@ -84,30 +85,6 @@ def test_other_settings_are_measured_anew(tmp_path: Path) -> None:
     record = json.loads((tmp_path / "squares.json").read_text())
     assert record["rows"]["ours"]["settings"] == {"lr": 0.2}
     assert len(record["rows"]["ours"]["results"]) == 4
-
-
-def test_a_document_has_the_table_in_its_place_before_anything_is_measured(tmp_path: Path) -> None:
-    document = tmp_path / "paper.md"
-    document.write_text("Above <!-- table squares -->old<!-- end of squares --> below <!-- table ring -->")
-    with pytest.raises(KeyboardInterrupt):
-        study.make("squares", _table(Counting(0)), "", tmp_path, document, say=print)
-    assert "| theirs |" in document.read_text()
-    study.make("squares", _table(Counting()), "", tmp_path, document, say=print)
-    table = (tmp_path / "squares.md").read_text().split("\n\n")[1]
-    assert "| **ours** | 4 |" in table
-    found = f"Above <!-- table squares -->\n\n{table}\n\n<!-- end of squares --> below <!-- table ring -->"
-    assert document.read_text() == found
-
-
-@pytest.mark.parametrize("text", [None, "no place", 2 * "<!-- table squares --><!-- end of squares -->"])
-def test_a_document_without_one_place_for_the_table_is_left_alone(text: str | None, tmp_path: Path) -> None:
-    document, measure = tmp_path / "paper.md", Counting()
-    if text is not None:
-        document.write_text(text)
-    with pytest.raises(InputError, match=r"once each|can't be read"):
-        study.make("squares", _table(measure), "", tmp_path, document, say=print)
-    assert not measure.seeds
-    assert text is None or document.read_text() == text
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"rows": {"ours": {"results": 3}}}'])
@@ -139,7 +116,7 @@ def test_ring(tmp_path: Path) -> None:
     assert list(rows) == ["real points", "GAN", "WGAN", "R3GAN, steps"]
     for name, row in rows.items():
         assert [result["seed"] for result in row["results"]] == [0, 1]
-        assert (tmp_path / f"ring-small-{study.picture_name(name)}.png").stat().st_size < 100_000
+        assert (tmp_path / f"ring-small-{tables.picture_name(name)}.png").stat().st_size < 100_000
     real = rows["real points"]["results"][0]["numbers"]
     assert real["modes"] == 8
     assert real["high_quality"] == pytest.approx(98.89, abs=0.7)
@@ -166,7 +143,7 @@ def test_tables_of_digits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(measures, "GAN_TRAIN_STEPS", 5)
-    monkeypatch.setattr(digits, "RATIO_STEPS", 5)
+    monkeypatch.setattr(images, "RATIO_STEPS", 5)
     assert call(reproduce.main, table, "--budget", "small", "--out", tmp_path) == 0
     rows = json.loads((tmp_path / f"{table}-small.json").read_text())["rows"]
     for name, row in rows.items():
@@ -184,40 +161,52 @@ def test_rank_correlations_of_the_whole_run_and_after_its_first_quarter() -> Non
     assert numbers["later"] == pytest.approx(0.5)
 
 
+def _no_training(net: Any, gan: Any, state: Any, data: Any, rng: Any, *, steps: int, batch_size: int) -> Any:
+    return jnp.zeros(()), jnp.zeros(())
+
+
 def test_a_share_of_each_label_is_accepted_in_the_order_in_which_they_were_drawn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def bright_zeros_and_dark_ones(net: Any, params: Any, gan: GAN, examples: Examples) -> jax.Array:
         return jnp.where((examples.x[:, 0, 0, 0] > 100) == (examples.labels == 0), 1000.0, -1000.0)
 
-    monkeypatch.setattr(rejection, "train", lambda *args: (jnp.zeros(()), jnp.zeros(())))
+    monkeypatch.setattr(rejection, "train_ratio", _no_training)
     monkeypatch.setattr(rejection, "log_ratio", bright_zeros_and_dark_ones)
-    gan, reference = recipes.cdcgan((28, 28, 1), 10, width=4), digits.reference(True)
-    state = training.initial_state(gan, jax.random.key(0), digits.examples(reference))
+    gan, reference = recipes.cdcgan((28, 28, 1), 10, width=4), images.reference(True)
+    state = training.initial_state(gan, jax.random.key(0), images.examples(reference))
     grey = np.array([200, 201, 2, 3, 204, 205, 6, 7], np.uint8)
     draw = Draw(np.broadcast_to(grey[:, None, None, None], (8, 28, 28, 1)), np.arange(8, dtype=np.int32) % 2, KEY)
-    kept = digits._accepted(gan, state, reference, draw, 0.5, 3)
+    kept = images._accepted(gan, state, reference, draw, 0.5, 3)
     assert kept.x[:, 0, 0, 0].tolist() == [200, 3, 204]  # And 7, the fourth.
     assert kept.labels is not None
     assert kept.labels.tolist() == [0, 1, 0]
 
 
-def test_stages_change_numbers_and_nothing_else() -> None:
-    examples = Examples(jnp.asarray(toys.load("ring").x[:100]))
+def _small(**options: object) -> seeds.Job:
+    return seeds.job_of(seeds.configured("wgan", width=8, latent=2, batch_size=4, **options), data.load("ring"))
 
-    def make(numbers: Numbers) -> GAN:
-        return recipes.wgan((2,), lr=numbers["lr"], width=8, latent=2)
 
-    *_, (states, _) = members.train(make, [{"lr": 1e-3}, {"lr": 1e-4}], 3, 4, examples, [5, 7])
-    init_rng, rng = jax.random.split(jax.random.key(7))
-    state = training.initial_state(make({"lr": 1e-3}), init_rng, examples)
-    for lr in (1e-3, 1e-4):
-        run = jit(training.train, static_argnums=(0, 4, 5))
-        state, _ = run(make({"lr": jnp.float32(lr)}), state, examples, rng, 3, 4)
-    assert_close(members.member(states, 1), state)
+def test_a_seed_has_the_bits_of_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A schedule's stages, several results along the way: the state at the end is that of the command's run."""
+    monkeypatch.chdir(tmp_path)
+    job = _small(lr="steps:1e-3,1e-4", steps=6)
+    examples = jax.tree.map(jnp.asarray, data.load("ring").examples)
+    *_, (states, metrics) = seeds.train(job, examples, [5, 7], every=2)
+    assert metrics["d_loss"].shape == (2, 2)
+    typed = ["--data", "ring", "--width", 8, "--latent", 2, "--batch-size", 4, "--lr", "steps:1e-3,1e-4", "--steps", 6]
+    assert lab_call("run", "wgan", *typed, "--seed", 7, "--out", "alone") == 0
+    assert_same(jax.device_get(seeds.member(states, 1)), jax.device_get(gan_jax.load("alone").state))
 
 
 def test_diverged_seeds_are_named() -> None:
     examples = Examples(jnp.full((10, 2), jnp.nan))
     with pytest.raises(FloatingPointError, match=r"\[3, 4\].*\[False, False\]"):
-        next(members.train(lambda numbers: recipes.wgan((2,), width=8), [{}], 1, 4, examples, [3, 4]))
+        next(seeds.train(_small(steps=1), examples, [3, 4]))
+
+
+def test_settings_are_what_decides_the_results() -> None:
+    found = seeds.settings(seeds.configured("cdcgan", lr="cosine:1e-3:0", steps=70))
+    assert found["experiment"] == "cdcgan"
+    assert (found["lr"], found["steps"], found["batch_size"], found["penalty"]) == ("cosine:0.001:0.0", 70, 64, None)
+    assert not {"seed", "data", "log_every"} & found.keys()

@@ -20,12 +20,12 @@ def test_gan_train_sees_missing_classes_and_gan_test_wrong_ones() -> None:
     net = Classifier(3, width=8, hidden=16)
     images, labels = _bars(0, 300)
     test_images, test_labels = _bars(1, 301)
-    run = jit(classify.gan_train, static_argnums=(0, 6))
-    whole = run(net, jax.random.key(0), images, labels, test_images, test_labels, 100)
+    run = jit(classify.gan_train, static_argnames=("net", "steps"))
+    whole = run(net, jax.random.key(0), images, labels, test_images, test_labels, steps=100)
     assert float(whole) > 0.95
     # A generator that gives the first class for the last one as well.
     collapsed = np.where((labels == 2)[:, None, None, None], images[labels == 0][0], images)
-    partial = run(net, jax.random.key(0), collapsed, labels, test_images, test_labels, 100)
+    partial = run(net, jax.random.key(0), collapsed, labels, test_images, test_labels, steps=100)
     assert float(partial) < 0.8
 
 
@@ -37,8 +37,8 @@ def test_gan_test_is_the_share_read_as_asked() -> None:
 def test_training_is_a_function_of_its_key() -> None:
     net = Classifier(3, width=4, hidden=8)
     images, labels = _bars(0, 50)
-    run = jit(classify.train, static_argnums=(0, 4, 5))
-    first, again, other = (run(net, jax.random.key(k), images, labels, 5, 10)[1] for k in (0, 0, 1))
+    run = jit(classify.train_classifier, static_argnames=("net", "steps", "batch_size"))
+    first, again, other = (run(net, jax.random.key(k), images, labels, steps=5, batch_size=10)[1] for k in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
     assert first.shape == (5,)

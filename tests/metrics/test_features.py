@@ -7,11 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import classifier
 from gan_jax import data
 from gan_jax.errors import InputError
 from gan_jax.metrics import classify, features
-from tests.experiments.helpers import call
+from tests.lab.helpers import call
 
 
 def test_mnist_is_read_with_the_accuracy_on_record() -> None:
@@ -67,7 +66,7 @@ def test_the_command_is_deterministic_and_its_file_loads(
     tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("a", "b"):
-        assert call(classifier.main, tiny, "--steps", 5, "--out", tmp_path / f"{name}.npz") == 0
+        assert call("classifier", tiny, "--steps", 5, "--out", tmp_path / f"{name}.npz") == 0
     assert "test accuracy" in capsys.readouterr().out
     a, b = (features.load(tmp_path / f"{name}.npz") for name in "ab")
     dataset = data.load(tiny)
@@ -93,7 +92,7 @@ def test_what_can_not_be_is_one_sentence(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert call(classifier.main, *arguments) == 2
+    assert call("classifier", *arguments) == 2
     error = capsys.readouterr().err
     assert words in error
     assert error.count("\n") == 1

@@ -1,5 +1,3 @@
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -50,15 +48,6 @@ def test_the_closed_form_of_gaussians_whose_covariances_commute() -> None:
 def test_features_without_spread_are_as_far_apart_as_their_means() -> None:
     a, b = jnp.zeros((5, 3)), jnp.ones((5, 3))
     assert float(frechet.distance(frechet.moments(a), frechet.moments(b))) == pytest.approx(3)
-
-
-def test_moments_of_pieces_merge_to_those_of_the_whole() -> None:
-    features = _features(2, 700, 8) + 100
-    pieces = [frechet.moments(jnp.asarray(piece)) for piece in np.split(features, [1, 300, 650])]
-    merged = functools.reduce(frechet.merge, pieces)
-    assert float(merged.n) == 700
-    np.testing.assert_allclose(merged.mean, features.mean(0), rtol=1e-5)
-    np.testing.assert_allclose(merged.scatter / 699, np.cov(features, rowvar=False), rtol=1e-3, atol=1e-5)
 
 
 def test_a_population_at_once() -> None:

@@ -50,7 +50,7 @@ def test_a_packed_discriminator_trains(name: str) -> None:
     data = Examples(jnp.ones((10, 2)))
     state = training.initial_state(gan, KEY, data)
     assert state.discriminator.params["net"]["Dense_0"]["kernel"].shape == (6, 8)
-    trained, metrics = training.train(gan, state, data, KEY, 2, 6)
+    trained, metrics = training.train(gan, state, data, KEY, steps=2, batch_size=6)
     assert int(trained.step) == 2
     assert all(np.isfinite(values).all() for values in jax.tree.leaves(metrics))
 
@@ -59,5 +59,5 @@ def test_what_can_not_be_packed_is_refused() -> None:
     net = Packed(Digits(), 3)
     with pytest.raises(ValueError, match="without conditions"):
         net.apply({}, jnp.zeros((3, 1)), jnp.zeros(3, jnp.int32), train=False)
-    with pytest.raises(ValueError, match="that 3 divides, got 4"):
+    with pytest.raises(ValueError, match="multiple of the pack size 3, got 4"):
         net.apply({}, jnp.zeros((4, 1)), None, train=False)

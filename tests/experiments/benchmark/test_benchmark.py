@@ -5,7 +5,7 @@ from pathlib import Path
 import jax
 import pytest
 
-from experiments.benchmark import report, training
+from experiments.benchmark import report, steps
 from experiments.benchmark.cases import CASES
 from tests.experiments.helpers import call
 from tests.helpers import read_png
@@ -14,16 +14,16 @@ benchmark = importlib.import_module("experiments.benchmark.__main__")
 
 
 def test_the_flops_of_a_step_are_those_of_its_matrix_products() -> None:
-    case, examples = CASES["wgan"], training.mnist()
-    gan = training.build(case)
-    state = jax.eval_shape(lambda: training.training.initial_state(gan, jax.random.key(0), examples))
+    case, examples = CASES["wgan"], steps.mnist()
+    gan = steps.build(case)
+    state = jax.eval_shape(lambda: steps.training.initial_state(gan, jax.random.key(0), examples))
     state = jax.tree.map(lambda leaf: jax.numpy.zeros(leaf.shape, leaf.dtype), state)
     g_forward, d_forward = 2 * 64 * (100 * 128 + 128 * 784), 2 * 64 * (784 * 128 + 128)
     # A critic step: G forward; D forward, and the gradient of its weights, on real and on fake; and the gradient of its
     # hidden layer. A generator step: both forward, D's gradient of its input, G's of its weights and hidden layer.
     d_step = g_forward + 2 * (2 * d_forward + 2 * 64 * 128)
     g_step = g_forward + d_forward + d_forward + g_forward + 2 * 64 * 128 * 784
-    counted = training.step_flops(gan, state, examples, 64)
+    counted = steps.step_flops(gan, state, examples, 64)
     assert 5 * d_step + g_step < counted < 1.15 * (5 * d_step + g_step)
 
 

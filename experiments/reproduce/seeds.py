@@ -1,0 +1,77 @@
+"""Seeds of one configuration as a population, one per device: each trains as a run with its options and seed."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from gan_jax import population
+from gan_jax.compiling import jit_training
+from gan_jax.data import Dataset
+from gan_jax.gan import GANState
+from gan_jax.lab import EXPERIMENTS, Config, Job
+from gan_jax.lab.experiment import config
+from gan_jax.lab.options import OBJECTIVE_OPTIONS
+from gan_jax.training import Examples
+from gan_jax.typing import Metrics
+
+
+def configured(name: str, **options: Any) -> Config:
+    """The built-in experiment's configuration with some options changed, spelled as on the command line."""
+    experiment = EXPERIMENTS[name]
+    return config(EXPERIMENTS, name, {key: experiment.read(key, value) for key, value in options.items()})
+
+
+def job_of(chosen: Config, dataset: Dataset) -> Job:
+    """A configuration on some data."""
+    return Job(chosen, dataset.shape, dataset.num_classes)
+
+
+def settings(chosen: Config) -> dict[str, Any]:
+    """The settings of a configuration that decide its results, for the record of a table."""
+    names = ("steps", "batch_size", *chosen.experiment.recipe_options, *OBJECTIVE_OPTIONS)
+    return {"experiment": chosen.name, **{name: chosen.record[name] for name in names}}
+
+
+def train(
+    job: Job, examples: Examples, seeds: Sequence[int], *, every: int | None = None
+) -> Iterator[tuple[GANState, Metrics]]:
+    """Trains the seeds, and yields their states and metrics after every `every` steps.
+
+    Args:
+      job: what is trained.
+      examples: the data, on the device.
+      seeds: the members' seeds, at most one per device.
+      every: steps between results; None for one result, at the end.
+
+    Yields:
+      States with leaves `[seeds, ...]`, and metrics since the last result, leaves `[seeds, every]`.
+
+    Raises:
+      FloatingPointError: the training of a seed became non-finite.
+    """
+    steps = job.options["steps"]
+    every = every or steps
+    jobs = [dataclasses.replace(job, config=job.config.replace(seed=seed)) for seed in seeds]
+    init_rngs, rngs = (jnp.stack([own.keys[k] for own in jobs]) for k in (0, 1))
+    numbers = jax.tree.map(lambda *own: jnp.stack(own), *(own.numbers for own in jobs))
+    mesh = Mesh(np.array(jax.devices()[: len(seeds)]), (population.AXIS,))
+    run = jit_training(population.train_until, donate=["states"])
+    states = jax.jit(population.initial_states, static_argnums=0)(job.gan, numbers, init_rngs, examples)
+    alive, options = jnp.ones(len(seeds), bool), {"batch_size": job.options["batch_size"], "capacity": every}
+    for stop in range(every, steps + 1, every):
+        states, metrics, finite = run(job.gan, numbers, states, alive, examples, rngs, stop, mesh=mesh, **options)
+        if not finite.all():
+            raise FloatingPointError(
+                f"training of seeds {list(seeds)} became non-finite (finite: {np.asarray(finite).tolist()})"
+            )
+        yield states, metrics
+
+
+def member(states: GANState, k: int) -> GANState:
+    """The state of member k."""
+    return jax.tree.map(lambda leaf: leaf[k], states)

@@ -1,0 +1,123 @@
+"""Train an experiment."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from gan_jax import checkpoint, data
+from gan_jax.data import Dataset
+from gan_jax.errors import InputError
+from gan_jax.lab import cli, experiment, files
+from gan_jax.lab.cli import Lab
+from gan_jax.lab.experiment import Config, Experiment
+from gan_jax.lab.job import Job
+from gan_jax.lab.options import spelled
+from gan_jax.lab.runs import directory, loop, resume
+from gan_jax.lab.runs.directory import RunDir
+
+
+def main(lab: Lab, argv: list[str]) -> int:
+    """Parses, trains, and returns the exit code: 0 done, 1 diverged or disk full, 128 + signal stopped and saved."""
+    name = lab.experiment("run", argv)
+    options = parser(lab, name)
+    typed = vars(options.parse_args(argv[1:]))
+    if "overwrite" in typed and "resume" in typed:
+        options.error("--overwrite and --resume exclude each other: start again, or continue")
+    cli.start_jax()
+    run, dataset = _resumed(lab, name, typed) if "resume" in typed else _fresh(lab, name, typed)
+    with files.lock(run.path):
+        if run.finished:
+            print(f"{run.path} is finished: its last checkpoint is of step {checkpoint.steps(run.checkpoints)[0]}")
+            return 0
+        return loop.train(lab, run, dataset)
+
+
+def _fresh(lab: Lab, name: str, typed: dict[str, Any]) -> tuple[RunDir, Dataset]:
+    """A new run, its directory made, and its data."""
+    config = _config(lab, name, typed)
+    dataset = data.load(config.options["data"])
+    # Built once before the directory is made: what does not fit the data costs nothing that is on disk.
+    job = Job(config, dataset.shape, dataset.num_classes)
+    gan = job.gan()
+    job.abstract_state(gan)
+    if config.options["track"] is not None:
+        from gan_jax.lab.runs import tracking
+
+        tracking.check(job, gan)
+    return directory.create(config, dataset, typed.get("out"), overwrite=typed.get("overwrite", False)), dataset
+
+
+def _resumed(lab: Lab, name: str, typed: dict[str, Any]) -> tuple[RunDir, Dataset]:
+    """The run to continue, to the steps typed, and its data; for `--resume auto` a fresh one where there is none.
+
+    Raises:
+      InputError: no such run of this experiment, it was started with other options, or the data has changed.
+    """
+    path: Path | None = typed["resume"]
+    if path is None:
+        found = resume.find_resumable(lab.table, _config(lab, name, typed), typed.get("out"))
+        if found is None:
+            return _fresh(lab, name, typed)
+        run = found
+    else:
+        run = directory.load(path, lab.table)
+        if (of := run.job.config.name) != name:
+            raise InputError(f"{path} is a run of {of}: continue it with {lab.command('run', of, '--resume', path)}")
+        others = ", ".join(f"--{option.replace('_', '-')}" for option in typed if option not in ("resume", "steps"))
+        if others:
+            raise InputError(f"a resumed run keeps its options: only --steps may be given with --resume, not {others}")
+        run = RunDir(path, run.job, typed.get("steps", run.until))
+    dataset = data.load(run.job.options["data"])
+    if (dataset.shape, dataset.num_classes) != (run.job.shape, run.job.num_classes):
+        raise InputError(f"{dataset.name} has changed since {run.path} was started: put it back, or start a new run")
+    return run, dataset
+
+
+def _config(lab: Lab, name: str, typed: dict[str, Any]) -> Config:
+    options = {option: value for option, value in typed.items() if option in lab.table[name].options}
+    return experiment.config(lab.table, name, options, paper="preset" in typed)
+
+
+def parser(lab: Lab, name: str) -> argparse.ArgumentParser:
+    """The options of one experiment. What was not typed is not in the result: the defaults are the experiment's."""
+    chosen = lab.table[name]
+    options = cli.Parser(
+        prog=lab.command("run", name),
+        description="\n".join(filter(None, [chosen.summary, chosen.citation])),
+        epilog=f"{_SCHEDULES}\n\n{_preset(chosen)}{_EXIT_CODES}",
+        argument_default=argparse.SUPPRESS,
+    )
+    cli.add_options(options, chosen.options, chosen)
+    if chosen.paper:
+        options.add_argument("--preset", choices=["paper"], help="the paper's own settings and length (see below)")
+    options.add_argument(
+        "--out", type=cli.path, metavar="DIR", help="directory of this run (default: the next free runs/NAME/NNN)"
+    )
+    options.add_argument("--overwrite", action="store_true", help="replace the run in --out")
+    options.add_argument(
+        "--resume",
+        type=lambda text: None if text == "auto" else cli.path(text),
+        metavar="RUN|auto",
+        help="continue the run in this directory, to --steps, its other options kept; auto: continue the run in "
+        "--out, or else the newest unfinished one in runs/NAME, if it was started with the options typed; where "
+        "there is none start a fresh one, and where the run in --out is finished do nothing, so that one command can "
+        "be typed until it exits with 0. Schedules span the steps that the run was started with",
+    )
+    return options
+
+
+_SCHEDULES = """Numbers that scale (learning rates, decays, weights, bounds) may be schedules over
+the run: linear:A:B, cosine:A:B, either over its first part alone with :SHARE, or
+steps:A,B,C for equal parts."""
+
+_EXIT_CODES = """exit codes: 0 done, 1 diverged or disk full, 2 input that can't be used, 130 and 143
+stopped by Ctrl-C and SIGTERM (129 by a hang-up) and saved: the same command with
+--resume auto continues"""
+
+
+def _preset(chosen: Experiment) -> str:
+    if not chosen.paper:
+        return ""
+    options = ", ".join(f"{key.replace('_', '-')} {spelled(value)}" for key, value in chosen.paper.items())
+    lacks = f"\nof the paper's settings it lacks {chosen.lacks}" if chosen.lacks else ""
+    return f"--preset paper: {options}{lacks}\n\n"

@@ -1,0 +1,91 @@
+"""Sample from a run."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gan_jax import images
+from gan_jax.errors import InputError
+from gan_jax.files import atomic
+from gan_jax.lab import cli, files, sampling
+from gan_jax.lab.cli import Lab
+from gan_jax.lab.options import integer
+from gan_jax.lab.runs import directory
+
+
+def main(lab: Lab, argv: list[str]) -> int:
+    """Parses, restores the run's newest checkpoint, and writes one file; returns 0."""
+    parser = _parser(lab)
+    options = parser.parse_args(argv)
+    if options.out.suffix not in (".png", ".npz"):
+        parser.error(f"--out must end in .png (a grid) or .npz (arrays), got {options.out}")
+    if options.label is not None and options.classes:
+        parser.error("--label and --classes exclude each other: one class, or all of them")
+    cli.start_jax()
+    run = directory.load(options.run, lab.table)
+    job, gan = run.job, run.job.gan()
+    kind = gan.conditioning.kind
+    if options.label is not None:
+        sampling.check_label(job, gan, options.label)
+    if options.classes and kind != "labels":
+        raise InputError(f"{job.config.name} is not conditioned on labels: leave out --classes")
+    files.check_parent(options.out)
+    state = run.restore_best(gan) if options.best else run.restore(gan, options.step)
+
+    columns, n = sampling.COLUMNS, options.n
+    z_rng, y_rng = jax.random.split(jax.random.key(options.seed))
+    y: Any = None
+    if options.classes:
+        y = jnp.asarray(sampling.class_rows(job.num_classes))
+        n = len(y)
+    elif kind == "labels":
+        y = gan.conditioning.draw(y_rng, n) if options.label is None else jnp.full((n,), options.label, jnp.int32)
+    elif kind == "data":
+        y = sampling.held_out(job, gan, y_rng, n)[1]
+    if options.interpolate:
+        n = -(-n // columns) * columns
+        z = sampling.interpolations(gan.prior(z_rng, 2 * n // columns), columns)
+        # A walk through z at one condition: every row keeps that of its first column.
+        y = None if y is None else jnp.repeat(y[: n // columns], columns, axis=0)
+    else:
+        z = gan.prior(z_rng, n)
+    samples = sampling.generator_of(gan)(state, z, y)
+    with files.write_errors(options.out):
+        _write(options.out, samples, y if kind == "labels" else None, options.invert)
+    print(f"{len(samples)} samples at step {int(state.step)}: {options.out}")
+    return 0
+
+
+def _write(out: Path, samples: np.ndarray, labels: Any, invert: bool) -> None:
+    if out.suffix == ".png":
+        images.save_png(out, sampling.picture(samples, invert=invert))
+        return
+    arrays: dict[str, Any] = {"images": samples} | ({} if labels is None else {"labels": np.asarray(labels, np.int32)})
+    with atomic(out) as partial, open(partial, "wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
+def _parser(lab: Lab) -> argparse.ArgumentParser:
+    parser = cli.Parser(
+        prog=lab.command("sample"),
+        description="Samples of a trained run: a grid as PNG, or arrays as npz (images uint8 [N, H, W, C], or points "
+        "float32 [N, D]; labels int32 [N] when the run is conditioned on labels).",
+    )
+    add = parser.add_argument
+    add("run", type=cli.path, metavar="RUN", help="directory of a run, such as runs/wgan/001")
+    add("--out", type=cli.path, required=True, metavar="FILE", help="FILE.png or FILE.npz")
+    add("--n", type=cli.reader(integer(1, 10**7)), default=100, metavar="N", help="samples (default: 100)")
+    add("--seed", type=cli.reader(integer(0, 2**32 - 1)), default=0, metavar="S", help="seed (default: 0)")
+    label = integer(0)
+    add("--label", type=cli.reader(label), metavar="K", help="class to ask for (default: drawn uniformly per sample)")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--best", action="store_true", help="the best checkpoint that run --track kept, not the last")
+    which.add_argument("--step", type=cli.reader(integer(0)), metavar="N", help="the checkpoint of this step")
+    add("--classes", action="store_true", help="one class per row, ten samples each")
+    add("--interpolate", action="store_true", help="each row walks from one latent to another")
+    add("--invert", action="store_true", help="dark digits on white")
+    return parser

@@ -1,0 +1,84 @@
+"""Devices and placement: memory, meshes, arrays on all devices and back, several processes. Their only home."""
+
+import os
+from typing import Any
+
+import jax
+import numpy as np
+import psutil
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from gan_jax import population
+
+# Part of a device's memory (or of the host's, on CPUs) that may be planned for.
+_USABLE = 0.8
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def described() -> str:
+    """How many devices of which kind there are."""
+    return f"{jax.device_count()} x {jax.devices()[0].device_kind}"
+
+
+def memory_limit() -> int | None:
+    """Bytes of an accelerator's own memory; None of CPUs, which have the host's."""
+    return (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
+
+
+def total_memory() -> int:
+    """Bytes that a device has: its own, or those of the machine."""
+    return memory_limit() or psutil.virtual_memory().total
+
+
+def usable_memory() -> float:
+    """Bytes that a device may use; CPU devices share what the host has available."""
+    limit = memory_limit()
+    return _USABLE * (limit or psutil.virtual_memory().available / jax.local_device_count())
+
+
+def population_mesh() -> Mesh:
+    """All devices, of all processes, as one axis of members."""
+    return Mesh(np.array(jax.devices()), (population.AXIS,))
+
+
+def member_sharding() -> NamedSharding:
+    """Leaves `[members, ...]` divided between all devices."""
+    return NamedSharding(population_mesh(), P(population.AXIS))
+
+
+def replicated() -> NamedSharding:
+    """Whole on every device."""
+    return NamedSharding(population_mesh(), P())
+
+
+def put(tree: Any, sharding: NamedSharding) -> Any:
+    """Host arrays, the same in every process, placed as the sharding says."""
+    return jax.tree.map(lambda x: jax.make_array_from_callback(np.shape(x), sharding, np.asarray(x).__getitem__), tree)
+
+
+def fetch(tree: Any) -> Any:
+    """Arrays of any devices, of any process, as NumPy arrays in every process."""
+    return multihost_utils.process_allgather(tree, tiled=True) if jax.process_count() > 1 else jax.device_get(tree)
+
+
+def max_over_processes(*values: float) -> list[float]:
+    """The largest of each value in any process: all must go by the same number, or the next program never ends."""
+    if jax.process_count() == 1:
+        return list(values)
+    return multihost_utils.process_allgather(np.asarray(values, np.float32)).max(axis=0).tolist()
+
+
+def processes(text: str) -> dict[str, Any]:
+    """Arguments of `jax.distributed.initialize` from what was typed: auto, or HOST:PORT,COUNT,INDEX."""
+    if text == "auto":
+        return {}
+    address, *numbers = text.split(",")
+    if ":" not in address or len(numbers) != 2 or not all(n.isdecimal() for n in numbers):
+        raise ValueError(f"expected auto or HOST:PORT,COUNT,INDEX, got {text!r}")
+    return {"coordinator_address": address, "num_processes": int(numbers[0]), "process_id": int(numbers[1])}

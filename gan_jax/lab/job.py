@@ -1,0 +1,111 @@
+"""What a run is: a configuration and the shape of the data. A directory is only where it lies."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array
+
+from gan_jax.errors import InputError
+from gan_jax.gan import GAN, GANState
+from gan_jax.lab import devices, objectives, values
+from gan_jax.lab.experiment import Config
+from gan_jax.lab.options import OBJECTIVE_OPTIONS
+from gan_jax.population import Hyperparams
+from gan_jax.training import Examples, initial_state
+from gan_jax.typing import Shape
+
+
+class Keys(NamedTuple):
+    """The keys of a run: of initialisation, of training, of the latents and of the conditions in sample grids."""
+
+    init: Array
+    train: Array
+    z: Array
+    y: Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A GAN to be trained, as a value: its options and the shape of its data.
+
+    Attributes:
+      config: the experiment and its options. Schedules span `config.options["steps"]`.
+      shape: shape of one example.
+      num_classes: classes of the data, 0 when unlabelled.
+    """
+
+    config: Config
+    shape: Shape
+    num_classes: int
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        return self.config.options
+
+    @property
+    def keys(self) -> Keys:
+        """The run's keys, functions of its seed alone."""
+        init, train, samples = jax.random.split(jax.random.key(self.options["seed"]), 3)
+        return Keys(init, train, *jax.random.split(samples))
+
+    @property
+    def example(self) -> Examples:
+        """One example of such data, all zeros: for shapes."""
+        x = np.zeros((1, *self.shape), np.uint8 if len(self.shape) == 3 else np.float32)
+        return Examples(x, np.zeros((1,), np.int32) if self.num_classes else None)
+
+    @property
+    def numbers(self) -> Hyperparams:
+        """The numbers of the options that scale, float32: by option those of a schedule or of penalties, or the one.
+
+        Training takes them as arguments of its compiled program. As constants XLA would fold them into others, and a
+        run would differ from a population's member in the last bit.
+        """
+        return {
+            name: tuple(np.float32(number) for number in values.numbers_of(self.options[name]))
+            for name, option in self.config.experiment.options.items()
+            if option.scales
+        }
+
+    def gan(self, numbers: Hyperparams | None = None) -> GAN:
+        """The GAN.
+
+        Args:
+          numbers: what stands in place of `Job.numbers`, and may be traced.
+
+        Raises:
+          InputError: the options can't be combined, or don't fit the data.
+        """
+        changed = {name: values.with_numbers(self.options[name], of) for name, of in (numbers or {}).items()}
+        options, steps = {**self.options, **changed}, self.options["steps"]
+        experiment = self.config.experiment
+        own = {
+            name: values.over(options[name], steps) if experiment.options[name].scales else options[name]
+            for name in experiment.recipe_options
+        }
+        gan = experiment.recipe(self.shape, self.num_classes, **own)
+        return objectives.applied(gan, {name: options[name] for name in (*OBJECTIVE_OPTIONS, "batch_size")}, steps)
+
+    def fresh_state(self, gan: GAN) -> GANState:
+        """The state before the first step."""
+        one = self.example
+        # One program: op by op, initialisation alone would compile a hundred small ones.
+        return jax.jit(lambda rng: initial_state(gan, rng, one))(self.keys.init)
+
+    def abstract_state(self, gan: GAN) -> GANState:
+        """The shapes and dtypes of the state.
+
+        Raises:
+          InputError: such a state would not fit the memory.
+        """
+        abstract = jax.eval_shape(lambda: self.fresh_state(gan))
+        needed = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(abstract))
+        if needed > (memory := devices.total_memory()):
+            raise InputError(
+                f"parameters and optimizers of these networks take {needed / 1e9:.0f} GB and the device has "
+                f"{memory / 1e9:.0f} GB: choose a smaller width, depth or latent"
+            )
+        return abstract

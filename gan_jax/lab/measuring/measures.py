@@ -1,0 +1,315 @@
+"""Measures of samples: one table of names, meanings, which way is better, what decides, floors and ceilings.
+
+A measure is a function of a `Reference` (real data) and a `Draw` (n samples), and gives one number or several by name.
+Its floor or ceiling is a closed form, or the same function of as many real training images, or of all there are. (The
+classifier has seen those: the bounds of what is made of its features include how it reads training images unlike test
+images.) A new measure is a function and a row of `MEASURES`.
+"""
+
+import functools
+import math
+from collections.abc import Callable, Mapping
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from gan_jax.data import toys
+from gan_jax.errors import InputError
+from gan_jax.lab.measuring.reference import Draw, Reference
+from gan_jax.lab.measuring.reference import moments as _moments
+from gan_jax.metrics import classify, features, frechet, kernel, modes, parzen, prdc, wasserstein
+from gan_jax.metrics.features import Trained
+from gan_jax.nets.classifier import Classifier
+from gan_jax.training import from_uint8
+
+GAN_TRAIN_STEPS = 2000
+_CENTRES, _SAMPLES_PER_CENTRE = 10_000, 5
+_BLUR = 0.7  # Of .5, .6, .7, .8, .9 pixels the best for the validation images, by windows on training images.
+_KERNEL_BLOCK = 1000
+_FEWEST = 10  # Test images: with fewer there is no fifth neighbour, nor a spread of blocks.
+
+Better = Literal["lower", "higher", "one"]
+
+
+class Value(NamedTuple):
+    """A number, and its standard error where the metric knows its own."""
+
+    value: float
+    error: float | None = None
+
+
+class Bounds(NamedTuple):
+    """What samples as good as real data score: a floor where lower is better, else a ceiling."""
+
+    floor: float | None = None
+    ceiling: float | None = None
+
+
+class Measure(NamedTuple):
+    """A row of `MEASURES`.
+
+    Attributes:
+      of: the function.
+      fits: whether it says something about a run with this real data.
+      what: its meaning, in a few words.
+      numbers: the numbers that it gives, and of each which is better: lower, higher, or nearer to one.
+      decides: the number that the best checkpoint, or member of a sweep, is chosen by; None where nothing may be.
+      once: whether one draw is enough: it knows its own error, or costs too much.
+      bounds: floors and ceilings in closed form, of n samples; None to measure real data in their place.
+    """
+
+    of: Callable[[Reference, Draw], Mapping[str, Value]]
+    fits: Callable[[Reference], bool]
+    what: str
+    numbers: Mapping[str, Better]
+    decides: str | None
+    once: bool = False
+    bounds: Callable[[Reference, int], Mapping[str, Bounds]] | None = None
+
+
+def _frechet(reference: Reference, draw: Draw) -> dict[str, Value]:
+    return {"frechet": Value(float(_distance(reference.moments, _moments(reference.features_of(draw.x)))))}
+
+
+def _kernel(reference: Reference, draw: Draw) -> dict[str, Value]:
+    real, fake = reference.features, reference.features_of(draw.x)
+    estimate = _kernel_distance(real, fake, min(_KERNEL_BLOCK, len(real) // 2, len(fake) // 2))
+    return {"kernel": Value(float(estimate.mean), float(estimate.error))}
+
+
+def _prdc(reference: Reference, draw: Draw) -> dict[str, Value]:
+    n = min(len(reference.test), len(draw.x))  # Density and coverage are only known for equal counts.
+    found = _prdc_of(reference.features[:n], reference.features_of(draw.x[:n]))
+    return {name: Value(float(value)) for name, value in found._asdict().items()}
+
+
+def _gan_test(reference: Reference, draw: Draw) -> dict[str, Value]:
+    return {
+        "gan_test": Value(float(classify.gan_test(jnp.asarray(reference.logits_of(draw.x)), jnp.asarray(draw.labels))))
+    }
+
+
+def _gan_test_bounds(reference: Reference, n: int) -> dict[str, Bounds]:
+    # Of the test set: training images are what the classifier has learned by heart.
+    real = Draw(reference.test.x, reference.test.labels, jax.random.key(0))
+    return {"gan_test": Bounds(ceiling=_gan_test(reference, real)["gan_test"].value)}
+
+
+def _gan_train(reference: Reference, draw: Draw) -> dict[str, Value]:
+    net = Classifier(reference.test.num_classes)
+    real = reference.test.x, reference.test.labels
+    accuracy = float(_gan_train_of(net, draw.rng, draw.x, draw.labels, *real, steps=GAN_TRAIN_STEPS))
+    return {"gan_train": Value(accuracy, math.sqrt(accuracy * (1 - accuracy) / len(reference.test)))}
+
+
+def _parzen(reference: Reference, draw: Draw) -> dict[str, Value]:
+    return {"parzen": _log_likelihood(reference, _flat(draw.x))}
+
+
+def _parzen_blurred(reference: Reference, draw: Draw) -> dict[str, Value]:
+    blurred = _blur(from_uint8(jnp.asarray(draw.x), (0.0, 1.0)), _BLUR)
+    return {"parzen_blurred": _log_likelihood(reference, blurred.reshape(len(draw.x), -1))}
+
+
+def _parzen_kmeans(reference: Reference, draw: Draw) -> dict[str, Value]:
+    k = min(_CENTRES, max(1, len(draw.x) // _SAMPLES_PER_CENTRE))
+    centres = _kmeans(draw.rng, _flat(draw.x), k)
+    return {"parzen_kmeans": _log_likelihood(reference, centres)}
+
+
+def _log_likelihood(reference: Reference, samples: Array) -> Value:
+    found = _parzen_protocol(samples, _flat(reference.validation), _flat(reference.test.x))
+    return Value(float(found.mean), float(found.error))
+
+
+def _flat(images: np.ndarray) -> Array:
+    return from_uint8(jnp.asarray(images), (0.0, 1.0)).reshape(len(images), -1)
+
+
+def _modes(reference: Reference, draw: Draw) -> dict[str, Value]:
+    found = _qualities[reference.test.name](draw.x)
+    return {name: Value(float(value)) for name, value in found._asdict().items()}
+
+
+def _modes_bounds(reference: Reference, n: int) -> dict[str, Bounds]:
+    count = reference.test.num_classes
+    return {
+        "modes": Bounds(ceiling=count),
+        "high_quality": Bounds(ceiling=modes.HIGH_QUALITY_CEILING),
+        "kl": Bounds(floor=modes.kl_floor(count, n)),
+        "sigma_ratio": Bounds(1.0, 1.0),
+    }
+
+
+def _sliced(reference: Reference, draw: Draw) -> dict[str, Value]:
+    real = reference.test.x[: len(draw.x)]  # No more than samples: it only costs, and the distance of noise shrinks.
+    return {"sliced_wasserstein": Value(float(_sliced_distance(draw.rng, real, draw.x)))}
+
+
+def _stacked(reference: Reference, draw: Draw) -> dict[str, Value]:
+    assert reference.classifier is not None
+    labels = features.in_pieces(_digits(reference.classifier.logits), draw.x)
+    found = modes.coverage(jnp.bincount(jnp.asarray(labels), length=1000))
+    return {name: Value(float(value)) for name, value in found._asdict().items()}
+
+
+def _stacked_bounds(reference: Reference, n: int) -> dict[str, Bounds]:
+    return {"modes": Bounds(ceiling=1000), "kl": Bounds(floor=modes.kl_floor(1000, n))}
+
+
+@functools.cache
+def _digits(logits: Callable[[Array], Array]) -> Callable[[Array], Array]:
+    return functools.partial(modes.stacked_labels, logits)
+
+
+_distance = jax.jit(frechet.distance)
+_kernel_distance = jax.jit(kernel.distance, static_argnums=2)
+_prdc_of = jax.jit(prdc.prdc)
+_gan_train_of = jax.jit(classify.gan_train, static_argnames=("net", "steps"))
+_parzen_protocol = jax.jit(parzen.protocol)
+_blur = jax.jit(parzen.blur)
+_kmeans = jax.jit(parzen.kmeans, static_argnums=2)
+_sliced_distance = jax.jit(wasserstein.sliced)
+_qualities = {
+    name: jax.jit(functools.partial(modes.quality, mixture=mixture)) for name, mixture in toys.MIXTURES.items()
+}
+
+
+def _has_features(reference: Reference) -> bool:
+    fits = reference.classifier is not None and tuple(reference.classifier.record["shape"]) == reference.test.shape
+    return fits and len(reference.test) >= _FEWEST
+
+
+def _is_read(reference: Reference) -> bool:
+    classes = reference.test.num_classes
+    return reference.conditional and _has_features(reference) and _classes(reference.classifier) == classes
+
+
+def _classes(classifier: Trained | None) -> int:
+    return 0 if classifier is None else classifier.record["num_classes"]
+
+
+def _is_stacked(reference: Reference) -> bool:
+    return reference.test.name == "stacked"
+
+
+def _is_picture(reference: Reference) -> bool:
+    return reference.test.is_image and not _is_stacked(reference)
+
+
+MEASURES: Mapping[str, Measure] = {
+    "frechet": Measure(
+        _frechet, _has_features, "Frechet distance of the classifier's features", {"frechet": "lower"}, "frechet"
+    ),
+    "kernel": Measure(
+        _kernel, _has_features, "kernel distance of the features", {"kernel": "lower"}, "kernel", once=True
+    ),
+    "prdc": Measure(
+        _prdc,
+        _has_features,
+        "precision, recall, density and coverage",
+        {"precision": "higher", "recall": "higher", "density": "one", "coverage": "higher"},
+        "coverage",
+    ),
+    "gan_test": Measure(
+        _gan_test,
+        _is_read,
+        "share of samples that a classifier of real images reads as the label asked for",
+        {"gan_test": "higher"},
+        "gan_test",
+        bounds=_gan_test_bounds,
+    ),
+    "gan_train": Measure(
+        _gan_train,
+        lambda reference: reference.conditional and _is_picture(reference),
+        "accuracy on real images of a classifier that learned from samples",
+        {"gan_train": "higher"},
+        "gan_train",
+        once=True,
+    ),
+    "parzen": Measure(
+        _parzen, _is_picture, "Parzen-window log-likelihood, nats", {"parzen": "higher"}, None, once=True
+    ),
+    "parzen_blurred": Measure(
+        _parzen_blurred,
+        _is_picture,
+        "parzen of the samples convolved with a Gaussian of .7 pixels",
+        {"parzen_blurred": "higher"},
+        None,
+        once=True,
+    ),
+    "parzen_kmeans": Measure(
+        _parzen_kmeans,
+        _is_picture,
+        "parzen of k-means centres of the samples, one for every five",
+        {"parzen_kmeans": "higher"},
+        None,
+        once=True,
+    ),
+    "sliced": Measure(
+        _sliced,
+        lambda reference: not reference.test.is_image,
+        "sliced Wasserstein distance of points",
+        {"sliced_wasserstein": "lower"},
+        "sliced_wasserstein",
+    ),
+    "modes": Measure(
+        _modes,
+        lambda reference: reference.test.name in toys.MIXTURES,
+        "modes found, high-quality share, reverse KL and width of the modes of ring and grid",
+        {"modes": "higher", "high_quality": "higher", "kl": "lower", "sigma_ratio": "one"},
+        "kl",
+        bounds=_modes_bounds,
+    ),
+    "stacked": Measure(
+        _stacked,
+        _is_stacked,
+        "of the 1000 triples of digits of stacked, those found, and KL of their histogram",
+        {"modes": "higher", "kl": "lower"},
+        "kl",
+        bounds=_stacked_bounds,
+    ),
+}
+
+LOWER_IS_BETTER = frozenset(
+    name for measure in MEASURES.values() for name, better in measure.numbers.items() if better == "lower"
+)
+
+
+def bounds(name: str, reference: Reference, n: int, rng: Array) -> Mapping[str, Bounds]:
+    """Floors and ceilings of a measure's numbers for n samples."""
+    measure = MEASURES[name]
+    if measure.bounds is not None:
+        return measure.bounds(reference, n)
+    scores = measure.of(reference, reference.real(n, rng))
+    return {
+        key: Bounds(floor=score.value) if key in LOWER_IS_BETTER else Bounds(ceiling=score.value)
+        for key, score in scores.items()
+    }
+
+
+def fitting(reference: Reference) -> list[str]:
+    """The names in `MEASURES` that say something about runs with this real data."""
+    return [name for name, measure in MEASURES.items() if measure.fits(reference)]
+
+
+def scoring(reference: Reference) -> list[str]:
+    """Of the fitting measures those that members of a sweep may be scored by unasked: they decide, and cost little."""
+    return [name for name in fitting(reference) if MEASURES[name].decides and not MEASURES[name].once]
+
+
+def decider(name: str) -> str:
+    """The number by which this measure chooses between checkpoints, or between members of a sweep.
+
+    Raises:
+      InputError: nothing may be chosen by it: a Parzen window's would choose blur.
+    """
+    number = MEASURES[name].decides
+    if number is None:
+        raise InputError(
+            f"nothing is chosen by {name}, which scores blurred samples above real images: put another metric first"
+        )
+    return number

@@ -1,0 +1,168 @@
+"""Dispatches of compiled steps: short enough to stop between, however the steps are cut the same bits, and finite."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gan_jax import training
+from gan_jax.compiling import jit_training
+from gan_jax.data import Dataset
+from gan_jax.gan import GAN, GANState
+from gan_jax.lab import devices
+from gan_jax.lab.job import Job
+from gan_jax.population import Hyperparams, MakeGAN
+from gan_jax.training import Examples
+from gan_jax.typing import Key, Metrics, Step
+
+T = TypeVar("T")
+
+# `(state, n)` -> the state after n more steps, or as many as fit a dispatch, and float32 metrics [of so many].
+Advance = Callable[[GANState, int], tuple[GANState, dict[str, np.ndarray]]]
+
+# Steps of a compiled dispatch at most: its metrics come in memory for so many.
+CAPACITY = 256
+_STREAMED_BYTES = 2**24
+
+
+def warmup_phase(gan: GAN, options: Mapping[str, Any], step: int) -> GAN:
+    """The GAN that trains at a step: with warmup_critic critic updates while the warm-up lasts."""
+    if step >= options.get("warmup_steps", 0):
+        return gan
+    return gan.replace(n_critic=options["warmup_critic"])
+
+
+def makers(job: Job) -> dict[int, MakeGAN]:
+    """What makes the GAN of each phase, by the first step that it trains: two where a warm-up comes first."""
+
+    def maker(start: int) -> MakeGAN:
+        return lambda numbers: warmup_phase(job.gan(numbers), job.options, start)
+
+    return {start: maker(start) for start in {0, job.options.get("warmup_steps", 0)}}
+
+
+def phase(phases: Mapping[int, T], step: int) -> T:
+    """What trains at a step, of phases by their first."""
+    return phases[max(start for start in phases if start <= step)]
+
+
+def advancer(job: Job, dataset: Dataset) -> Advance:
+    """The job's training, compiled once for all lengths; the data on the device, or streamed from the host.
+
+    The state that goes in stays valid, for `up_to_not_finite` to go back to: one copy of it per dispatch.
+    """
+    options, numbers, rng = job.options, job.numbers, job.keys.train
+    batch_size, phases, host = options["batch_size"], makers(job), dataset.examples
+    n_critics = {start: make_gan({}).n_critic for start, make_gan in phases.items()}
+    resident = None if options["stream"] or not _fits(dataset) else jax.tree.map(jnp.asarray, host)
+    run_resident, run_streamed = jit_training(_train_until), jit_training(_train_streamed_until)
+    draw = jax.jit(jax.vmap(training.draw_indices, (None, 0, None, None, None)), static_argnums=(2, 3, 4))
+
+    def gathered(n_critic: int, step: int, n: int, capacity: int) -> Any:
+        steps = step + np.arange(capacity, dtype=np.int32)
+        indices = np.asarray(draw(rng, steps, n_critic, batch_size, len(dataset)))[:n]
+
+        def gather(leaf: np.ndarray) -> np.ndarray:
+            chunk = np.zeros((capacity, n_critic, batch_size, *leaf.shape[1:]), leaf.dtype)
+            chunk[:n] = leaf[indices]
+            return chunk
+
+        return jax.tree.map(gather, host)
+
+    def advance(state: GANState, n: int) -> tuple[GANState, dict[str, np.ndarray]]:
+        step = int(state.step)
+        make_gan = phase(phases, step)
+        if resident is not None:
+            n = min(n, CAPACITY)
+            state, metrics = run_resident(
+                make_gan, numbers, state, resident, rng, step + n, batch_size=batch_size, capacity=CAPACITY
+            )
+        else:
+            n_critic = phase(n_critics, step)
+            capacity = int(np.clip(_STREAMED_BYTES // (n_critic * batch_size * dataset.x[0].nbytes), 1, CAPACITY))
+            n = min(n, capacity)
+            chunk = gathered(n_critic, step, n, capacity)
+            state, metrics = run_streamed(make_gan, numbers, state, chunk, rng, step + n)
+        return state, {name: np.asarray(values[:n], np.float32) for name, values in jax.device_get(metrics).items()}
+
+    return advance
+
+
+def _train_until(
+    make_gan: MakeGAN,
+    numbers: Hyperparams,
+    state: GANState,
+    data: Examples,
+    rng: Key,
+    stop: Step,
+    *,
+    batch_size: int,
+    capacity: int,
+) -> tuple[GANState, Metrics]:
+    return training.train_until(make_gan(numbers), state, data, rng, stop, batch_size=batch_size, capacity=capacity)
+
+
+def _train_streamed_until(
+    make_gan: MakeGAN, numbers: Hyperparams, state: GANState, chunk: Examples, rng: Key, stop: Step
+) -> tuple[GANState, Metrics]:
+    return training.train_streamed_until(make_gan(numbers), state, chunk, rng, stop)
+
+
+def next_pace(pace: int, n: int, seconds: float) -> int:
+    """How many steps to dispatch next, after n, of the `pace` allowed, took some seconds: about half a second's worth.
+
+    A signal is heard between two dispatches. Timing may set their length because it decides no bit of the result.
+    """
+    if seconds > 1:
+        return max(1, n // 2)
+    return 2 * pace if seconds < 0.4 and n == pace and pace < CAPACITY else pace
+
+
+def up_to_not_finite(advance: Advance, state: GANState, n: int) -> tuple[GANState, dict[str, np.ndarray], str | None]:
+    """`advance`, but never past the last finite state.
+
+    Returns:
+      The state and the metrics of the steps taken; and, if fewer than n were because the next is not finite, the name
+      of the first quantity of that step which is not, else None.
+    """
+    after, metrics = advance(state, n)
+    if not_finite(after, metrics) is None:
+        return after, metrics, None
+    history = [{name: values[:0] for name, values in metrics.items()}]
+    first = None
+    for _ in range(len(next(iter(metrics.values())))):
+        after, metrics = advance(state, 1)
+        if (first := not_finite(after, metrics)) is not None:
+            break
+        state = after
+        history.append(metrics)
+    return state, {name: np.concatenate([step[name] for step in history]) for name in metrics}, first
+
+
+def not_finite(state: GANState, metrics: dict[str, np.ndarray]) -> str | None:
+    """Name of the first quantity of a step that is not finite: a metric, see `metric_not_finite`, then the state."""
+    if (name := metric_not_finite(metrics)) is not None:
+        return name
+    for path, finite in jax.tree_util.tree_leaves_with_path(jax.device_get(_finite(state))):
+        if not finite:
+            return f"state{jax.tree_util.keystr(path)}"
+    return None
+
+
+def metric_not_finite(metrics: Mapping[str, np.ndarray]) -> str | None:
+    """Name of a metric that is not finite, a loss before others, D's before G's."""
+    order = sorted(metrics, key=lambda name: (not name.endswith("loss"), name))
+    return next((name for name in order if not np.isfinite(metrics[name]).all()), None)
+
+
+@jax.jit
+def _finite(state: GANState) -> GANState:
+    return jax.tree.map(lambda leaf: jnp.isfinite(leaf).all(), state)
+
+
+def _fits(dataset: Dataset) -> bool:
+    """Whether the whole data set can lie on the device beside the model: half of its memory, where that is known."""
+    limit = devices.memory_limit()
+    return limit is None or dataset.x.nbytes <= limit / 2

@@ -1,0 +1,188 @@
+"""The training loop of the commands: chunks of compiled steps, and what is logged, drawn and saved between them."""
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from tensorboardX import summary
+from tqdm import tqdm
+
+from gan_jax import checkpoint, images
+from gan_jax.data import Dataset
+from gan_jax.gan import GAN
+from gan_jax.lab import sampling
+from gan_jax.lab.cli import Lab
+from gan_jax.lab.job import Job
+from gan_jax.lab.runs import chunks, logs
+from gan_jax.lab.runs.directory import RunDir
+from gan_jax.lab.runs.signals import stop_signals
+
+_SCATTER_POINTS = 2500
+_LABELS = {
+    "d_loss": "D",
+    "g_loss": "G",
+    "estimate": "W",
+    "d_real": "D(x)",
+    "d_fake": "D(G(z))",
+    "steps_per_s": "steps/s",
+}
+
+
+def train(lab: Lab, run: RunDir, dataset: Dataset) -> int:
+    """Trains from the newest checkpoint, or from the start, until the last step, a signal, or the last finite state.
+
+    Returns:
+      The exit code: 0 done, 1 diverged or the disk is full, 128 + signal stopped and saved.
+
+    Raises:
+      InputError: none of the checkpoints is whole, or they can't be read by this version.
+    """
+    resume = lab.command("run", run.job.config.name, "--resume", run.path)
+    try:
+        return _train(lab, run, dataset, resume)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        steps = checkpoint.steps(run.checkpoints)
+        kept = f"the checkpoint of step {steps[0]} is whole" if steps else "nothing was saved yet"
+        print(
+            f"{run.path} can't be written any more ({error.strerror or error}); {kept}: free some space, then continue "
+            f"with: {resume}",
+            file=sys.stderr,
+        )
+        return 1
+
+
+def _train(lab: Lab, run: RunDir, dataset: Dataset, resume: str) -> int:
+    job, options, last = run.job, run.job.options, run.until
+    gan = job.gan()
+    resumed = bool(checkpoint.steps(run.checkpoints))
+    state = run.restore(gan, quarantine=True) if resumed else job.fresh_state(gan)
+    step = int(state.step)
+    window = logs.Window(**checkpoint.notes(run.checkpoints, step)["window"]) if resumed else logs.Window()
+    pace, shown, broken = 1, "", None
+    advance = chunks.advancer(job, dataset)
+    tracked: dict[str, float] = {}
+    if options["track"] is not None:
+        from gan_jax.lab.runs import tracking  # Not earlier: it loads what only a run that is tracked needs.
+
+        track = tracking.tracker(run, gan)
+    picture = _grid(job, gan, dataset)
+    samples = run.path / "samples"
+    samples.mkdir(exist_ok=True)
+    bar = tqdm(total=last, initial=step, desc=job.config.name, unit="step", disable=None, dynamic_ncols=True)
+    with (
+        stop_signals() as received,
+        logs.board(run.path / "tensorboard", step) as board,
+        logs.appending(run.path / "metrics.jsonl") as log,
+        bar,
+    ):
+
+        def report() -> str:
+            record = logs.means(window) | tracked
+            logs.write(log, step, record)
+            for key, value in record.items():
+                board(summary.scalar(key, value), step)
+            bar.set_postfix_str(shown := _shown(gan, record), refresh=False)
+            return shown
+
+        def draw() -> None:
+            pixels = picture(state)
+            images.save_png(samples / f"{step:07d}.png", pixels)
+            board(summary.image("generated", pixels, dataformats="HWC"), step)
+            if bar.disable:
+                print(f"step {step}/{last}: {shown}", flush=True)
+
+        def save() -> None:
+            checkpoint.save(run.checkpoints, step, state, notes={"window": window._asdict()})
+
+        if not resumed and dataset.is_image:
+            board(summary.image("real", sampling.picture(dataset.x[:100]), dataformats="HWC"), 0)
+        while step < last and not received:
+            started = time.perf_counter()
+            n = min(pace, _until_next(step, last, options))
+            state, metrics, broken = chunks.up_to_not_finite(advance, state, n)
+            step = int(state.step)
+            seconds = time.perf_counter() - started
+            pace = chunks.next_pace(pace, n, seconds)
+            window = logs.added(window, metrics, seconds)
+            bar.update(step - bar.n)
+            tracked = {}
+            if broken is not None:
+                break
+            due = options["track"] is not None and (step % options["track_every"] == 0 or step == last)
+            if due:
+                tracked = track(state)
+            if step % options["log_every"] == 0 or step == last or due:
+                shown = report()
+            if step % options["log_every"] == 0:
+                window = logs.Window()
+            if step % options["sample_every"] == 0 or step == last:
+                draw()
+            # Last, so that nothing before it is missing where a killed run continues from here.
+            if step % options["save_every"] == 0 or step == last:
+                save()
+        if step < last:
+            if window.steps > 0:
+                report()
+            save()
+    if broken is not None:
+        print(
+            f"{broken} stopped being finite at step {step + 1}; the state of step {step}, the last finite one, is "
+            f"saved in {run.checkpoints / str(step)}. A lower learning rate usually helps.",
+            file=sys.stderr,
+        )
+        return 1
+    if received:
+        print(f"stopped and saved at step {step}; continue with: {resume}")
+        return 128 + received[0]
+    print(
+        f"step {step}: see {samples / f'{step:07d}.png'}; "
+        f"next: {lab.command('sample', run.path, '--out', 'samples.png')}"
+    )
+    return 0
+
+
+def _until_next(step: int, last: int, options: Mapping[str, Any]) -> int:
+    """Steps to the next event."""
+    periods = [options["log_every"], options["sample_every"], options["save_every"]]
+    if options["track"] is not None:
+        periods.append(options["track_every"])
+    ends = [last, *(step - step % period + period for period in periods)]
+    if step < options.get("warmup_steps", 0):
+        ends.append(options["warmup_steps"])
+    return min(ends) - step
+
+
+def _grid(job: Job, gan: GAN, dataset: Dataset) -> Callable[[Any], np.ndarray]:
+    """`state -> uint8 RGB`, samples of latents and conditions that are the same at every step.
+
+    A GAN whose conditions are made from data has its samples after the examples that these are of.
+    """
+    kind, keys, generate = gan.conditioning.kind, job.keys, sampling.generator_of(gan)
+    n = sampling.COLUMNS**2 if dataset.is_image else _SCATTER_POINTS
+    originals: np.ndarray | None = None
+    y: Any = None
+    if kind == "labels":
+        y = sampling.class_rows(job.num_classes)
+        if not dataset.is_image:
+            y = y.repeat(_SCATTER_POINTS // len(y))
+    elif kind == "data":
+        originals, y = sampling.held_out(job, gan, keys.y, n // 2)
+    z = gan.prior(keys.z, n if y is None else len(y))
+
+    def picture(state: Any) -> np.ndarray:
+        samples = generate(state, z, y)
+        if originals is not None:
+            samples = np.stack([originals, samples], axis=1).reshape(-1, *samples.shape[1:])
+        reference = None if dataset.is_image else dataset.x[:_SCATTER_POINTS]
+        return sampling.picture(samples, reference, invert=job.options["invert"])
+
+    return picture
+
+
+def _shown(gan: GAN, record: Mapping[str, float]) -> str:
+    names = ("d_loss", "g_loss", *gan.loss.shown, "steps_per_s")
+    return ", ".join(f"{_LABELS.get(name, name)} {record[name]:.3g}" for name in names)

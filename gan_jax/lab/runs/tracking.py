@@ -1,0 +1,72 @@
+"""Metrics of a run while it trains, and the best checkpoint by the first of them, beside the last."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gan_jax import checkpoint
+from gan_jax.errors import InputError
+from gan_jax.gan import GAN, GANState
+from gan_jax.lab import files
+from gan_jax.lab.job import Job
+from gan_jax.lab.measuring import evaluation, measures
+from gan_jax.lab.runs.directory import RunDir
+
+_SAMPLES = 2500
+
+
+def check(job: Job, gan: GAN) -> None:
+    """Raises InputError where a metric that --track names does not fit the job, or the first can't decide."""
+    evaluation.check_fitting(job, evaluation.reference_of(job, gan), _names(job))
+    measures.decider(_names(job)[0])
+
+
+def tracker(run: RunDir, gan: GAN) -> Callable[[GANState], dict[str, float]]:
+    """`state -> numbers` of the metrics that --track names, on 2,500 samples of fixed latents.
+
+    Where the number that decides (of the first metric, see `measures.decider`) is the best yet, the state is saved in
+    the run's `checkpoints-best`, and `best.json` says number, value and step.
+
+    What is not finite, such as the KL divergence of no sample that counts, is left out.
+    """
+    chosen, reference = _names(run.job), evaluation.reference_of(run.job, gan)
+    draw = evaluation.sample_drawer(gan, reference, _SAMPLES)
+    deciding = measures.decider(chosen[0])
+    sign = -1 if deciding in measures.LOWER_IS_BETTER else 1
+    best = _best(run.path / "best.json", deciding)
+
+    def track(state: GANState) -> dict[str, float]:
+        nonlocal best
+        samples = draw(state, run.job.keys.z)
+        numbers = {
+            key: score.value for name in chosen for key, score in measures.MEASURES[name].of(reference, samples).items()
+        }
+        numbers = {key: number for key, number in numbers.items() if math.isfinite(number)}
+        value = numbers.get(deciding)
+        if value is not None and (best is None or sign * value > sign * best):
+            best = value
+            checkpoint.save(run.best_checkpoints, int(state.step), state, keep=1)
+            entry = {"metric": deciding, "value": value, "step": int(state.step)}
+            files.write_text(run.path / "best.json", json.dumps(entry) + "\n")
+        return numbers
+
+    return track
+
+
+def _names(job: Job) -> list[str]:
+    return job.options["track"].split(",")
+
+
+def _best(file: Path, deciding: str) -> float | None:
+    """The best value so far of a run that is resumed; None of a fresh one."""
+    if not file.exists():
+        return None
+    try:
+        entry: Any = json.loads(file.read_text())
+        return float(entry["value"]) if entry["metric"] == deciding else None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{file} is not what --track wrote ({error!r}): delete it, and the best is chosen from here on"
+        ) from error

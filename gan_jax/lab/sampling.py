@@ -1,0 +1,90 @@
+"""What a trained GAN shows: conditions on demand, samples in pieces, and the picture of each kind of data."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gan_jax import data, images
+from gan_jax.errors import InputError
+from gan_jax.gan import GAN, GANState
+from gan_jax.lab.job import Job
+from gan_jax.pieces import map_in_pieces
+from gan_jax.training import Examples, as_batch, to_uint8
+
+COLUMNS = 10
+
+# `(state, z [N, Z], y [N, ...]) -> uint8 images or float32 points [N, ...]`
+Generate = Callable[[GANState, Any, Any], np.ndarray]
+
+
+def check_label(job: Job, gan: GAN, label: int) -> None:
+    """Raises InputError unless the GAN can be asked for class `label`."""
+    if gan.conditioning.kind != "labels":
+        raise InputError(f"{job.config.name} is not conditioned on labels: leave out the label")
+    if not 0 <= label < job.num_classes:
+        raise InputError(f"label {label} is out of range: this data has classes 0 to {job.num_classes - 1}")
+
+
+def class_rows(num_classes: int) -> np.ndarray:
+    """Labels of a grid with one class per row, int32 [rows * COLUMNS]; at most twenty rows, spread over the classes."""
+    rows = np.unique(np.linspace(0, num_classes - 1, min(num_classes, 20)).round().astype(np.int32))
+    return np.repeat(rows, COLUMNS)
+
+
+def held_out(job: Job, gan: GAN, rng: jax.Array, n: int) -> tuple[np.ndarray, jax.Array]:
+    """n test examples of the job's data, as stored, and the conditions made from them."""
+    dataset = data.load(job.options["data"], "test")
+    if dataset.shape != job.shape:
+        raise InputError(f"{dataset.name} has changed: its examples are {dataset.shape} and the run's are {job.shape}")
+    indices = np.asarray(jax.random.choice(rng, len(dataset), (n,), replace=n > len(dataset)))
+    x = dataset.x[indices]
+    batch = as_batch(gan, Examples(jnp.asarray(x), None if dataset.labels is None else dataset.labels[indices]))
+    assert batch.y is not None
+    return x, batch.y
+
+
+def generator_of(gan: GAN) -> Generate:
+    """`(state, z [N, Z], y [N, ...]) -> uint8 images or float32 points [N, ...]`, compiled, in pieces that fit."""
+
+    @jax.jit
+    def piece(state: GANState, inputs: tuple[jax.Array, Any], rng: jax.Array) -> jax.Array:
+        x = gan.generate(state, *inputs, rng)
+        return to_uint8(x, gan.data_range) if x.ndim == 4 else x
+
+    def generate(state: GANState, z: jax.Array, y: Any) -> np.ndarray:
+        count = 0
+
+        def next_piece(inputs: Any) -> jax.Array:
+            nonlocal count
+            count += 1
+            return piece(state, inputs, jax.random.key(count))
+
+        return map_in_pieces(next_piece, (z, y))
+
+    return generate
+
+
+def interpolations(ends: jax.Array, columns: int) -> jax.Array:
+    """Walks between pairs of latents [2 R, Z], as [R * columns, Z]: straight lines, ends included.
+
+    On a normal prior the midpoint of a straight line is shorter than any sample, so each point is rescaled to the
+    length that a straight line between the ends' lengths would give it.
+    """
+    a, b = ends[0::2, None], ends[1::2, None]
+    t = jnp.linspace(0, 1, columns)[None, :, None]
+    line = (1 - t) * a + t * b
+    length = (1 - t) * jnp.linalg.norm(a, axis=-1, keepdims=True) + t * jnp.linalg.norm(b, axis=-1, keepdims=True)
+    line *= length / jnp.linalg.norm(line, axis=-1, keepdims=True)
+    return line.reshape(-1, ends.shape[-1])
+
+
+def picture(
+    samples: np.ndarray, reference: np.ndarray | None = None, *, columns: int = COLUMNS, invert: bool = False
+) -> np.ndarray:
+    """uint8 RGB: a grid of images, or points over the data's (`reference`, by default the points themselves)."""
+    if samples.ndim == 4:
+        return images.grid(samples, columns, invert=invert)
+    return images.scatter(samples, samples if reference is None else reference)

@@ -1,0 +1,157 @@
+"""The built-in experiments: name -> recipe, paper, defaults for a small machine, the paper's own settings."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gan_jax import recipes
+from gan_jax.lab.experiment import Experiment
+
+_GOODFELLOW = "Goodfellow et al. 2014, arXiv:1406.2661"
+_MIRZA = "Mirza & Osindero 2014, arXiv:1411.1784"
+_ARJOVSKY = "Arjovsky et al. 2017, arXiv:1701.07875"
+
+_CONV: Mapping[str, Any] = {
+    "steps": 3000, "batch_size": 64, "log_every": 20, "sample_every": 250, "save_every": 500, "lr": 2e-4, "b1": 0.5,
+    "width": 32, "ema": 0.99,
+}  # fmt: skip
+_LONG: Mapping[str, Any] = {"sample_every": 5000, "save_every": 5000, "ema": None}
+_WGAN_PAPER: Mapping[str, Any] = {**_LONG, "lr": 5e-5, "clip": 0.01, "steps": 200_000, "warmup_steps": 25}
+_ANNEALED = 0.78
+"""R3GAN's authors anneal over 20 million images, 78,125 minibatches of 256."""
+
+EXPERIMENTS: Mapping[str, Experiment] = {
+    "gan": Experiment(
+        recipes.gan,
+        citation=_GOODFELLOW,
+        summary="the original GAN, an MLP with the non-saturating loss",
+        steps=30_000, batch_size=128, log_every=250, sample_every=2500, save_every=5000, b1=0.5, ema=0.999,
+        paper={"steps": 94_000, "b1": 0.9, "ema": None},
+        lacks="maxout and dropout in the discriminator, SGD with momentum",
+    ),
+    "gan_deep": Experiment(
+        recipes.gan_deep,
+        citation=_GOODFELLOW,
+        summary="the original GAN's game with deep MLPs, those of cgan_embedding",
+        steps=8000, batch_size=64, log_every=50, sample_every=1000, save_every=1000, ema=0.999,
+        paper={"steps": 187_600, "ema": None},
+        lacks="all but the game: the networks are folklore, without published settings",
+    ),
+    "wgan": Experiment(
+        recipes.wgan,
+        citation=_ARJOVSKY,
+        summary="Wasserstein GAN, MLPs, weight clipping",
+        steps=10_000, batch_size=64, log_every=100, sample_every=1000, save_every=2000,
+        lr=5e-4, clip=0.05, width=256, depth=3, ema=0.999,
+        paper={**_WGAN_PAPER, "width": 128, "depth": 1},
+    ),
+    "wgan_4x512": Experiment(
+        recipes.wgan,
+        citation=_ARJOVSKY,
+        summary="Wasserstein GAN, MLPs of four hidden layers with 512 units",
+        steps=4000, batch_size=64, log_every=25, sample_every=500, save_every=1000,
+        lr=2e-4, clip=0.03, width=512, depth=4, ema=0.99,
+        paper=_WGAN_PAPER,
+    ),
+    "wgan_dcgan": Experiment(
+        recipes.wgan_dcgan,
+        citation=_ARJOVSKY,
+        summary="Wasserstein GAN, convolutional",
+        steps=3000, batch_size=64, log_every=20, sample_every=500, save_every=500,
+        lr=5e-4, clip=0.05, width=16, ema=0.99,
+        paper={**_WGAN_PAPER, "width": 64},
+        lacks="BatchNorm in the critic, which clipping would cut to nothing",
+    ),
+    "cgan": Experiment(
+        recipes.cgan,
+        citation=_MIRZA,
+        summary="conditional GAN, MLP, labels concatenated one-hot",
+        steps=40_000, batch_size=128, log_every=250, sample_every=2500, save_every=5000, b1=0.5, ema=0.999,
+        paper={"steps": 94_000, "b1": 0.9, "ema": None},
+        lacks="maxout and dropout in the discriminator, SGD with momentum",
+    ),
+    "cgan_embedding": Experiment(
+        recipes.cgan_embedding,
+        citation=_MIRZA,
+        summary="conditional GAN, MLP, learned label embeddings",
+        steps=8000, batch_size=64, log_every=50, sample_every=1000, save_every=1000, ema=0.999,
+        paper={"steps": 187_600, "ema": None},
+        lacks="nothing that was published: the network is folklore",
+    ),
+    "dcgan": Experiment(
+        recipes.dcgan,
+        citation="Radford et al. 2015, arXiv:1511.06434",
+        summary="deep convolutional GAN",
+        **_CONV,
+        paper={"steps": 12_000, "batch_size": 100, "width": 128, "ema": None},
+        lacks="two of the four strided layers, which are for images of 64 x 64, and ReLU in the generator",
+    ),
+    "cdcgan": Experiment(
+        recipes.cdcgan,
+        citation=f"{_MIRZA}; Radford et al. 2015, arXiv:1511.06434",
+        summary="conditional DCGAN, labels as maps",
+        **_CONV,
+        paper={"steps": 18_000, "batch_size": 100, "width": 128, "ema": None},
+        lacks="two of DCGAN's four strided layers, which are for images of 64 x 64",
+    ),
+    "lsgan": Experiment(
+        recipes.lsgan,
+        citation="Mao et al. 2017, arXiv:1611.04076",
+        summary="least-squares GAN, convolutional",
+        **_CONV,
+        paper={"steps": 12_000, "width": 128, "ema": None},
+        lacks="the deeper networks, which are for scenes of 112 x 112",
+    ),
+    "acgan": Experiment(
+        recipes.acgan,
+        citation="Odena et al. 2017, arXiv:1610.09585",
+        summary="auxiliary classifier GAN, convolutional",
+        **_CONV,
+        paper={"steps": 30_000, "batch_size": 100, "width": 128, "ema": None},
+        lacks="the larger networks, with dropout in the discriminator",
+    ),
+    "wgan_gp": Experiment(
+        recipes.wgan_gp,
+        citation="Gulrajani et al. 2017, arXiv:1704.00028",
+        summary="Wasserstein GAN with gradient penalty, convolutional",
+        steps=2000, batch_size=64, log_every=10, sample_every=250, save_every=250,
+        lr=3e-4, n_critic=3, width=16, ema=0.99,
+        paper={**_LONG, "steps": 200_000, "lr": 1e-4, "n_critic": 5, "batch_size": 50, "width": 64},
+        lacks="one layer of the authors' networks",
+    ),
+    "sngan": Experiment(
+        recipes.sngan,
+        citation="Miyato et al. 2018, arXiv:1802.05957",
+        summary="spectral normalisation and hinge loss; projection discriminator with --conditional",
+        **_CONV,
+        n_critic=1,
+        paper={**_LONG, "steps": 100_000, "n_critic": 5, "width": 64},
+        lacks="the deeper networks, which are for CIFAR-10, and class-conditional BatchNorm with --conditional",
+    ),
+    "dragan": Experiment(
+        recipes.dragan,
+        citation="Kodali et al. 2017, arXiv:1705.07215",
+        summary="gradient penalty around the data, convolutional",
+        **{**_CONV, "steps": 2500, "lr": 3e-4},
+        paper={"steps": 40_000, "lr": 1e-4, "width": 64, "ema": None},
+    ),
+    "r3gan": Experiment(
+        recipes.r3gan,
+        citation="Huang et al. 2024, arXiv:2501.05441",
+        summary="relativistic pairing loss with R1 and R2, residual nets without normalisation",
+        steps=1500, batch_size=64, log_every=5, sample_every=100, save_every=100, lr=5e-4, width=8, ema=0.99,
+        paper={
+            "steps": 100_000, "batch_size": 256, "lr": f"cosine:2e-4:5e-5:{_ANNEALED}",
+            "gamma": f"cosine:1:0.1:{_ANNEALED}", "b2": f"cosine:0.9:0.99:{_ANNEALED}", "width": 64, "ema": 0.999,
+            "sample_every": 1000, "save_every": 1000,
+        },
+        lacks="the wider networks with grouped convolutions, augmentation, and the growing half-life of the average",
+    ),
+    "completion": Experiment(
+        recipes.completion,
+        citation=f"{_MIRZA} (any condition: here half an image)",
+        summary="paints the lower half of an image below a given upper half",
+        steps=4000, batch_size=64, log_every=25, sample_every=500, save_every=500, ema=0.99,
+        paper={"steps": 40_000, "ema": None},
+        lacks="nothing that was published: the experiment is ours",
+    ),
+}  # fmt: skip

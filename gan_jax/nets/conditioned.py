@@ -1,0 +1,13 @@
+"""A condition beside the input of a net."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from gan_jax.nets.layers import Encode
+
+
+def concat_condition(
+    h: Float[Array, "batch inputs"], y: Array | None, encode: Encode | None
+) -> Float[Array, "batch outputs"]:
+    """[h, encode(y)], or h alone without an encoder."""
+    return h if encode is None else jnp.concatenate([h, encode(y)], axis=-1)

@@ -1,0 +1,91 @@
+"""Types that the package shares: arrays by what their axes mean, and numbers by what a recipe may do with them.
+
+A recipe's signature is the one declaration of its options. An argument annotated with `Number`, or with one of the
+bounded kinds below, only scales: it may be a float, a traced scalar (one per member of a population), or a schedule.
+Any other argument changes shapes or code. `Bounds` in an annotation says which values the command line accepts.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, NamedTuple, TypedDict
+
+import numpy as np
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+Data = Float[Array, "batch *shape"]
+"""Images `[B, H, W, C]` in `GAN.data_range`, or points `[B, D]`."""
+Images = Float[Array, "batch height width channels"]
+Latents = Float[Array, "batch z"]
+Logits = Float[Array, " batch"]
+Scalar = Float[Array, ""]
+Condition = Any
+"""An array `[B, ...]`: labels int32 `[B]`, tag vectors, images; None for an unconditional GAN."""
+Labels = Int[Array, " batch"]
+Params = Any
+Key = PRNGKeyArray
+
+Step = int | Int[Array, ""] | Int[np.ndarray, ""]
+"""A number of generator updates."""
+Shape = tuple[int, ...]
+"""Shape of one example: `(H, W, C)` of an image, `(D,)` of a point."""
+Critic = Callable[[Data], Logits]
+"""A discriminator closed over its parameters and the real batch's condition."""
+Initializer = Callable[..., Array]
+
+Schedule = Callable[[Int[Array, ""]], float | Scalar]
+"""A number as a function of the step, see `gan_jax.schedules`."""
+Number = float | Scalar | Schedule
+"""A number that only scales: a float, a traced scalar, or a schedule."""
+
+
+class Bounds(NamedTuple):
+    """Which values an option accepts: low <= value < high, or low < value < high with `above`.
+
+    For integers `high` is included.
+    """
+
+    low: float = -math.inf
+    high: float = math.inf
+    above: bool = False
+
+
+Rate = Annotated[Number, Bounds(0, 10, above=True)]
+"""A learning rate, per step."""
+Decay = Annotated[Number, Bounds(0, 1)]
+"""Decay of a running average, per step."""
+Weight = Annotated[Number, Bounds(0)]
+"""Weight of a term of a loss."""
+Positive = Annotated[Number, Bounds(0, above=True)]
+Share = Annotated[float, Bounds(0, 1)]
+"""A static number in [0, 1), such as a rate of dropout."""
+Size = Annotated[int, Bounds(1, 2**16)]
+Width = Annotated[int, Bounds(4, 2**16)]
+Depth = Annotated[int, Bounds(1, 100)]
+Count = Annotated[int, Bounds(1, 10_000)]
+Dtype = Literal["float32", "bfloat16"]
+
+
+class Metrics(TypedDict, total=False):
+    """What a step reports: scalars, or arrays `[steps]` where one call takes many steps.
+
+    `d_step` and `train_step` give the first five, of the last minibatch before its update; `g_step` and `train_step`
+    the last two.
+
+    Keys:
+      d_loss: discriminator's loss with the terms that D sows into "losses", without the penalty.
+      penalty: the penalty, weighted.
+      estimate: of the divergence between data and generator, from the adversarial part of d_loss alone, see
+        `Loss.estimate`.
+      d_real: mean score (`Loss.score`) of real examples.
+      d_fake: mean score of generated examples.
+      g_loss: generator's loss with the terms that both nets sow.
+      d_fake_after: mean score of generated examples after the discriminator's update and before the generator's.
+    """
+
+    d_loss: Scalar
+    penalty: Scalar
+    estimate: Scalar
+    d_real: Scalar
+    d_fake: Scalar
+    g_loss: Scalar
+    d_fake_after: Scalar

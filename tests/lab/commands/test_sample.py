@@ -1,0 +1,158 @@
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gan_jax.lab import sampling
+from tests.helpers import read_png
+from tests.lab.helpers import call
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One tiny run each of an unconditional, a labelled, an image-conditioned and a toy GAN."""
+    folder = tmp_path_factory.mktemp("runs")
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 8, 8, 1)).astype(np.uint8)
+    np.savez(folder / "tiny.npz", images=pixels, labels=np.arange(30) % 3)
+    for name, data in (("gan", "npz"), ("cgan", "npz"), ("completion", "npz"), ("wgan", "ring")):
+        spec = f"npz:{folder / 'tiny.npz'}" if data == "npz" else data
+        arguments = ["--data", spec, "--steps", 1, "--batch-size", 4, "--width", 16, "--out", folder / name]
+        assert call("run", name, *arguments) == 0
+    return folder
+
+
+def test_arrays_hold_images_and_labels(runs: Path, tmp_path: Path) -> None:
+    assert call("sample", runs / "cgan", "--n", 523, "--out", tmp_path / "a.npz") == 0
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as arrays:
+        assert sorted(arrays) == ["images", "labels"]
+        assert arrays["images"].shape == (523, 8, 8, 1)
+        assert arrays["images"].dtype == np.uint8
+        assert arrays["labels"].dtype == np.int32
+        # 523 uniform draws of three classes: each within five standard deviations of 174.
+        assert np.all(np.abs(np.bincount(arrays["labels"], minlength=3) - 523 / 3) < 5 * np.sqrt(523 * 2 / 9))
+
+
+def test_a_label_is_what_every_sample_is_of(runs: Path, tmp_path: Path) -> None:
+    assert call("sample", runs / "cgan", "--label", 2, "--n", 16, "--out", tmp_path / "a.npz") == 0
+    with np.load(tmp_path / "a.npz") as arrays:
+        assert arrays["labels"].tolist() == [2] * 16
+
+
+@pytest.mark.parametrize(("name", "keys", "shape"), [
+    ("gan", ["images"], (7, 8, 8, 1)), ("completion", ["images"], (7, 8, 8, 1)), ("wgan", ["images"], (7, 2)),
+])  # fmt: skip
+def test_unlabelled_runs_give_arrays_without_labels(
+    runs: Path, tmp_path: Path, name: str, keys: list[str], shape: tuple[int, ...]
+) -> None:
+    assert call("sample", runs / name, "--n", 7, "--out", tmp_path / "a.npz") == 0
+    with np.load(tmp_path / "a.npz") as arrays:
+        assert sorted(arrays) == keys
+        assert arrays["images"].shape == shape
+
+
+def test_the_seed_decides_the_samples(runs: Path, tmp_path: Path) -> None:
+    for out, seed in (("a", 1), ("b", 1), ("c", 2)):
+        assert call("sample", runs / "gan", "--seed", seed, "--out", tmp_path / f"{out}.png") == 0
+    a, b, c = (read_png(tmp_path / f"{out}.png") for out in "abc")
+    assert np.array_equal(a, b)
+    assert not np.array_equal(a, c)
+
+
+def test_classes_stand_one_a_row(runs: Path, tmp_path: Path) -> None:
+    assert call("sample", runs / "cgan", "--classes", "--out", tmp_path / "a.npz") == 0
+    with np.load(tmp_path / "a.npz") as arrays:
+        assert arrays["labels"].reshape(3, 10).tolist() == [[0] * 10, [1] * 10, [2] * 10]
+
+
+def test_interpolations_start_and_end_at_the_latents_given() -> None:
+    ends = jax.random.normal(jax.random.key(0), (4, 3))
+    walk = sampling.interpolations(ends, 5).reshape(2, 5, 3)
+    np.testing.assert_allclose(walk[:, 0], ends[0::2], rtol=1e-6)
+    np.testing.assert_allclose(walk[:, -1], ends[1::2], rtol=1e-6)
+    middle = jnp.linalg.norm(walk[:, 2], axis=-1)
+    np.testing.assert_allclose(
+        middle, (jnp.linalg.norm(ends[0::2], axis=-1) + jnp.linalg.norm(ends[1::2], axis=-1)) / 2, rtol=1e-5
+    )
+
+
+def test_any_checkpoint_that_is_kept_can_be_sampled(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Steps 2, 4 and 6 are saved, and the last two kept."""
+    options = ["--data", f"npz:{runs / 'tiny.npz'}", "--batch-size", 4, "--width", 16, "--lr", 0.1, "--save-every", 2]
+    assert call("run", "gan", *options, "--steps", 6, "--out", tmp_path / "run") == 0
+    capsys.readouterr()
+    found = {}
+    for typed, step in (([], 6), (["--step", 6], 6), (["--step", 4], 4)):
+        out = tmp_path / f"{len(found)}.npz"
+        assert call("sample", tmp_path / "run", *typed, "--n", 4, "--out", out) == 0
+        assert capsys.readouterr().out == f"4 samples at step {step}: {out}\n"
+        with np.load(out) as arrays:
+            found[tuple(typed)] = arrays["images"]
+    newest, named, earlier = found.values()
+    assert np.array_equal(newest, named)
+    assert not np.array_equal(newest, earlier)
+    for typed, words in (
+        (["--step", 2], "holds no checkpoint of step 2: choose one of 4, 6"),
+        (["--step", -1], "at least 0"),
+        (["--step", 4, "--best"], "not allowed with"),
+        (["--best"], "kept no best checkpoint"),
+    ):
+        assert call("sample", tmp_path / "run", *typed, "--out", tmp_path / "b.npz") == 2
+        error = capsys.readouterr().err
+        assert words in error
+        assert error.count("\n") == 1
+    assert not (tmp_path / "b.npz").exists()
+
+
+@pytest.mark.parametrize("name", ["gan", "cgan", "completion"])
+def test_interpolation_draws_a_grid(runs: Path, tmp_path: Path, name: str) -> None:
+    assert call("sample", runs / name, "--interpolate", "--n", 20, "--out", tmp_path / "a.png") == 0
+    assert read_png(tmp_path / "a.png").shape == (2 + 2 * 10, 2 + 10 * 10, 3)
+
+
+_BAD: dict[str, tuple[list[str], str]] = {
+    "label for an unconditional model": (["gan", "--label", "1"], "not conditioned on labels"),
+    "classes of an unconditional model": (["gan", "--classes"], "not conditioned on labels"),
+    "label too large": (["cgan", "--label", "3"], "0 to 2"),
+    "label negative": (["cgan", "--label", "-1"], "at least 0"),
+    "no run": (["nowhere"], "not a run"),
+    "no samples": (["gan", "--n", "0"], "at least 1"),
+}
+
+
+@pytest.mark.parametrize("case", _BAD)
+def test_bad_input_is_one_sentence_and_exit_code_2(
+    case: str, runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (name, *options), words = _BAD[case]
+    assert call("sample", runs / name, *options, "--out", tmp_path / "a.png") == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("out", "words"), [("a.jpg", ".png"), ("nowhere/a.png", "no directory"), ("/proc/a.png", "written")]
+)
+def test_an_output_that_can_not_be_is_refused(
+    out: str,
+    words: str,
+    runs: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert call("sample", runs / "gan", "--out", out) == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"experiment": "gan"}', '{"experiment": "gan", "options": {}}'])
+def test_a_config_that_is_not_one_is_refused(content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "config.json").write_text(content)
+    assert call("sample", tmp_path, "--out", tmp_path / "a.png") == 2
+    assert "config.json" in capsys.readouterr().err

@@ -1,0 +1,154 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from gan_jax import recipes
+from gan_jax.errors import InputError
+from gan_jax.lab import EXPERIMENTS, Experiment, cli
+from gan_jax.lab.commands import COMMANDS
+from gan_jax.lab.main import main
+from tests.lab.helpers import call
+
+_MINE = {"mine": Experiment(recipes.gan, steps=10, summary="one of my own")}
+
+
+def _code(*arguments: str, program: str | None = None) -> int:
+    with pytest.raises(SystemExit) as stopped:
+        main(_MINE, list(arguments), program=program)
+    return stopped.value.code
+
+
+@pytest.mark.parametrize("command", ["run", "sweep"])
+def test_a_sentence_begins_with_the_name_of_its_command(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def refuse() -> int:
+        raise InputError("all is too much")
+
+    with pytest.raises(SystemExit) as stopped:
+        cli.guarded(command, refuse)
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == f"{command}: all is too much\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (KeyboardInterrupt(), 130, ""),
+        (MemoryError(), 2, "run: out of memory: reduce --batch-size, --width or --n, or use --stream\n"),
+        (RuntimeError("RESOURCE_EXHAUSTED: 1 GB\nof 2"), 2, "run: out of memory: reduce --batch-size, --width or --n"),
+    ],
+)
+def test_what_stops_a_command_is_an_exit_code_and_at_most_a_sentence(
+    error: BaseException, code: int, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> int:
+        raise error
+
+    with pytest.raises(SystemExit) as stopped:
+        cli.guarded("run", fail)
+    assert stopped.value.code == code
+    written = capsys.readouterr().err
+    assert words in written
+    assert written.count("\n") == (1 if words else 0)
+
+
+def test_an_error_of_the_program_itself_is_not_hidden() -> None:
+    def fail() -> int:
+        raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        cli.guarded("run", fail)
+
+
+def test_without_a_command_all_commands_and_experiments_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, code in (([], 2), (["--help"], 0), (["-h"], 0)):
+        assert _code(*arguments, program="python -m experiments.{}") == code
+        listing = capsys.readouterr().out
+        assert listing.startswith("usage: python -m experiments.COMMAND ...\n")
+        assert all(f"  {name} " in listing for name in (*COMMANDS, "mine"))
+        assert "one of my own" in listing
+        assert "wgan" not in listing
+
+
+def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in COMMANDS:
+        assert call(command, "--help") == 0
+        assert f"usage: python -m experiments.{command} " in capsys.readouterr().out
+    for command in ("run", "sweep", "study"):
+        assert call(command) == 2
+        assert "cgan_embedding" in capsys.readouterr().out
+        assert call(command, "wgan", "--help") == 0
+        assert "--warmup-steps" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["rum"], "there is no command 'rum' (did you mean run?): choose one of run, sample"),
+        (["run", "mime"], "run: there is no experiment 'mime' (did you mean mine?); gan-jax run --help lists them"),
+        (["run", "gan"], "run: there is no experiment 'gan'"),
+        (["sweep", "mime"], "sweep: there is no experiment 'mime' (did you mean mine?)"),
+        (["run", "mine", "--stepz", "3"], "unknown option --stepz (did you mean --steps?); see --help"),
+        (["run", "mine", "--st", "3"], "unknown option --st"),
+        (["sample", "a", "--out", "b.png", "--bset"], "unknown option --bset (did you mean --best?); see --help"),
+        (["sample", "a"], "--out"),
+    ],
+)
+def test_what_was_mistyped_is_one_sentence_with_what_is_nearest(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _code(*arguments, program="gan-jax {}") == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+
+
+def test_commands_are_shown_as_they_are_typed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.Lab(_MINE, "gan-jax {}").command("run", "mine", "--out", "a b") == "gan-jax run mine --out 'a b'"
+    assert cli.Lab(_MINE, "python -m experiments.{}").command("run") == "python -m experiments.run"
+    for file, program in (("mine.py", "python mine.py"), ("my {}.py", "python 'my {}.py'")):
+        monkeypatch.setattr("sys.argv", [file, "run"])
+        assert _code("run", "--help") == 0
+        assert capsys.readouterr().out.startswith(f"usage: {program} run NAME [options]\n")
+
+
+def test_a_tilde_is_the_home_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cli.path("~/a") == tmp_path / "a"
+    assert cli.path("a/~") == Path("a/~")
+    assert call("run", "gan", "--data", "ring", "--steps", 1, "--batch-size", 4, "--width", 4, "--out", "~/runs/a") == 0
+    assert call("sample", "~/runs/a", "--n", 4, "--out", "~/a.npz") == 0
+    assert {path.name for path in tmp_path.glob("[!.]*")} == {"a.npz", "runs"}
+
+
+def test_a_home_that_nobody_has_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["gan", "--out", "~nobody-at-all/a"], ["gan", "--resume", "~nobody-at-all/a"]):
+        assert call("run", *arguments) == 2
+        error = capsys.readouterr().err
+        assert "there is no home directory for '~nobody-at-all/a'" in error
+        assert error.count("\n") == 1
+
+
+def test_a_reader_that_has_left_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    read, written = os.pipe()
+    os.close(read)
+    with os.fdopen(written, "w") as pipe:
+        monkeypatch.setattr("sys.stdout", pipe)
+
+        def speak() -> int:
+            print("nobody hears it", flush=True)
+            return 1
+
+        with pytest.raises(SystemExit) as stopped:
+            cli.guarded("run", speak)
+    assert stopped.value.code == 0
+
+
+def test_the_help_of_an_experiment_says_what_its_preset_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("run", "r3gan", "--help") == 0
+    text = capsys.readouterr().out
+    assert "gamma cosine:1.0:0.1:0.78" in text
+    assert "of the paper's settings it lacks" in text
+    assert EXPERIMENTS["r3gan"].citation in text

@@ -1,0 +1,79 @@
+import inspect
+from typing import Any
+
+import jax.numpy as jnp
+import pytest
+
+from gan_jax import recipes
+from gan_jax.lab import EXPERIMENTS
+from gan_jax.lab.options import OBJECTIVE_OPTIONS, RUN_OPTIONS, WARMUP_OPTIONS, spelled
+from gan_jax.lab.values import Scheduled
+
+_EVERY_RUN_HAS = {"steps", "batch_size", "seed", "data", "log_every", "sample_every", "save_every"}
+_EVERY_RUN_HAS |= {"loss", "penalty", "lazy", "accumulate", "track", "track_every", "stream", "invert"}
+
+# What the authors anneal is a schedule in the preset, and in a signature a number.
+_ANNEALED: dict[str, dict[str, Any]] = {
+    "r3gan": {
+        "lr": Scheduled("cosine", (2e-4, 5e-5), 0.78),
+        "gamma": Scheduled("cosine", (1.0, 0.1), 0.78),
+        "b2": Scheduled("cosine", (0.9, 0.99), 0.78),
+    }
+}
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_keyword_of_a_recipe_is_an_option_with_help_and_a_default(name: str) -> None:
+    experiment = EXPERIMENTS[name]
+    parameters = inspect.signature(experiment.recipe).parameters.values()
+    keywords = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+    assert set(experiment.recipe_options) == keywords - {"axis_name"}
+    assert set(experiment.options) >= _EVERY_RUN_HAS
+    others = set(experiment.options) - set(experiment.recipe_options)
+    assert others == set(RUN_OPTIONS) | set(OBJECTIVE_OPTIONS) | (set(WARMUP_OPTIONS) & set(experiment.options))
+    assert ("warmup_steps" in experiment.options) == ("n_critic" in keywords)
+    assert set(experiment.defaults) == set(experiment.options)
+    assert set(experiment.paper) <= set(experiment.options)
+    assert all(option.help for option in experiment.options.values())
+    assert experiment.summary
+    assert experiment.citation
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_default_is_a_value_that_its_option_accepts(name: str) -> None:
+    experiment = EXPERIMENTS[name]
+    for values in (experiment.defaults, experiment.paper):
+        for option, value in values.items():
+            text = spelled(value, experiment.word(option))
+            assert experiment.options[option].parse(text) == experiment.read(option, value) == value
+
+
+@pytest.mark.parametrize("name", sorted(set(EXPERIMENTS) - {"wgan_4x512"}))
+def test_the_paper_preset_is_the_recipe_as_published(name: str) -> None:
+    experiment = EXPERIMENTS[name]
+    parameters = inspect.signature(experiment.recipe).parameters
+    values = experiment.defaults | experiment.paper
+    published = {option: parameters[option].default for option in experiment.recipe_options}
+    assert {option: values[option] for option in experiment.recipe_options} == published | _ANNEALED.get(name, {})
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_neither_the_defaults_nor_the_preset_change_a_recipes_objective(name: str) -> None:
+    experiment = EXPERIMENTS[name]
+    values = experiment.defaults | experiment.paper
+    assert {option: values[option] for option in OBJECTIVE_OPTIONS} == {
+        "loss": None, "penalty": None, "lazy": 1, "accumulate": 1
+    }  # fmt: skip
+
+
+def test_the_preset_of_r3gan_anneals_over_20_million_images() -> None:
+    paper = EXPERIMENTS["r3gan"].paper
+    rate = paper["lr"].over(paper["steps"])
+    end = round(20_000_000 / paper["batch_size"])
+    assert end == pytest.approx(0.78 * paper["steps"], rel=0.002)
+    found = [float(rate(jnp.int32(step))) for step in (0, 78_000 // 2, 78_000, 90_000)]
+    assert found == pytest.approx([2e-4, 1.25e-4, 5e-5, 5e-5])
+
+
+def test_every_public_recipe_can_be_run() -> None:
+    assert set(recipes.__all__) == {experiment.recipe.__name__ for experiment in EXPERIMENTS.values()}
