@@ -9,7 +9,7 @@ penalty weights and EMA decays differ per member in one compilation:
     states = initial_states(make_gan, hyperparams, init_rngs, data)               # leaves [M, ...]
     run = jit_training(train_until, donate=["states"])
     states, metrics, finite = run(
-        make_gan, hyperparams, states, alive, data, rngs, stop, batch_size=64, capacity=100
+        make_gan, hyperparams, states, data, alive=alive, rngs=rngs, stop=stop, batch_size=64, capacity=100
     )
 
 Hyperparameters may be ends of schedules too. Each value that changes shapes or code (a width, batch size, n_critic)
@@ -58,11 +58,11 @@ def train_until(
     make_gan: MakeGAN,
     hyperparams: Hyperparams,
     states: GANState,
-    alive: Bool[Array, " members"],
     data: Examples,
+    *,
+    alive: Bool[Array, " members"],
     rngs: Keys,
     stop: Step,
-    *,
     batch_size: int,
     capacity: int,
     mapping: Mapping = "map",
@@ -83,8 +83,8 @@ def train_until(
       make_gan: one member's hyperparameters (scalars) to its GAN; static.
       hyperparams: leaves `[M]`.
       states: leaves `[M, ...]`.
-      alive: `[M]`, which members are trained.
       data: the whole data set, leaves `[N, ...]`, shared.
+      alive: `[M]`, which members are trained.
       rngs: the runs' keys `[M]`.
       stop: the step number to stop at, an int32 scalar.
       batch_size: examples per minibatch; static.

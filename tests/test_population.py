@@ -52,7 +52,8 @@ def trained(make: population.MakeGAN, *, alive: Any = None, numbers: Any = None,
     states = jit(population.initial_states, static_argnums=0)(make, numbers, rngs, data())
     train = jit(functools.partial(population.train_until, **where), static_argnames=STATIC)
     alive = jnp.ones(MEMBERS, bool) if alive is None else alive
-    return train(make, numbers, states, alive, data(), rngs, STEPS, batch_size=BATCH, capacity=STEPS)
+    inputs = {"alive": alive, "rngs": rngs, "stop": STEPS}
+    return train(make, numbers, states, data(), **inputs, batch_size=BATCH, capacity=STEPS)
 
 
 @functools.cache
@@ -125,9 +126,8 @@ def test_a_member_that_breaks_is_frozen_where_it_was_finite_and_the_others_keep_
         )
         alive, metrics = jnp.ones(MEMBERS, bool), []
         for stop in range(capacity, 9, capacity):
-            states, found, alive = train(
-                growing, values, states, alive, data(), rngs, stop, batch_size=BATCH, capacity=capacity
-            )
+            inputs = {"alive": alive, "rngs": rngs, "stop": stop}
+            states, found, alive = train(growing, values, states, data(), **inputs, batch_size=BATCH, capacity=capacity)
             metrics.append(found)
         return jax.tree.map(np.asarray, (states, alive, metrics))
 
@@ -167,7 +167,8 @@ def test_one_program_for_all_numbers() -> None:
     states = jit(population.initial_states, static_argnums=0)(make, numbers, rngs, data())
     for factor, stop in ((1.0, 1), (0.5, 2)):
         other = jax.tree.map(lambda leaf: leaf * factor, numbers)  # noqa: B023
-        train(make, other, states, jnp.ones(MEMBERS, bool), data(), rngs, stop, batch_size=BATCH, capacity=2)
+        inputs = {"alive": jnp.ones(MEMBERS, bool), "rngs": rngs, "stop": stop}
+        train(make, other, states, data(), **inputs, batch_size=BATCH, capacity=2)
     assert train._cache_size() == 1
 
 

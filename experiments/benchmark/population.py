@@ -52,17 +52,20 @@ def measure(name: str, *, width: int, turns: int, seconds: float, members: int =
 
     def together(count: int, mapping: population.Mapping, n_devices: int | None) -> Contender:
         mesh = None if n_devices is None else Mesh(np.array(devices[:n_devices]), (population.AXIS,))
-        inputs = jax.tree.map(lambda leaf: leaf[:count], (hyperparams, states, jnp.ones(members, bool), rngs))
-        inputs = (*inputs[:3], examples, inputs[3], jnp.int32(steps))
+        own = jax.tree.map(lambda leaf: leaf[:count], (hyperparams, states, jnp.ones(members, bool), rngs))
+        shared = examples, jnp.int32(steps)
         if mesh is not None:
-            shardings = [NamedSharding(mesh, P(population.AXIS) if i in (0, 1, 2, 4) else P()) for i in range(6)]
-            inputs = tuple(map(jax.device_put, inputs, shardings))
+            own = jax.device_put(own, NamedSharding(mesh, P(population.AXIS)))
+            shared = jax.device_put(shared, NamedSharding(mesh, P()))
+        (numbers, start, alive, keys), (data, stop) = own, shared
+        inputs = {"alive": alive, "rngs": keys, "stop": stop}
         static: dict[str, Any] = {"batch_size": case.batch_size, "capacity": steps, "mapping": mapping, "mesh": mesh}
-        program = jit_training(population.train_until).lower(make_gan, *inputs, **static).compile()
+        train = jit_training(population.train_until)
+        program = train.lower(make_gan, numbers, start, data, **inputs, **static).compile()
 
         def run() -> float:
             started = time.perf_counter()
-            jax.block_until_ready(program(*inputs))
+            jax.block_until_ready(program(numbers, start, data, **inputs))
             return count * steps / (time.perf_counter() - started)
 
         return run

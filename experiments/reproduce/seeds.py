@@ -62,9 +62,10 @@ def train(
     mesh = Mesh(np.array(jax.devices()[: len(seeds)]), (population.AXIS,))
     run = jit_training(population.train_until, donate=["states"])
     states = jax.jit(population.initial_states, static_argnums=0)(job.gan, numbers, init_rngs, examples)
-    alive, options = jnp.ones(len(seeds), bool), {"batch_size": job.options["batch_size"], "capacity": every}
+    fixed = {"alive": jnp.ones(len(seeds), bool), "rngs": rngs, "mesh": mesh}
+    fixed |= {"batch_size": job.options["batch_size"], "capacity": every}
     for stop in range(every, steps + 1, every):
-        states, metrics, finite = run(job.gan, numbers, states, alive, examples, rngs, stop, mesh=mesh, **options)
+        states, metrics, finite = run(job.gan, numbers, states, examples, stop=stop, **fixed)
         if not finite.all():
             raise FloatingPointError(
                 f"training of seeds {list(seeds)} became non-finite (finite: {np.asarray(finite).tolist()})"

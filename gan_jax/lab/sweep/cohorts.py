@@ -190,8 +190,8 @@ def _train_cohort(
             n = min(pace, program.capacity, *(due - step for due in _due(cohort, step, options)))
             step += n
             alive = np.array([member.number not in broken for member in cohort.slots])
-            inputs = hyperparams, states, devices.put(alive, devices.member_sharding()), resident, rngs
-            states, metrics, finite = program.advance(*inputs, start=before, stop=step)
+            inputs = {"alive": devices.put(alive, devices.member_sharding()), "rngs": rngs}
+            states, metrics, finite = program.advance(hyperparams, states, resident, **inputs, start=before, stop=step)
             host_metrics, host_finite, reached = devices.fetch((metrics, finite, states.step))
             seconds, stopped = devices.max_over_processes(time.perf_counter() - started, float(bool(received)))
             pace = chunks.next_pace(pace, n, seconds)

@@ -57,16 +57,17 @@ class Program:
         self,
         hyperparams: Hyperparams,
         states: GANState,
-        alive: Array,
         data: Examples,
-        rngs: Array,
         *,
+        alive: Array,
+        rngs: Array,
         start: int,
         stop: int,
     ) -> tuple[GANState, Metrics, Array]:
         """Every living member from step `start` to `stop`, on one side of a warm-up's end; `states` are donated."""
         train = chunks.phase(self.compiled, start)
-        return train(hyperparams, states, alive, data, rngs, devices.put(np.int32(stop), devices.replicated()))
+        until = devices.put(np.int32(stop), devices.replicated())
+        return train(hyperparams, states, data, alive=alive, rngs=rngs, stop=until)
 
     def fresh_states(self, plan: Plan, members: Sequence[Member]) -> GANState:
         """The members' states before their first step, on their devices."""
@@ -125,14 +126,15 @@ def compile_program(
     mapping = mapping or population.suitable_mapping(job.gan(), job.example, jax.default_backend())
     train, mesh = jit_training(population.train_until, donate=["states"]), devices.population_mesh()
     static: dict[str, Any] = {"batch_size": job.options["batch_size"], "capacity": capacity}
+    static |= {"mapping": mapping, "mesh": mesh}
     slots = -(-len(members) // mesh.size) * mesh.size
     while True:
         numbers, rngs, states = (_placed(tree) for tree in _shapes(job, slots))
         alive = _placed(jax.ShapeDtypeStruct((slots,), jnp.bool))
         stop = jax.ShapeDtypeStruct((), jnp.int32, sharding=devices.replicated())
-        dynamic = numbers, states, alive, resident, rngs, stop
+        inputs = {"alive": alive, "rngs": rngs, "stop": stop}
         compiled = {
-            step: train.lower(make_gan, *dynamic, **static, mapping=mapping, mesh=mesh).compile()
+            step: train.lower(make_gan, numbers, states, resident, **inputs, **static).compile()
             for step, make_gan in chunks.makers(job).items()
         }
         needed = max(map(_bytes, compiled.values()))
