@@ -74,10 +74,11 @@ def train_until(
     second time. The state of a member that is not alive does not change. Neither affects the other members, since
     members share nothing but the data.
 
-    With `map` a member's arithmetic is that of `training.train_until` alone, bit for bit on CPUs; `vmap` batches matrix
-    products, whose sums may then round in another order. `map` suits CPUs, where a member fills a core, and
-    convolutions, which vmap turns into grouped ones (four times slower on CPUs); `vmap` suits small dense nets on
-    accelerators. `suitable_mapping` chooses by these rules.
+    With `map` a member's arithmetic is that of `training.train_until` alone, bit for bit on CPUs (on a mesh of
+    several CPU devices jaxlib 0.10 fuses convolutions with BatchNorm in another way, and their last bits differ);
+    `vmap` batches matrix products, whose sums may then round in another order. `map` suits CPUs, where a member
+    fills a core, and convolutions, which vmap turns into grouped ones (four times slower on CPUs); `vmap` suits
+    small dense nets on accelerators. `suitable_mapping` chooses by these rules.
 
     Args:
       make_gan: one member's hyperparameters (scalars) to its GAN; static.

@@ -182,7 +182,7 @@ def _train_cohort(
     else:
         step, states = 0, program.fresh_states(plan, cohort.slots)
     bar.update((step - cohort.start) * len(cohort.members))
-    hyperparams, _, rngs = programs.inputs(plan, cohort.slots)
+    hyperparams, _, rngs = program.inputs(plan, cohort.slots)
     options, pace = plan.base.options, 1
     with logs.appending(sweep.path / "metrics.jsonl" if jax.process_index() == 0 else Path(os.devnull)) as log:
         while step < cohort.end:

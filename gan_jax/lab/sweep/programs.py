@@ -69,9 +69,23 @@ class Program:
         until = devices.put(np.int32(stop), devices.replicated())
         return train(hyperparams, states, data, alive=alive, rngs=rngs, stop=until)
 
+    def inputs(self, plan: Plan, members: Sequence[Member]) -> tuple[Hyperparams, Array, Array]:
+        """(`Job.numbers`, keys of initialisation, keys of training), leaves `[members]`: each member's own."""
+        jobs = [dataclasses.replace(self.job, config=plan.config(member)) for member in members]
+
+        def placed(*own: Any) -> Array:
+            return devices.put(np.stack(own), devices.member_sharding())
+
+        def keys(own: Sequence[Array]) -> Array:
+            return jax.random.wrap_key_data(placed(*map(jax.random.key_data, own)))
+
+        own = [job.keys for job in jobs]
+        hyperparams = jax.tree.map(placed, *(job.numbers for job in jobs))
+        return hyperparams, keys([key.init for key in own]), keys([key.train for key in own])
+
     def fresh_states(self, plan: Plan, members: Sequence[Member]) -> GANState:
         """The members' states before their first step, on their devices."""
-        hyperparams, init_rngs, _ = inputs(plan, members)
+        hyperparams, init_rngs, _ = self.inputs(plan, members)
         start = jax.jit(
             lambda hyperparams, rngs: population.initial_states(self.job.gan, hyperparams, rngs, self.job.example),
             out_shardings=devices.member_sharding(),
@@ -81,21 +95,6 @@ class Program:
     def abstract_states(self, count: int) -> GANState:
         """Shapes of the states of so many members."""
         return _shapes(self.job, count)[2]
-
-
-def inputs(plan: Plan, members: Sequence[Member]) -> tuple[Hyperparams, Array, Array]:
-    """(`Job.numbers`, keys of initialisation, keys of training), leaves `[members]`: each member's own."""
-    jobs = [Job(plan.config(member), (), 0) for member in members]
-
-    def placed(*own: Any) -> Array:
-        return devices.put(np.stack(own), devices.member_sharding())
-
-    def keys(own: Sequence[Array]) -> Array:
-        return jax.random.wrap_key_data(placed(*map(jax.random.key_data, own)))
-
-    own = [job.keys for job in jobs]
-    hyperparams = jax.tree.map(placed, *(job.numbers for job in jobs))
-    return hyperparams, keys([key.init for key in own]), keys([key.train for key in own])
 
 
 def compile_program(
