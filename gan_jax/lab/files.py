@@ -11,6 +11,8 @@ from gan_jax.errors import InputError
 from gan_jax.files import atomic
 
 LOCK = ".lock"
+# What network file systems without locks answer.
+_WITHOUT_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP})
 
 
 def write_text(path: Path, text: str) -> None:
@@ -50,11 +52,11 @@ def lock(directory: Path) -> Iterator[None]:
         raise InputError(
             f"{directory} is in use by another process: wait for it, or choose a different --out"
         ) from error
-    except NotImplementedError:  # A file system without locks.
+    except NotImplementedError:  # How filelock says that the file system has no locks.
         yield
         return
     except OSError as error:
-        if error.errno == errno.ENOSYS:
+        if error.errno in _WITHOUT_LOCKS:
             yield
             return
         with write_errors(directory):

@@ -1,6 +1,7 @@
 """A trained GAN back from disk, for scripts."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,11 @@ class Trained:
     state: GANState
     job: Job
 
+    @functools.cached_property
+    def _generate(self) -> sampling.Generate:
+        """Kept, because it keeps its compiled program."""
+        return sampling.generator_of(self.gan)
+
     def sample(self, n: int, *, label: int | None = None, y: Any = None, seed: int = 0) -> np.ndarray:
         """n samples: uint8 images `[n, H, W, C]`, or float32 points `[n, D]`.
 
@@ -53,7 +59,7 @@ class Trained:
             y = jnp.full((n,), label, jnp.int32)
         else:
             y = self.gan.conditioning.draw(y_rng, n) if y is None else jnp.asarray(y)
-        return sampling.generator_of(self.gan)(self.state, self.gan.prior(z_rng, n), y)
+        return self._generate(self.state, self.gan.prior(z_rng, n), y)
 
 
 def load(

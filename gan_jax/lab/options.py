@@ -153,6 +153,13 @@ OBJECTIVE_OPTIONS: Mapping[str, Option] = {
 }
 
 
+# What run, sweep and study have beside the options of experiments.
+_OF_COMMANDS = frozenset({
+    "help", "preset", "out", "overwrite", "resume", "metric", "score_samples", "seeds", "draws", "halving", "dry_run",
+    "memory", "mapping", "distributed", "storage", "trials", "population",
+})  # fmt: skip
+
+
 def of_recipe(recipe: Callable[..., Any]) -> dict[str, Option]:
     """The options that a recipe's keyword-only arguments declare, in their order.
 
@@ -161,7 +168,7 @@ def of_recipe(recipe: Callable[..., Any]) -> dict[str, Option]:
     is the argument's text in the docstring's "Args", or else in that of `gan_jax.recipes`.
 
     Raises:
-      ValueError: an option has no default, or the name of one that every run has.
+      ValueError: an option has no default, or a name that the commands use.
     """
     function = function_of(recipe)
     title = function.__name__
@@ -176,8 +183,8 @@ def of_recipe(recipe: Callable[..., Any]) -> dict[str, Option]:
             continue
         if parameter.default is parameter.empty:
             raise ValueError(f"{title}: the option {name} needs a default")
-        if name in {**RUN_OPTIONS, **WARMUP_OPTIONS, **OBJECTIVE_OPTIONS}:
-            raise ValueError(f"{title}: every run has an option {name}: give the recipe's another name")
+        if name in {*RUN_OPTIONS, *WARMUP_OPTIONS, *OBJECTIVE_OPTIONS, *_OF_COMMANDS}:
+            raise ValueError(f"{title}: the commands have an option {name}: give the recipe's another name")
         found[name] = option
     return found
 

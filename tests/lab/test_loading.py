@@ -160,3 +160,11 @@ def test_what_can_not_be_sampled_is_an_error() -> None:
 
 def test_there_is_one_load() -> None:
     assert gan_jax.load is gan_jax.lab.load
+
+
+def test_samples_of_the_same_number_are_compiled_once() -> None:
+    trained = gan_jax.load("cgan")
+    first, generate = trained.sample(5, label=1, seed=0), trained._generate
+    assert trained._generate is generate
+    np.testing.assert_array_equal(trained.sample(5, label=1, seed=0), first)
+    assert differ(trained.sample(5, label=1, seed=1), first)

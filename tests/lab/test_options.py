@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gan_jax import GAN
-from gan_jax.lab import options
+from gan_jax.lab import EXPERIMENTS, cli, options
+from gan_jax.lab.commands import run, study, sweep
 from gan_jax.lab.options import OBJECTIVE_OPTIONS, RUN_OPTIONS, WARMUP_OPTIONS, Option
 from gan_jax.lab.values import Scheduled
 from gan_jax.typing import Bounds, Count, Decay, Depth, Dtype, Number, Positive, Rate, Share, Size, Weight, Width
@@ -165,7 +166,7 @@ def test_what_is_no_option_needs_none() -> None:
 def test_the_names_of_every_runs_options_are_taken(name: str) -> None:
     scope: dict[str, Any] = {}
     exec(f"def recipe(shape, num_classes=0, *, {name}: int = 1): ...", scope)
-    with pytest.raises(ValueError, match=f"every run has an option {name}: give the recipe's another name"):
+    with pytest.raises(ValueError, match=f"the commands have an option {name}: give the recipe's another name"):
         options.of_recipe(scope["recipe"])
 
 
@@ -221,3 +222,11 @@ def test_any_number_comes_back_from_its_text(value: float) -> None:
 
 def test_an_option_is_static_unless_it_says_otherwise() -> None:
     assert Option(str, "text") == Option(str, "text", scales=False, flag=False)
+
+
+def test_every_option_of_a_command_is_one_that_no_recipe_may_have() -> None:
+    lab = cli.Lab(EXPERIMENTS, "{}")
+    parsers = [run.parser(lab, "wgan"), sweep.parser(lab, "wgan"), study._parser(lab, "wgan")]
+    names = {action.dest for parser in parsers for action in parser._actions}
+    general = {*options.RUN_OPTIONS, *options.WARMUP_OPTIONS, *options.OBJECTIVE_OPTIONS}
+    assert names - general - set(EXPERIMENTS["wgan"].recipe_options) == options._OF_COMMANDS
