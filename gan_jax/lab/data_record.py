@@ -1,7 +1,7 @@
 """Which data a run learns from: found again from any directory, and noticed where it is other data."""
 
 import dataclasses
-from pathlib import Path
+import os
 from typing import Any
 
 from gan_jax.data import Dataset, sources
@@ -35,10 +35,10 @@ class DataRecord:
         """
         if self.path is None:
             return typed
-        if Path(self.path).exists():
+        if os.path.exists(self.path):  # Of any text: Path.exists raises where a name is too long.
             return f"{typed.partition(':')[0]}:{self.path}"
         here = sources.path_of(typed)
-        if here is None or not here.exists():
+        if here is None or not os.path.exists(here):
             raise InputError(
                 f"the data of this run, {typed}, is gone from {self.path}: put it back there, or start from a "
                 "directory where the path typed leads to it"

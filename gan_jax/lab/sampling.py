@@ -1,6 +1,7 @@
 """What a trained GAN shows: conditions on demand, samples in pieces, and the picture of each kind of data."""
 
 import difflib
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -36,7 +37,7 @@ def label_of(job: Job, gan: GAN, name: str | int) -> int:
     # 7 is the folder 07.
     same = [label for label, c in enumerate(classes) if c.isdecimal() and text.isdecimal() and int(c) == int(text)]
     if len(same) != 1:
-        near = difflib.get_close_matches(text, classes, n=1)
+        near = [] if re.fullmatch(r"[-+.\d]*", text) else difflib.get_close_matches(text, classes, n=1)
         raise InputError(
             f"there is no class {text}{f' (did you mean {near[0]}?)' if near else ''}: this data has "
             f"{described(classes)}"
