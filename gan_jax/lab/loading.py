@@ -15,7 +15,7 @@ from gan_jax.gan import GAN, GANState
 from gan_jax.lab import sampling
 from gan_jax.lab.experiment import Experiment
 from gan_jax.lab.job import Job
-from gan_jax.lab.runs import directory
+from gan_jax.lab.runs import directory, journal
 from gan_jax.lab.table import EXPERIMENTS
 
 
@@ -27,11 +27,22 @@ class Trained:
       gan: what it is.
       state: what it has learned.
       job: its options and the shape of its data.
+      path: the directory of the run.
     """
 
     gan: GAN
     state: GANState
     job: Job
+    path: Path
+
+    @property
+    def journal(self) -> dict[str, Any]:
+        """What happened to the run: status, sessions, seconds, images seen, last metrics (see `gan_jax.lab.runs.journal`).
+
+        Raises:
+          InputError: there is none.
+        """
+        return journal.read(self.path)
 
     @functools.cached_property
     def _generate(self) -> sampling.Generate:
@@ -98,4 +109,4 @@ def load(
     found = directory.load(path, table)
     gan = found.job.gan()
     state = found.restore_best(gan) if best else found.restore(gan, step)
-    return Trained(gan, state, found.job)
+    return Trained(gan, state, found.job, path)
