@@ -37,7 +37,7 @@ class Trained:
 
     @property
     def journal(self) -> dict[str, Any]:
-        """What happened to the run: status, sessions, seconds, images seen, last metrics (see `gan_jax.lab.runs.journal`).
+        """What happened to the run: status, sessions, seconds, images seen, metrics (`gan_jax.lab.runs.journal`).
 
         Raises:
           InputError: there is none.
