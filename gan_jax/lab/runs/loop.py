@@ -96,7 +96,7 @@ def _train(lab: Lab, run: RunDir, dataset: Dataset, resume: str) -> int:
                 print(f"step {step}/{last}: {shown}", flush=True)
 
         def save() -> None:
-            checkpoint.save(run.checkpoints, step, state, notes={"window": window._asdict()})
+            run.save(state, window._asdict())
 
         if not resumed and dataset.is_image:
             board(summary.image("real", sampling.picture(dataset.x[:100]), dataformats="HWC"), 0)

@@ -47,7 +47,7 @@ def tracker(run: RunDir, gan: GAN) -> Callable[[GANState], dict[str, float]]:
         value = numbers.get(deciding)
         if value is not None and (best is None or sign * value > sign * best):
             best = value
-            checkpoint.save(run.best_checkpoints, int(state.step), state, keep=1)
+            checkpoint.save(run.best_checkpoints, int(state.step), state, keep=1, notes={"run": run.identity})
             entry = {"metric": deciding, "value": value, "step": int(state.step)}
             files.write_text(run.path / "best.json", json.dumps(entry) + "\n")
         return numbers

@@ -105,7 +105,7 @@ _paths += [("members", 1, "values", "penalty"), ("options", "loss"), ("options",
 def _written(*typed: object) -> Path:
     path = Path("sweep")
     options = vars(sweep.parser(_LAB, "wgan").parse_args(list(map(str, typed))))
-    store.write(store.Store(path, sweep._plan(_LAB, "wgan", options), None, 100, 1e9))
+    store.begin(store.Store(path, sweep._plan(_LAB, "wgan", options), None, 100, 1e9))
     return path
 
 
