@@ -6,7 +6,7 @@ import io
 import os
 import sys
 from collections.abc import Iterator
-from typing import Any, TextIO
+from typing import Any
 
 
 class _Descriptor(io.FileIO):
@@ -54,7 +54,7 @@ def unbroken(name: str) -> Iterator[None]:
         sys.stdout, sys.stderr = before
 
 
-def _unbroken(stream: TextIO | None, number: int) -> TextIO:
+def _unbroken(stream: Any, number: int) -> Any:
     if stream is None:
         # Closed before the start. Its number is taken, or the next file that is opened gets what is printed by others.
         while (opened := os.open(os.devnull, os.O_RDWR)) < number:
@@ -70,7 +70,7 @@ def _unbroken(stream: TextIO | None, number: int) -> TextIO:
     )
 
 
-def _refused(stream: TextIO) -> OSError | None:
+def _refused(stream: Any) -> OSError | None:
     stream.flush()
     raw = getattr(getattr(stream, "buffer", None), "raw", None)
     return raw.refused if isinstance(raw, _Descriptor) else None
