@@ -79,7 +79,7 @@ _ELSEWHERE = {
     "lr": ("learning-rate", "rate", "alpha"),
     "steps": ("epochs", "n-epochs", "num-epochs", "max-epochs", "iterations", "iters", "n-iters", "num-iters", "niter"),
     "batch-size": ("bs", "minibatch", "minibatch-size"),
-    "out": ("dir", "logdir", "log-dir", "run-dir", "save-dir", "workdir", "result-dir"),
+    "out": ("dir", "output-dir", "logdir", "log-dir", "run-dir", "save-dir", "workdir", "result-dir"),
     "overwrite": ("force",),
     "resume": ("checkpoint", "ckpt", "restore", "continue", "load"),
     "track": ("metric", "metrics"),
@@ -97,14 +97,14 @@ _ELSEWHERE = {
 def _nearest_option(word: str, names: Iterable[str]) -> str:
     """A question with the option that a mistyped one was meant to be, or nothing if there is none like it.
 
-    It has the other's beginning, or is called so elsewhere, or is spelled nearly so; dashes do not count as likeness.
+    It is called so elsewhere, begins so, is the first or last word of it, or is spelled nearly so, dashes left out.
     """
     typed = word.split("=")[0].lstrip("-").replace("_", "-").lower()
     known = {name.lstrip("-"): name for name in names}
     matches = [name for name in known if typed == name]
     matches += [name for name, others in _ELSEWHERE.items() if name in known and typed in others]
     matches += sorted((name for name in known if len(typed) > 2 and name.startswith(typed)), key=len)
-    matches += [name for name in known if typed.startswith(f"{name}-")]
+    matches += [name for name in known if len(name) > 1 and name in (typed.split("-")[0], typed.split("-")[-1])]
     matches += difflib.get_close_matches(typed, known, n=1, cutoff=0.6)
     return f" (did you mean {known[matches[0]]}?)" if matches else ""
 
