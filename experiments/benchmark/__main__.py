@@ -90,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=cli.path,
         default=Path("benchmarks"),
         metavar="DIR",
         help="directory of the results (default: benchmarks/)",

@@ -77,8 +77,9 @@ def lock(directory: Path) -> Iterator[None]:
         if error.errno in _WITHOUT_LOCKS:
             yield
             return
-        with write_errors(directory):
-            raise
+        raise InputError(
+            f"{directory} can't be written ({error.strerror or error}): make it writable, or copy it to a place that is"
+        ) from error
     try:
         yield
     finally:

@@ -1,15 +1,21 @@
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 import pytest
 
+from experiments import scaling
+from experiments.benchmark import __main__ as benchmark
+from experiments.reproduce import __main__ as reproduce
 from gan_jax import recipes
 from gan_jax.errors import InputError
 from gan_jax.lab import EXPERIMENTS, Experiment, cli
-from gan_jax.lab.commands import COMMANDS
+from gan_jax.lab.commands import COMMANDS, classifier, evaluate, run, sample, study, sweep
 from gan_jax.lab.main import main
 from tests.lab.helpers import call
 
@@ -126,6 +132,34 @@ def test_a_tilde_is_the_home_directory(tmp_path: Path, monkeypatch: pytest.Monke
     assert {path.name for path in tmp_path.glob("[!.]*")} == {"a.npz", "runs"}
 
 
+_PARSERS: dict[str, tuple[Callable[..., Any], list[Any]]] = {
+    "run": (run.parser, [cli.Lab(EXPERIMENTS, "{}"), "gan"]),
+    "sample": (sample._parser, [cli.Lab(EXPERIMENTS, "{}")]),
+    "evaluate": (evaluate._parser, [cli.Lab(EXPERIMENTS, "{}")]),
+    "sweep": (sweep.parser, [cli.Lab(EXPERIMENTS, "{}"), "gan"]),
+    "study": (study._parser, [cli.Lab(EXPERIMENTS, "{}"), "gan"]),
+    "classifier": (classifier._parser, [cli.Lab(EXPERIMENTS, "{}")]),
+    "reproduce": (reproduce._parser, []),
+    "benchmark": (benchmark._parser, []),
+    "scaling": (scaling._parser, []),
+}
+
+
+@pytest.mark.parametrize("command", _PARSERS)
+def test_a_tilde_is_the_home_directory_in_every_path(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _PARSERS.keys() >= COMMANDS.keys()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    make, arguments = _PARSERS[command]
+    paths = [
+        action for action in make(*arguments)._actions if re.search(r"\b(DIR|FILE|RUN)\b", str(action.metavar or ""))
+    ]
+    assert paths
+    for action in paths:
+        assert str(action.type("~/a b")) == str(tmp_path / "a b"), action.option_strings
+
+
 def test_a_home_that_nobody_has_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (["gan", "--out", "~nobody-at-all/a"], ["gan", "--resume", "~nobody-at-all/a"]):
         assert call("run", *arguments) == 2
@@ -150,7 +184,10 @@ _COMMANDS: dict[str, list[object]] = {
     ("error", "reason"),
     [
         (AssertionError(), ""),
-        (RuntimeError("Unable to initialize backend 'x':\nlost. (set JAX_PLATFORMS='' to choose)"), "backend 'x': lost"),
+        (
+            RuntimeError("Unable to initialize backend 'x':\nlost. (set JAX_PLATFORMS='' to choose)"),
+            "backend 'x': lost",
+        ),
     ],
 )
 def test_a_platform_that_is_not_there_is_one_sentence(

@@ -20,7 +20,9 @@ spec.loader.exec_module(streams)
 unbroken = streams.unbroken
 """
 
-_SPEAK = _IMPORT + """
+_SPEAK = (
+    _IMPORT
+    + """
 with unbroken("run"):
     for _ in range(200):
         print("x" * 1000, flush=True)
@@ -29,6 +31,7 @@ with unbroken("run"):
         Path("done").write_text(f"{file.fileno()} {os.readlink('/proc/self/fd/2')}")
     sys.exit(CODE)
 """
+)
 
 
 def _spoken(redirection: str, folder: Path, *, code: object = 0, script: str = _SPEAK) -> tuple[int, str, str]:
@@ -106,8 +109,6 @@ def test_a_run_on_a_full_disk_for_its_output_is_trained_to_its_end(tmp_path: Pat
     environment = os.environ | {"PYTHONPATH": root}
     done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr.endswith(
-        "run: standard output can't be written (No space left on device): send it elsewhere\n"
-    )
+    assert done.stderr.endswith("run: standard output can't be written (No space left on device): send it elsewhere\n")
     assert "a can't be written" not in done.stderr
     assert (tmp_path / "a" / "checkpoints" / "2.json").exists()

@@ -24,6 +24,8 @@ def main(lab: Lab, argv: list[str]) -> int:
     typed = vars(options.parse_args(argv[1:]))
     if "overwrite" in typed and "resume" in typed:
         options.error("--overwrite and --resume exclude each other: start again, or continue")
+    if "overwrite" in typed and "out" not in typed:
+        options.error("--overwrite replaces the run in --out: type both, or neither for the next free number")
     cli.start_jax()
     run, dataset = _resumed(lab, name, typed) if "resume" in typed else _fresh(lab, name, typed)
     with files.lock(run.path):

@@ -76,6 +76,8 @@ def notices(run: RunDir) -> list[str]:
     if isinstance(started, dict) and (others := [name for name in now if started.get(name, now[name]) != now[name]]):
         differences = ", ".join(f"{name} {started[name]} (now {now[name]})" for name in others)
         found.append(f"{run.path} was started with {differences}: it goes on, but not to the same bits")
+    if (run.path / "best.json").exists() and not checkpoint.steps(run.best_checkpoints):
+        found.append(f"{run.best_checkpoints} lacks the checkpoint of best.json: the best is chosen anew from here on")
     steps = checkpoint.steps(run.checkpoints)
     if not steps:
         return [*found, f"{run.path} has no checkpoint: starting from step 0"]

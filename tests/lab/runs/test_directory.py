@@ -89,6 +89,11 @@ def test_a_run_is_replaced_where_it_lies_and_nothing_else_is(where: str, copy: P
     assert not list(copy.glob(".replaced*"))
 
 
+def test_overwriting_names_what_is_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _refused("--overwrite replaces the run in --out: type both", capsys, "run", *_TINY, "--overwrite")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("content", ['{"model_type": "bert"}', "[1]", "{", "\udcff", ""])
 def test_the_configuration_of_another_program_is_not_a_run(
     content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

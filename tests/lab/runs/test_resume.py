@@ -136,6 +136,23 @@ def test_another_version_is_named_and_a_whole_run_of_this_one_needs_no_word(
     assert "gone" not in error
 
 
+def test_a_best_checkpoint_that_was_not_copied_is_chosen_anew(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tracked = ["--track", "sliced", "--track-every", 2]
+    assert call("run", "gan", *_TINY, *tracked, "--steps", 2, "--out", "b") == 0
+    best = json.loads(Path("b/best.json").read_text())
+    # Better than whatever comes: it must not stand for a checkpoint that is gone.
+    Path("b/best.json").write_text(json.dumps(best | {"value": 0.0}))
+    shutil.copytree("b", "c")
+    shutil.rmtree("b/checkpoints-best")
+    for path, step in (("b", 4), ("c", 2)):
+        capsys.readouterr()
+        assert call("run", "gan", "--resume", path, "--steps", 4) == 0
+        said = f"{path}/checkpoints-best lacks the checkpoint of best.json" in capsys.readouterr().err
+        assert said == (path == "b")
+        assert json.loads(Path(path, "best.json").read_text())["step"] == step
+        assert call("sample", path, "--best", "--out", "a.png") == 0
+
+
 def test_options_that_a_resumed_run_cant_take_are_offered_to_a_new_one(
     copy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
