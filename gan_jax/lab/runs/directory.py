@@ -63,6 +63,11 @@ class RunDir:
         options = {name: value for name, value in job.config.record.items() if name not in _ASIDE}
         return {"experiment": job.config.name, "shape": list(job.shape), "num_classes": job.num_classes, **options}
 
+    def check_there(self) -> None:
+        """Raises InputError where the directory was moved or deleted since it was loaded or made."""
+        if not (self.path / "config.json").exists():
+            raise InputError(f"{self.path} was moved or deleted while it trained: put it back, and continue it")
+
     def save(self, state: GANState, window: Mapping[str, Any]) -> None:
         """Saves the state as the checkpoint of its step, with what the next line of metrics sums up so far.
 
@@ -70,8 +75,7 @@ class RunDir:
           InputError: the run's directory is gone; it is not made again without the rest.
           OSError: it can't be written.
         """
-        if not (self.path / "config.json").exists():
-            raise InputError(f"{self.path} was moved or deleted while it trained: put it back, and continue it")
+        self.check_there()
         notes = {"window": dict(window), "run": self.identity}
         checkpoint.save(self.checkpoints, int(state.step), state, notes=notes)
 

@@ -52,6 +52,7 @@ def train(lab: Lab, run: RunDir, dataset: Dataset, command: str) -> int:
     except BrokenPipeError:
         raise
     except OSError as error:
+        run.check_there()
         steps = checkpoint.steps(run.checkpoints)
         kept = f"the checkpoint of step {steps[0]} is whole" if steps else "nothing was saved yet"
         print(

@@ -230,6 +230,24 @@ def test_a_run_that_was_moved_while_it_trained_is_not_split_in_two(copy: Path) -
     assert not copy.exists()
 
 
+def test_moving_a_run_while_it_trains_ends_it_with_a_sentence(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = checkpoint.save
+
+    def save_and_be_moved(path: Path, step: int, *arguments: Any, **options: Any) -> None:
+        save(path, step, *arguments, **options)
+        if step == 2:
+            Path("b").rename("elsewhere")
+
+    monkeypatch.setattr(checkpoint, "save", save_and_be_moved)
+    assert call("run", *_TINY, "--steps", 6, "--out", "b") == 2
+    assert "run: b was moved or deleted while it trained: put it back" in capsys.readouterr().err
+    assert not Path("b").exists()
+    monkeypatch.setattr(checkpoint, "save", save)
+    assert call("run", "gan", "--resume", "elsewhere") == 0
+
+
 def test_a_run_is_not_finished_by_a_manifest_alone(copy: Path) -> None:
     loaded = directory.load(copy, EXPERIMENTS)
     assert loaded.finished
