@@ -188,6 +188,11 @@ def start_jax(*, devices: int | None = None, distributed: Mapping[str, Any] | No
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     if distributed is not None:
         jax.distributed.initialize(**distributed)
+    check_platform()
+
+
+def check_platform() -> None:
+    """Raises InputError where JAX can't start on the platform that JAX_PLATFORMS names."""
     try:
         jax.devices()
     except (RuntimeError, AssertionError) as error:  # The latter, without a word, where a GPU's driver is missing.

@@ -213,9 +213,9 @@ def test_a_platform_that_is_not_there_is_one_sentence(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("module", ["gan_jax", "experiments.reproduce"])
+@pytest.mark.parametrize("module", ["gan_jax", "experiments.reproduce", "experiments.benchmark"])
 def test_a_platform_of_another_name_is_one_sentence(module: str, tmp_path: Path) -> None:
-    arguments = {"gan_jax": ["run", "gan"], "experiments.reproduce": ["ring", "--out", str(tmp_path)]}[module]
+    arguments = {"gan_jax": ["run", "gan"], "experiments.reproduce": ["ring"], "experiments.benchmark": []}[module]
     environment = os.environ | {"JAX_PLATFORMS": "nowhere", "PYTHONPATH": str(Path(__file__).parents[2])}
     command = [sys.executable, "-m", module, *arguments]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
