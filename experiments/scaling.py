@@ -10,7 +10,6 @@ import json
 import re
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -152,7 +151,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--devices", type=cli.reader(integer(2)), default=256, metavar="N", help="devices (default: 256)"
     )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="write scaling.json and scaling.md here")
+    parser.add_argument("--out", type=cli.path, metavar="DIR", help="write scaling.json and scaling.md here")
     return parser
 
 

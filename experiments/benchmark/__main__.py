@@ -35,6 +35,7 @@ def main(argv: list[str]) -> int:
     # One device per core for populations; compile times are measured, so the cache is off.
     jax.config.update("jax_num_cpu_devices", devices.cores())
     jax.config.update("jax_enable_compilation_cache", False)
+    cli.check_platform()
     from experiments.benchmark import commands, population, report, steps
 
     options.out.mkdir(parents=True, exist_ok=True)
@@ -100,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=cli.path,
         default=Path("benchmarks"),
         metavar="DIR",
         help="directory of the results (default: benchmarks/)",

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import difflib
 import logging
 import os
 import shlex
@@ -15,6 +16,7 @@ import jax
 from gan_jax.errors import InputError
 from gan_jax.lab.experiment import Experiment, Table, nearest
 from gan_jax.lab.options import Option, spelled
+from gan_jax.lab.streams import unbroken
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,8 +70,43 @@ class Parser(argparse.ArgumentParser):
         if message.startswith(unknown):
             word = next(iter(message.removeprefix(unknown).split()), "''")
             names = [name for action in self._actions for name in action.option_strings]
-            message = f"unknown option {word}{nearest(word, names)}"
+            message = f"unknown option {word}{_nearest_option(word, names)}"
         self.exit(2, f"{self.prog}: {message}; see --help\n")
+
+
+# What options are called elsewhere, where the letters alone would not tell.
+_ELSEWHERE = {
+    "lr": ("learning-rate", "rate", "alpha"),
+    "steps": ("epochs", "n-epochs", "num-epochs", "max-epochs", "iterations", "iters", "n-iters", "num-iters", "niter"),
+    "batch-size": ("bs", "minibatch", "minibatch-size"),
+    "out": ("dir", "output-dir", "logdir", "log-dir", "run-dir", "save-dir", "workdir", "result-dir"),
+    "overwrite": ("force",),
+    "resume": ("checkpoint", "ckpt", "restore", "continue", "load"),
+    "track": ("metric", "metrics"),
+    "dtype": ("precision", "mixed-precision", "fp16", "bf16"),
+    "latent": ("nz", "z-dim", "dim-z", "noise-dim", "z"),
+    "width": ("hidden", "hidden-size", "hidden-dim", "channels", "ngf", "ndf", "features"),
+    "n-critic": ("critic-steps", "critic-iters", "d-steps", "n-dis", "k"),
+    "b1": ("beta1", "beta-1", "momentum"),
+    "b2": ("beta2", "beta-2"),
+    "n": ("samples", "n-samples", "num-samples", "num", "count"),
+    "label": ("class", "y"),
+}
+
+
+def _nearest_option(word: str, names: Iterable[str]) -> str:
+    """A question with the option that a mistyped one was meant to be, or nothing if there is none like it.
+
+    It is called so elsewhere, begins so, is the first or last word of it, or is spelled nearly so, dashes left out.
+    """
+    typed = word.split("=")[0].lstrip("-").replace("_", "-").lower()
+    known = {name.lstrip("-"): name for name in names}
+    matches = [name for name in known if typed == name]
+    matches += [name for name, others in _ELSEWHERE.items() if name in known and typed in others]
+    matches += sorted((name for name in known if len(typed) > 2 and name.startswith(typed)), key=len)
+    matches += [name for name in known if len(name) > 1 and name in (typed.split("-")[0], typed.split("-")[-1])]
+    matches += difflib.get_close_matches(typed, known, n=1, cutoff=0.6)
+    return f" (did you mean {known[matches[0]]}?)" if matches else ""
 
 
 def add_options(parser: argparse.ArgumentParser, options: Mapping[str, Option], experiment: Experiment) -> None:
@@ -109,40 +146,81 @@ _LESS = "--batch-size, --width or --n, or use --stream"
 
 def guarded(name: str, command: Callable[[], int | None]) -> NoReturn:
     """Runs a command and exits; an input error is printed as one sentence, with exit code 2."""
-    status: int | None
+    with unbroken(name):
+        sys.exit(_status(name, command))
+
+
+def _status(name: str, command: Callable[[], int | None]) -> int | None:
     try:
-        status = command()
+        return command()
     except InputError as error:
         print(f"{name}: {error}", file=sys.stderr)
-        status = 2
+        return 2
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
             raise
         print(f"{name}: out of memory: reduce {_LESS}", file=sys.stderr)
-        status = 2
+        return 2
     except KeyboardInterrupt:
-        status = 130
-    except BrokenPipeError:  # The reader of our output has left; nothing is wrong.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 0
-    sys.exit(status)
+        return 130
 
 
-def start_jax(*, devices: int | None = None) -> None:
-    """JAX's settings for the commands: compiled programs are kept in the user's cache directory between runs.
+def start_jax(*, devices: int | None = None, distributed: Mapping[str, Any] | None = None) -> None:
+    """Starts JAX with the settings of the commands: compiled programs are kept in the user's cache directory.
 
     Args:
       devices: as how many devices the CPU appears, where it is the platform; None for one.
+      distributed: arguments of `jax.distributed.initialize`; None for a program of one process.
+
+    Raises:
+      InputError: JAX can't start on the platform that JAX_PLATFORMS names.
     """
     if devices is not None and "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         jax.config.update("jax_num_cpu_devices", devices)
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gan_jax" / "xla"
-        jax.config.update("jax_compilation_cache_dir", str(cache))
+        cache = _cache()
+        jax.config.update("jax_compilation_cache_dir", None if cache is None else str(cache))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     # Orbax logs the traceback of a full disk, which is reported in one sentence.
     logging.getLogger("absl").setLevel(logging.CRITICAL)
+    # Matplotlib warns where it can't keep its list of fonts.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    if distributed is not None:
+        jax.distributed.initialize(**distributed)
+    check_platform()
+
+
+def check_platform() -> None:
+    """Raises InputError where JAX can't start on the platform that JAX_PLATFORMS names."""
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:  # The latter, without a word, where a GPU's driver is missing.
+        reason = " ".join(str(error).partition("(set JAX_PLATFORMS=")[0].split()).rstrip(".")
+        platforms = os.environ.get("JAX_PLATFORMS")
+        on = f" on JAX_PLATFORMS={shlex.quote(platforms)}" if platforms else ""
+        raise InputError(
+            f"JAX can't start{on}{reason and f' ({reason})'}: unset JAX_PLATFORMS, or install what it names, such as "
+            "gan-jax[cuda]"
+        ) from error
+
+
+def _cache() -> Path | None:
+    """Where compiled programs are kept between runs; None where there is no place of this user's to write to."""
+    try:
+        # As XDG wants it: a relative path is ignored.
+        bases = (Path(os.environ.get("XDG_CACHE_HOME", "")), Path.home() / ".cache")
+        cache = next(base for base in bases if base.is_absolute()) / "gan_jax" / "xla"
+        cache.mkdir(parents=True, exist_ok=True)
+        if os.access(cache, os.W_OK | os.X_OK):
+            return cache
+    except (OSError, RuntimeError, StopIteration):
+        pass  # There is no home directory, or it is relative, or can't be written.
+    print(
+        "compiled programs are not kept, the home directory can't be written: JAX_COMPILATION_CACHE_DIR=DIR keeps them",
+        file=sys.stderr,
+    )
+    return None
 
 
 def listed(rows: Iterable[tuple[str, str]]) -> str:

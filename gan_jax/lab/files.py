@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,7 @@ _WITHOUT_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP})
 def write_text(path: Path, text: str) -> None:
     """Writes a text file that appears whole or not at all."""
     with atomic(path) as partial:
-        partial.write_text(text)
+        partial.write_text(text, encoding="utf-8")
 
 
 @contextlib.contextmanager
@@ -30,6 +31,23 @@ def write_errors(path: Path, option: str = "--out") -> Iterator[None]:
         raise InputError(
             f"{path} can't be written ({error.strerror or error}): choose a writable place with {option}"
         ) from error
+
+
+def check_name(directory: Path) -> None:
+    """Raises InputError unless checkpoints can be kept in a directory: its whole name must be UTF-8, as Orbax takes it.
+
+    Python has a str for any name, and under some locales one for a name that is UTF-8 that is none.
+    """
+    path = directory.absolute()
+    with contextlib.suppress(UnicodeEncodeError):
+        if str(path).encode() == os.fsencode(path):
+            return
+    try:
+        os.fsencode(path).decode()
+        what = "is no text in this locale, as checkpoints need it: set LC_ALL=C.UTF-8"
+    except UnicodeError:
+        what = "is not UTF-8, as checkpoints need it: choose a directory with another name"
+    raise InputError(f"the name {str(path)!a} {what}")
 
 
 def check_parent(path: Path) -> None:
@@ -59,8 +77,9 @@ def lock(directory: Path) -> Iterator[None]:
         if error.errno in _WITHOUT_LOCKS:
             yield
             return
-        with write_errors(directory):
-            raise
+        raise InputError(
+            f"{directory} can't be written ({error.strerror or error}): make it writable, or copy it to a place that is"
+        ) from error
     try:
         yield
     finally:
@@ -98,3 +117,12 @@ def numbered(parent: Path) -> list[Path]:
 def next_free(parent: Path) -> Path:
     """The directory after the last numbered one."""
     return parent / f"{max((int(path.name) for path in numbered(parent)), default=0) + 1:03d}"
+
+
+def make_next(parent: Path) -> Path:
+    """Makes the directory after the last numbered one, of several starts at the same time one for each."""
+    parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        with contextlib.suppress(FileExistsError):
+            (path := next_free(parent)).mkdir()
+            return path

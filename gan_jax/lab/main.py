@@ -30,17 +30,22 @@ def main(
     if program is None:
         program = f"python {shlex.quote(sys.argv[0]).replace('{', '{{').replace('}', '}}')} {{}}"
     lab = cli.Lab(dict(table), program)
+    name = arguments[0] if arguments and arguments[0] in COMMANDS else "gan-jax"
+    cli.guarded(name, lambda: _run(lab, arguments))
+
+
+def _run(lab: cli.Lab, arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(f"usage: {lab.program.format('COMMAND')} ...\n\ncommands (COMMAND --help says more):")
         print(cli.listed(COMMANDS.items()))
         print(f"\n{lab.overview()}")
-        sys.exit(0 if arguments else 2)
+        return 0 if arguments else 2
     command, *rest = arguments
     if command not in COMMANDS:
         hint = nearest(command, COMMANDS)
         print(f"there is no command {command!r}{hint}: choose one of {', '.join(COMMANDS)}", file=sys.stderr)
-        sys.exit(2)
-    cli.guarded(command, lambda: load(command)(lab, rest))
+        return 2
+    return load(command)(lab, rest)
 
 
 def script() -> NoReturn:

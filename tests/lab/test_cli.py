@@ -1,12 +1,21 @@
 import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import jax
 import pytest
 
+from experiments import scaling
+from experiments.benchmark import __main__ as benchmark
+from experiments.reproduce import __main__ as reproduce
 from gan_jax import recipes
 from gan_jax.errors import InputError
 from gan_jax.lab import EXPERIMENTS, Experiment, cli
-from gan_jax.lab.commands import COMMANDS
+from gan_jax.lab.commands import COMMANDS, classifier, evaluate, run, sample, study, sweep
 from gan_jax.lab.main import main
 from tests.lab.helpers import call
 
@@ -123,6 +132,34 @@ def test_a_tilde_is_the_home_directory(tmp_path: Path, monkeypatch: pytest.Monke
     assert {path.name for path in tmp_path.glob("[!.]*")} == {"a.npz", "runs"}
 
 
+_PARSERS: dict[str, tuple[Callable[..., Any], list[Any]]] = {
+    "run": (run.parser, [cli.Lab(EXPERIMENTS, "{}"), "gan"]),
+    "sample": (sample._parser, [cli.Lab(EXPERIMENTS, "{}")]),
+    "evaluate": (evaluate._parser, [cli.Lab(EXPERIMENTS, "{}")]),
+    "sweep": (sweep.parser, [cli.Lab(EXPERIMENTS, "{}"), "gan"]),
+    "study": (study._parser, [cli.Lab(EXPERIMENTS, "{}"), "gan"]),
+    "classifier": (classifier._parser, [cli.Lab(EXPERIMENTS, "{}")]),
+    "reproduce": (reproduce._parser, []),
+    "benchmark": (benchmark._parser, []),
+    "scaling": (scaling._parser, []),
+}
+
+
+@pytest.mark.parametrize("command", _PARSERS)
+def test_a_tilde_is_the_home_directory_in_every_path(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _PARSERS.keys() >= COMMANDS.keys()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    make, arguments = _PARSERS[command]
+    paths = [
+        action for action in make(*arguments)._actions if re.search(r"\b(DIR|FILE|RUN)\b", str(action.metavar or ""))
+    ]
+    assert paths
+    for action in paths:
+        assert str(action.type("~/a b")) == str(tmp_path / "a b"), action.option_strings
+
+
 def test_a_home_that_nobody_has_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (["gan", "--out", "~nobody-at-all/a"], ["gan", "--resume", "~nobody-at-all/a"]):
         assert call("run", *arguments) == 2
@@ -131,19 +168,127 @@ def test_a_home_that_nobody_has_is_one_sentence(capsys: pytest.CaptureFixture[st
         assert error.count("\n") == 1
 
 
-def test_a_reader_that_has_left_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    read, written = os.pipe()
-    os.close(read)
-    with os.fdopen(written, "w") as pipe:
-        monkeypatch.setattr("sys.stdout", pipe)
+_COMMANDS: dict[str, list[object]] = {
+    "run": ["gan", "--data", "ring"],
+    "run resumed": ["gan", "--resume", "nowhere"],
+    "sample": ["nowhere", "--out", "a.png"],
+    "evaluate": ["nowhere"],
+    "sweep": ["gan", "--data", "ring", "--lr", "1e-3,1e-4"],
+    "study": ["gan", "--data", "ring", "--lr", "1e-3,1e-4", "--storage", "s.log"],
+    "classifier": ["mnist", "--out", "a.npz"],
+}
 
-        def speak() -> int:
-            print("nobody hears it", flush=True)
-            return 1
 
-        with pytest.raises(SystemExit) as stopped:
-            cli.guarded("run", speak)
-    assert stopped.value.code == 0
+@pytest.mark.parametrize("command", _COMMANDS)
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (AssertionError(), ""),
+        (
+            RuntimeError("Unable to initialize backend 'x':\nlost. (set JAX_PLATFORMS='' to choose)"),
+            "backend 'x': lost",
+        ),
+    ],
+)
+def test_a_platform_that_is_not_there_is_one_sentence(
+    command: str,
+    error: Exception,
+    reason: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(jax, "devices", fail)
+    monkeypatch.setenv("JAX_PLATFORMS", "x,y")
+    assert call(command.split()[0], *_COMMANDS[command]) == 2
+    written = capsys.readouterr().err
+    assert "JAX can't start on JAX_PLATFORMS=x,y" in written
+    assert reason in written
+    assert "gan-jax[cuda]" in written
+    assert written.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("module", ["gan_jax", "experiments.reproduce", "experiments.benchmark"])
+def test_a_platform_of_another_name_is_one_sentence(module: str, tmp_path: Path) -> None:
+    arguments = {"gan_jax": ["run", "gan"], "experiments.reproduce": ["ring"], "experiments.benchmark": []}[module]
+    environment = os.environ | {"JAX_PLATFORMS": "nowhere", "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-m", module, *arguments]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "JAX can't start on JAX_PLATFORMS=nowhere (Unable to initialize backend 'nowhere'" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_compiled_programs_are_kept_where_this_user_may_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert cli._cache() == tmp_path / "home" / ".cache" / "gan_jax" / "xla"
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    assert cli._cache() == tmp_path / "home" / ".cache" / "gan_jax" / "xla"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert cli._cache() == tmp_path / "cache" / "gan_jax" / "xla"
+    assert capsys.readouterr().err == ""
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    for home in ("relative", "/dev/null", "/proc"):
+        monkeypatch.setenv("HOME", home)
+        assert cli._cache() is None
+        assert capsys.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "relative").exists()
+
+
+_RUN, _SAMPLE = ["run", "wgan"], ["sample", "a", "--out", "a.png"]
+
+
+@pytest.mark.parametrize(
+    ("command", "typed", "meant"),
+    [
+        (_RUN, "--learning-rate", "--lr"),
+        (_RUN, "--learning_rate=1e-3", "--lr"),
+        (_RUN, "--LR", "--lr"),
+        (_RUN, "-lr", "--lr"),
+        (_RUN, "--epochs", "--steps"),
+        (_RUN, "--num_epochs", "--steps"),
+        (_RUN, "--n-steps", "--steps"),
+        (_RUN, "--iterations", "--steps"),
+        (_RUN, "--batch", "--batch-size"),
+        (_RUN, "--batch_size", "--batch-size"),
+        (_RUN, "--batchsize", "--batch-size"),
+        (_RUN, "--bs", "--batch-size"),
+        (_RUN, "--output", "--out"),
+        (_RUN, "--output-dir", "--out"),
+        (_RUN, "--outdir", "--out"),
+        (_RUN, "--dataset", "--data"),
+        (_RUN, "--data-dir", "--data"),
+        (_RUN, "--checkpoint", "--resume"),
+        (_RUN, "--ncritic", "--n-critic"),
+        (_RUN, "--z-dim", "--latent"),
+        (_RUN, "--force", "--overwrite"),
+        (_RUN, "--random-seed", "--seed"),
+        (_RUN, "--num-samples", None),
+        (_RUN, "--weight-decay", None),
+        (_RUN, "--gpus", None),
+        (_RUN, "--name", None),
+        (_SAMPLE, "--num-samples", "--n"),
+        (_SAMPLE, "--class", "--label"),
+        (_SAMPLE, "--learning-rate", None),
+        (["sweep", "wgan"], "--learning-rate", "--lr"),
+        (["study", "wgan", "--storage", "s"], "--epochs", "--steps"),
+    ],
+)
+def test_an_option_by_another_name_is_answered_with_ours_or_with_none(
+    command: list[str], typed: str, meant: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(*command, typed, 1) == 2
+    hint = f" (did you mean {meant}?)" if meant else ""
+    assert capsys.readouterr().err.endswith(f": unknown option {typed}{hint}; see --help\n")
 
 
 def test_the_help_of_an_experiment_says_what_its_preset_is(capsys: pytest.CaptureFixture[str]) -> None:

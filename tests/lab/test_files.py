@@ -1,3 +1,4 @@
+import concurrent.futures
 import errno
 import os
 from pathlib import Path
@@ -46,3 +47,42 @@ def test_numbers_are_counted_on_from_the_last(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     assert [path.name for path in files.numbered(tmp_path)] == ["002", "010"]
     assert files.next_free(tmp_path).name == "011"
+
+
+def test_starts_at_the_same_time_get_a_number_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(files.make_next, [tmp_path / "runs"] * 24))
+    assert sorted(path.name for path in made) == [f"{n:03d}" for n in range(1, 25)]
+
+    # Another start is quicker, twice.
+    def next_free(parent: Path) -> Path:
+        path = free(parent)
+        if int(path.name) < 27:
+            path.mkdir()
+        return path
+
+    free = files.next_free
+    monkeypatch.setattr(files, "next_free", next_free)
+    assert files.make_next(tmp_path / "runs").name == "027"
+
+
+@pytest.mark.parametrize("name", ["a", "a b", "\xfc", "\u732b", "100%", "a#b?c"])
+def test_names_that_are_text_may_hold_checkpoints(name: str) -> None:
+    files.check_name(Path(name))
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9", b"\xff", b"a/\xc3/b"])
+def test_names_that_are_not_utf8_may_not(name: bytes) -> None:
+    with pytest.raises(InputError, match="is not UTF-8, as checkpoints need it: choose a directory with another name"):
+        files.check_name(Path(os.fsdecode(name)))
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_names_that_python_and_orbax_would_spell_in_two_ways_may_not(
+    encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsencode", lambda path: str(path).encode(encoding, "surrogateescape"))
+    files.check_name(Path("a"))
+    for name in (b"caf\xe9", "\xfc".encode()):
+        with pytest.raises(InputError, match="as checkpoints need it"):
+            files.check_name(Path(name.decode(encoding, "surrogateescape")))

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ def main(lab: Lab, argv: list[str]) -> int:
     typed = vars(options.parse_args(argv[1:]))
     if "overwrite" in typed and "resume" in typed:
         options.error("--overwrite and --resume exclude each other: start again, or continue")
+    if "overwrite" in typed and "out" not in typed:
+        options.error("--overwrite replaces the run in --out: type both, or neither for the next free number")
     cli.start_jax()
     with Progress(0, what=name) as bar, bar.doing("loading the data"):
         run, dataset = _resumed(lab, name, typed) if "resume" in typed else _fresh(lab, name, typed)
@@ -68,17 +71,37 @@ def _resumed(lab: Lab, name: str, typed: dict[str, Any]) -> tuple[RunDir, Datase
         assert found.job.data is not None
         record = found.job.data.typed_here(found.job.options["data"])
         run = dataclasses.replace(found, job=dataclasses.replace(found.job, data=record))
+        resume.check(run, killed=True, again=_again(lab, run))
     else:
         run = directory.load(path, lab.table)
         if (of := run.job.config.name) != name:
             raise InputError(f"{path} is a run of {of}: continue it with {lab.command('run', of, '--resume', path)}")
         others = ", ".join(f"--{option.replace('_', '-')}" for option in typed if option not in ("resume", "steps"))
         if others:
-            raise InputError(f"a resumed run keeps its options: only --steps may be given with --resume, not {others}")
+            words = _typed(_config(lab, name, {**run.job.options, **typed}))
+            words += ["--out", str(typed["out"])] if "out" in typed else []
+            raise InputError(
+                f"a resumed run keeps its options, only --steps may be given with --resume, not {others}: start a new "
+                f"run with: {lab.command('run', name, *words)}"
+            )
         run = RunDir(path, run.job, typed.get("steps", run.until))
+        resume.check(run, killed=False, again=_again(lab, run))
     dataset = data.load(run.job.spec)
     run.job.check_data(dataset)
+    if not run.finished:
+        for notice in resume.notices(run):
+            print(f"run: {notice}", file=sys.stderr)
     return run, dataset
+
+
+def _again(lab: Lab, run: RunDir) -> str:
+    return lab.command("run", run.job.config.name, *_typed(run.job.config), "--out", run.path, "--overwrite")
+
+
+def _typed(config: Config) -> list[str]:
+    """The options of a configuration as they are typed: those that are not the experiment's defaults."""
+    changed = [name for name, value in config.experiment.defaults.items() if config.options[name] != value]
+    return [word for name in changed for word in (f"--{name.replace('_', '-')}", config.spelled(name))]
 
 
 def _config(lab: Lab, name: str, typed: dict[str, Any]) -> Config:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_jax.errors import InputError
-from gan_jax.lab import cli, devices, values
+from gan_jax.lab import cli, devices, files, values
 from gan_jax.lab.cli import Lab
 from gan_jax.lab.experiment import Config
 from gan_jax.lab.options import integer
@@ -41,6 +41,7 @@ def main(lab: Lab, argv: list[str]) -> int:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     path: Path = typed["storage"]
+    files.check_name(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         storage = optuna.storages.JournalStorage(JournalFileBackend(str(path)))

@@ -4,8 +4,6 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-import jax
-
 from gan_jax.lab import cli, devices
 from gan_jax.lab.cli import Lab
 from gan_jax.lab.options import integer, real
@@ -31,9 +29,7 @@ def main(lab: Lab, argv: list[str]) -> int:
     elif typed != _untyped(options):
         options.error("a resumed sweep keeps its options: type only --resume DIR")
 
-    cli.start_jax(devices=devices.cores())
-    if distributed is not None:
-        jax.distributed.initialize(**distributed)
+    cli.start_jax(devices=devices.cores(), distributed=distributed)
     from gan_jax.lab.sweep import session  # Not earlier: it loads what only training needs.
 
     if plan is None:

@@ -1,4 +1,4 @@
-"""Run directories: config.json, run's metrics, checkpoints, sample grids, TensorBoard events; and a run back from disk."""
+"""Run directories: config.json, metrics, checkpoints, sample grids, TensorBoard events; and a run back from disk."""
 
 import dataclasses
 import importlib.metadata
@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,17 @@ from gan_jax.lab.options import integer
 from gan_jax.typing import Shape
 
 _PACKAGES = ("gan-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+# What the commands write into a run's directory beside its config.json; --overwrite leaves everything else there.
+_WRITTEN = (
+    "checkpoints", "checkpoints-best", "best.json", "metrics.jsonl", "samples", "tensorboard", "run.json",
+    "evaluation.json",
+)  # fmt: skip
+
+# Options that decide nothing of what is learned: where the data lies, and what is written and when.
+_ASIDE = frozenset({
+    "data", "track", "track_every", "classifier", "log_every", "sample_every", "save_every", "stream", "invert"
+})  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,21 +56,62 @@ class RunDir:
     def best_checkpoints(self) -> Path:
         return self.path / "checkpoints-best"
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What a checkpoint of this run notes of it: what decides its state, as JSON holds it."""
+        job = self.job
+        options = {name: value for name, value in job.config.record.items() if name not in _ASIDE}
+        return {"experiment": job.config.name, "shape": list(job.shape), "num_classes": job.num_classes, **options}
+
+    def check_there(self) -> None:
+        """Raises InputError where the directory was moved or deleted since it was loaded or made."""
+        if not (self.path / "config.json").exists():
+            raise InputError(f"{self.path} was moved or deleted while it trained: put it back, and continue it")
+
+    def save(self, state: GANState, window: Mapping[str, Any]) -> None:
+        """Saves the state as the checkpoint of its step, with what the next line of metrics sums up so far.
+
+        Raises:
+          InputError: the run's directory is gone; it is not made again without the rest.
+          OSError: it can't be written.
+        """
+        self.check_there()
+        notes = {"window": dict(window), "run": self.identity}
+        checkpoint.save(self.checkpoints, int(state.step), state, notes=notes)
+
     def restore(self, gan: GAN, step: int | None = None, *, quarantine: bool = False) -> GANState:
-        """The state of a step, by default of the newest intact checkpoint. Raises InputError if there is none."""
-        abstract = self.job.abstract_state(gan)
-        return checkpoint.restore(self.checkpoints, abstract, step=step, quarantine=quarantine)[1]
+        """The state of a step, by default of the newest intact checkpoint.
+
+        Raises:
+          InputError: there is none, or it is of another run than config.json says.
+        """
+        return self._own(self.checkpoints, gan, step, quarantine)
 
     def restore_best(self, gan: GAN) -> GANState:
-        """The state of the best checkpoint that --track kept. Raises InputError if there is none."""
+        """The state of the best checkpoint that --track kept. Raises InputError if there is none of this run."""
         if not self.best_checkpoints.is_dir():
             raise InputError(f"{self.path} kept no best checkpoint: train it with --track frechet, or leave out --best")
-        return checkpoint.restore(self.best_checkpoints, self.job.abstract_state(gan))[1]
+        return self._own(self.best_checkpoints, gan, None, False)
+
+    def _own(self, checkpoints: Path, gan: GAN, step: int | None, quarantine: bool) -> GANState:
+        abstract = self.job.abstract_state(gan)
+        step, state = checkpoint.restore(checkpoints, abstract, step=step, quarantine=quarantine)
+        if int(state.step) != step:
+            raise InputError(f"{checkpoints / str(step)} holds step {int(state.step)}: give it its own name")
+        noted, own = checkpoint.notes(checkpoints, step).get("run", {}), self.identity
+        for name in own:
+            if noted.get(name, own[name]) != own[name]:
+                raise InputError(
+                    f"{checkpoints / str(step)} was trained with {name} {noted[name]} and {self.path / 'config.json'} "
+                    f"says {own[name]}: put back the one that was changed, or start a new run"
+                )
+        return state
 
     @property
     def finished(self) -> bool:
         """Whether the last step is saved."""
-        return max(checkpoint.steps(self.checkpoints), default=-1) >= self.until
+        steps = checkpoint.steps(self.checkpoints)
+        return any(step >= self.until and (self.checkpoints / str(step)).is_dir() for step in steps)
 
 
 def create(config: Config, dataset: Dataset, out: Path | None, *, overwrite: bool) -> RunDir:
@@ -68,24 +121,27 @@ def create(config: Config, dataset: Dataset, out: Path | None, *, overwrite: boo
       InputError: the directory holds something already and `overwrite` was not asked for, or can't be written.
     """
     data = data_record.of(dataset, config.options["data"])
+    parent = Path("runs") / config.name
     with files.write_errors(out or Path("runs")):
-        path = files.next_free(Path("runs") / config.name) if out is None else out
-        if not files.is_free(path):
-            if not overwrite:
-                raise InputError(f"{path} exists already: choose a different --out, or --overwrite to replace that run")
-            _remove(path)
-        # Of two starts at the same time only one gets the next free number.
-        path.mkdir(parents=True, exist_ok=out is not None)
-        record = {
-            "experiment": config.name,
-            "options": config.record,
-            "shape": list(dataset.shape),
-            "num_classes": dataset.num_classes,
-            "data": dataclasses.asdict(data),
-            "versions": {name: importlib.metadata.version(name) for name in _PACKAGES if _installed(name)},
-            "commit": commit(),
-        }
-        files.write_text(path / "config.json", json.dumps(record, indent=2) + "\n")
+        files.check_name(out or parent)
+        if out is not None:
+            _check_vacant(out, overwrite)
+            out.mkdir(parents=True, exist_ok=True)
+        path = out or files.make_next(parent)
+        with files.lock(path):
+            # Again: of two starts with one --out the other may have been quicker.
+            _check_vacant(path, overwrite)
+            _clear(path)
+            record = {
+                "experiment": config.name,
+                "options": config.record,
+                "shape": list(dataset.shape),
+                "num_classes": dataset.num_classes,
+                "data": dataclasses.asdict(data),
+                "versions": versions(),
+                "commit": commit(),
+            }
+            files.write_text(path / "config.json", json.dumps(record, indent=2) + "\n")
     return RunDir(path, Job(config, dataset.shape, dataset.num_classes, data), config.options["steps"])
 
 
@@ -95,9 +151,10 @@ def load(path: Path, table: Table) -> RunDir:
     Raises:
       InputError: there is no run, its experiment is not in the table, or its config.json is none that `create` writes.
     """
+    files.check_name(path)
     file = path / "config.json"
     try:
-        record = json.loads(file.read_text())
+        record = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(
             f"{path} is not a run, it has no config.json: choose a directory such as runs/wgan/001"
@@ -115,16 +172,35 @@ def load(path: Path, table: Table) -> RunDir:
         raise InputError(f"{file} is not the configuration of a run ({error!r}): choose a different run") from error
 
 
-def _remove(path: Path) -> None:
-    """Removes a run that is to be replaced."""
-    if not (path / "config.json").is_file():
+def _check_vacant(path: Path, overwrite: bool) -> None:
+    """Raises InputError unless a run can be made here: nothing is there, or a run that may be replaced."""
+    if files.is_free(path):
+        return
+    if not overwrite:
+        raise InputError(f"{path} exists already: choose a different --out, or --overwrite to replace that run")
+    if not _is_run(path):
         raise InputError(f"{path} is not a run, and --overwrite only replaces runs: choose a different --out")
-    with files.lock(path):
-        # Under another name first: a kill in the middle must not leave half a run under its own.
-        doomed = path.with_name(f".{path.name}.replaced")
-        shutil.rmtree(doomed, ignore_errors=True)
-        path.rename(doomed)
-        shutil.rmtree(doomed)
+
+
+def _is_run(path: Path) -> bool:
+    """Whether there is a config.json of a run, of any experiment; other programs write files of that name too."""
+    try:
+        record = json.loads((path / "config.json").read_text(encoding="utf-8"))
+        return {"experiment", "options", "shape"} <= record.keys()
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _clear(path: Path) -> None:
+    """Removes what a run wrote, but for its config.json, which the next one replaces."""
+    # Under another name first, the checkpoints before all: a kill in the middle must not leave what passes for a run.
+    replaced = path / ".replaced.partial"
+    shutil.rmtree(replaced, ignore_errors=True)
+    for name in _WRITTEN:
+        if (path / name).exists():
+            replaced.mkdir(exist_ok=True)
+            (path / name).rename(replaced / name)
+    shutil.rmtree(replaced, ignore_errors=True)
 
 
 def _shape(record: Any) -> Shape:
@@ -140,6 +216,11 @@ def _count(record: Any, low: int) -> int:
     if type(record) is not int:
         raise ValueError(f"expected a whole number, got {record!r}")
     return integer(low)(str(record))
+
+
+def versions() -> dict[str, str]:
+    """The installed versions of what decides the bits of a run."""
+    return {name: importlib.metadata.version(name) for name in _PACKAGES if _installed(name)}
 
 
 def _installed(name: str) -> bool:

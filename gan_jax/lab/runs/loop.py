@@ -52,6 +52,7 @@ def train(lab: Lab, run: RunDir, dataset: Dataset, command: str) -> int:
     except BrokenPipeError:
         raise
     except OSError as error:
+        run.check_there()
         steps = checkpoint.steps(run.checkpoints)
         kept = f"the checkpoint of step {steps[0]} is whole" if steps else "nothing was saved yet"
         print(
@@ -109,7 +110,7 @@ def _train(lab: Lab, run: RunDir, dataset: Dataset, command: str, resume: str) -
 
         def save() -> None:
             nonlocal unnoted
-            checkpoint.save(run.checkpoints, step, state, notes={"window": window._asdict()})
+            run.save(state, window._asdict())
             journal.note(step, unnoted, record)
             unnoted = 0.0
 

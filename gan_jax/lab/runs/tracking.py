@@ -35,7 +35,8 @@ def tracker(run: RunDir, gan: GAN) -> Callable[[GANState], dict[str, float]]:
     draw = evaluation.sample_drawer(gan, reference, _SAMPLES)
     deciding = measures.decider(chosen[0])
     sign = -1 if deciding in measures.LOWER_IS_BETTER else 1
-    best = _best(run.path / "best.json", deciding)
+    # What best.json says is to be bettered while that checkpoint is there: it may not have been copied.
+    best = _best(run.path / "best.json", deciding) if checkpoint.steps(run.best_checkpoints) else None
 
     def track(state: GANState) -> dict[str, float]:
         nonlocal best
@@ -47,7 +48,7 @@ def tracker(run: RunDir, gan: GAN) -> Callable[[GANState], dict[str, float]]:
         value = numbers.get(deciding)
         if value is not None and (best is None or sign * value > sign * best):
             best = value
-            checkpoint.save(run.best_checkpoints, int(state.step), state, keep=1)
+            checkpoint.save(run.best_checkpoints, int(state.step), state, keep=1, notes={"run": run.identity})
             entry = {"metric": deciding, "value": value, "step": int(state.step)}
             files.write_text(run.path / "best.json", json.dumps(entry) + "\n")
         return numbers

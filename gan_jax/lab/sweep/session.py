@@ -78,15 +78,16 @@ def run(lab: Lab, store: Store, *, dry_run: bool, memory: float | None, mapping:
     """
     # As it was at the start, or what is free now: cohorts that are continued must be those that were begun.
     memory = memory or store.memory or devices.usable_memory()
-    plan, path = store.plan, store.path
+    plan = store.plan
     scoring = scoring_of(plan.base, store.metric, store.score_samples)
     check(plan, scoring)
+    if store.memory is None and not dry_run and jax.process_index() == 0:
+        store = storing.begin(dataclasses.replace(store, memory=memory))
+    path = store.path
     resume = lab.command("sweep", plan.base.name, "--resume", path)
     started = time.perf_counter()
     with contextlib.ExitStack() as stack:
         if not dry_run and jax.process_index() == 0:
-            if not (path / "sweep.json").exists():
-                storing.write(dataclasses.replace(store, memory=memory))
             stack.enter_context(files.lock(path))
         received = stack.enter_context(stop_signals("stopping: what is trained will be saved"))
         try:
@@ -221,9 +222,12 @@ def _samples(plan: Plan, result: Result, dataset: Dataset, states: Sequence[GANS
 def save_as_run(plan: Plan, member: Member, result: Result, out: Path, metrics: dict[int, dict[str, float]]) -> Path:
     """A member as a run that was trained alone: `sample`, `evaluate` and `run --resume` take it."""
     (state,) = cohorts.states_of(result, [member])
+    config, dataset = plan.config(member), data.load(plan.base.options["data"])
     if jax.process_index() == 0:
-        directory.create(plan.config(member), data.load(plan.base.options["data"]), out, overwrite=True)
+        directory.create(config, dataset, out, overwrite=True)
         lines = [json.dumps({"step": step, **record}) for step, record in sorted(metrics.items())]
         files.write_text(out / "metrics.jsonl", "\n".join([*lines, ""]))
-    checkpoint.save(out / "checkpoints", int(state.step), state, notes={"window": logs.Window()._asdict()})
+    run = directory.RunDir(out, Job(config, dataset.shape, dataset.num_classes), config.options["steps"])
+    notes = {"window": logs.Window()._asdict(), "run": run.identity}
+    checkpoint.save(run.checkpoints, int(state.step), state, notes=notes)
     return out

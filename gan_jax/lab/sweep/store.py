@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from gan_jax.errors import InputError
 from gan_jax.lab import files
 from gan_jax.lab.cli import Lab
@@ -26,6 +28,7 @@ class Store:
       metric: what it scores by, in `gan_jax.lab.measuring.measures.MEASURES`; None for what fits the data.
       score_samples: samples of a score.
       memory: bytes that a device might use when the sweep began; None before that.
+      numbered: whether the path is the next free number, of which another start may have made one by now.
     """
 
     path: Path
@@ -33,6 +36,7 @@ class Store:
     metric: str | None
     score_samples: int
     memory: float | None = None
+    numbered: bool = False
 
 
 def new(plan: Plan, metric: str | None, score_samples: int, out: Path | None) -> Store:
@@ -42,9 +46,10 @@ def new(plan: Plan, metric: str | None, score_samples: int, out: Path | None) ->
       InputError: the directory holds something already.
     """
     path = files.next_free(Path("sweeps") / plan.base.name) if out is None else out
+    files.check_name(path)
     if not files.is_free(path):
         raise InputError(f"{path} exists already: choose a different --out, or continue it with --resume {path}")
-    return Store(path, plan, metric, score_samples)
+    return Store(path, plan, metric, score_samples, numbered=out is None)
 
 
 def find_resumable(lab: Lab, plan: Plan, metric: str | None, score_samples: int, out: Path | None) -> Store | None:
@@ -79,8 +84,24 @@ def finished(store: Store) -> bool:
     return (store.path / "summary.json").exists()
 
 
-def write(store: Store) -> None:
-    """Makes the directory and its sweep.json. Raises InputError if it can't be written."""
+def begin(store: Store) -> Store:
+    """Makes the directory of a new sweep, and its sweep.json.
+
+    Raises:
+      InputError: it can't be written, or another start has taken it.
+    """
+    with files.write_errors(store.path):
+        if store.numbered and jax.process_count() == 1:  # Of several processes all must know the same path.
+            store = dataclasses.replace(store, path=files.make_next(store.path.parent))
+        store.path.mkdir(parents=True, exist_ok=True)
+        with files.lock(store.path):
+            if not files.is_free(store.path):
+                raise InputError(f"{store.path} exists already: choose a different --out")
+            _write(store)
+    return store
+
+
+def _write(store: Store) -> None:
     plan = store.plan
     record = {
         "experiment": plan.base.name,
@@ -91,16 +112,15 @@ def write(store: Store) -> None:
         "score_samples": store.score_samples,
         "memory": store.memory,
     }
-    with files.write_errors(store.path):
-        store.path.mkdir(parents=True, exist_ok=True)
-        files.write_text(store.path / "sweep.json", json.dumps(record, indent=1) + "\n")
+    files.write_text(store.path / "sweep.json", json.dumps(record, indent=1) + "\n")
 
 
 def load(path: Path, name: str, lab: Lab) -> Store:
     """The sweep in a directory. Raises InputError if there is none of this experiment."""
+    files.check_name(path)
     file = path / "sweep.json"
     try:
-        record: Any = json.loads(file.read_text())
+        record: Any = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(f"{path} is not a sweep, it has no sweep.json: choose one such as sweeps/wgan/001") from error
     except (OSError, ValueError, RecursionError) as error:

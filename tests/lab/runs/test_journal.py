@@ -138,7 +138,9 @@ def test_a_lock_is_seen_while_it_is_held() -> None:
     Path("d").mkdir()
     assert not files.is_locked(Path("d"))
     with files.lock(Path("d")):
-        program = f"import pathlib; from gan_jax.lab import files; print(files.is_locked(pathlib.Path({str(Path('d'))!r})))"
+        program = (
+            f"import pathlib; from gan_jax.lab import files; print(files.is_locked(pathlib.Path({str(Path('d'))!r})))"
+        )
         seen = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
         assert seen.stdout == "True\n"
     assert not files.is_locked(Path("d"))

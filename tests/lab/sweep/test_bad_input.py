@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ def test_what_is_typed_is_a_plan_or_one_sentence(name: str, pairs: list[tuple[st
     typed = [word for pair in pairs for word in pair] + (["--halving"] if halving else [])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(session, "run", run)
-        patch.setattr(cli, "start_jax", lambda devices: None)
+        patch.setattr(cli, "start_jax", lambda **options: None)
         with contextlib.redirect_stderr(io.StringIO()) as error, contextlib.redirect_stdout(io.StringIO()) as output:
             code = call("sweep", name, *typed)
     if code == 0 and not planned:
@@ -104,8 +105,9 @@ _paths += [("members", 1, "values", "penalty"), ("options", "loss"), ("options",
 
 def _written(*typed: object) -> Path:
     path = Path("sweep")
+    shutil.rmtree(path, ignore_errors=True)
     options = vars(sweep.parser(_LAB, "wgan").parse_args(list(map(str, typed))))
-    store.write(store.Store(path, sweep._plan(_LAB, "wgan", options), None, 100, 1e9))
+    store.begin(store.Store(path, sweep._plan(_LAB, "wgan", options), None, 100, 1e9))
     return path
 
 
