@@ -36,7 +36,7 @@ class Trained:
     @functools.cached_property
     def _generate(self) -> sampling.Generate:
         """Kept, because it keeps its compiled program."""
-        return sampling.generator_of(self.gan)
+        return sampling.generator_of(self.gan, check=True)
 
     def sample(self, n: int, *, label: int | None = None, y: Any = None, seed: int = 0) -> np.ndarray:
         """n samples: uint8 images `[n, H, W, C]`, or float32 points `[n, D]`.
@@ -48,7 +48,7 @@ class Trained:
           seed: decides latents and conditions.
 
         Raises:
-          InputError: there is no such class, or conditions are needed and none are given.
+          InputError: there is no such class, conditions are needed and none are given, or samples are not finite.
           ValueError: both `label` and `y` are given.
         """
         if label is not None and y is not None:

@@ -20,6 +20,7 @@ import importlib.resources
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,6 +42,8 @@ Images = UInt8[Array, "batch height width channels"]
 NAMES = ("mnist", "fashion_mnist")
 """The classifiers that come with the package."""
 
+_RECORDED = {"shape", "fingerprint", "num_classes", "width", "hidden", "test_accuracy"}
+
 
 class Trained(NamedTuple):
     """A trained classifier.
@@ -56,7 +59,6 @@ class Trained(NamedTuple):
     record: Mapping[str, Any]
 
 
-@functools.cache
 def load(name: str | Path) -> Trained:
     """Loads a classifier that comes with the package, by name, or one that `save` wrote, by path.
 
@@ -68,19 +70,34 @@ def load(name: str | Path) -> Trained:
     else:
         try:
             data = Path(name).read_bytes()
-        except OSError as error:
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
             raise InputError(
-                f"{name} can't be read ({error.strerror}): choose one of {', '.join(NAMES)}, or a file that "
-                "experiments.classifier wrote"
+                f"{name} can't be read ({reason}): choose one of {', '.join(NAMES)}, or a file that the command "
+                "classifier wrote"
             ) from error
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            record = json.loads(str(arrays["record"]))
-            flat = {key: arrays[key].astype(np.float32) for key in arrays if key != "record"}
-        net = Classifier(record["num_classes"], record["width"], record["hidden"])
-    except (EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
-        raise InputError(f"{name} holds no classifier: choose a file that experiments.classifier wrote") from error
-    return trained(net, traverse_util.unflatten_dict(flat, sep="/"), record)
+        return _read(data)
+    except (EOFError, AttributeError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(f"{name} holds no classifier: choose a file that the command classifier wrote") from error
+
+
+@functools.cache
+def _read(data: bytes) -> Trained:
+    """The classifier in a file's content: by that it is kept, since a file may be replaced by another."""
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        record = json.loads(str(arrays["record"]))
+        flat = {key: arrays[key].astype(np.float32) for key in arrays if key != "record"}
+    if missing := _RECORDED - record.keys():
+        raise ValueError(f"its record has no {', '.join(sorted(missing))}")
+    net = Classifier(record["num_classes"], record["width"], record["hidden"])
+    params = traverse_util.unflatten_dict(flat, sep="/")
+    one = jax.ShapeDtypeStruct((1, *record["shape"]), jnp.float32)
+    expected = jax.eval_shape(net.init, jax.random.key(0), one)["params"]
+    found = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), params)
+    if found != expected:
+        raise ValueError("its parameters are not those of such a net")
+    return trained(net, params, record)
 
 
 def save(path: Path, net: Classifier, params: Any, record: Mapping[str, Any]) -> None:

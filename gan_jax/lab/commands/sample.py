@@ -8,11 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax import images
+from gan_jax import data, images
 from gan_jax.errors import InputError
 from gan_jax.files import atomic
 from gan_jax.lab import cli, files, sampling
 from gan_jax.lab.cli import Lab
+from gan_jax.lab.job import Job
 from gan_jax.lab.options import integer
 from gan_jax.lab.runs import directory
 
@@ -36,11 +37,14 @@ def main(lab: Lab, argv: list[str]) -> int:
     files.check_parent(options.out)
     state = run.restore_best(gan) if options.best else run.restore(gan, options.step)
 
-    columns, n = sampling.COLUMNS, options.n
+    is_image = len(job.shape) == 3
+    columns, n = sampling.COLUMNS, options.n or (sampling.COLUMNS**2 if is_image else sampling.POINTS)
     z_rng, y_rng = jax.random.split(jax.random.key(options.seed))
     y: Any = None
     if options.classes:
         y = jnp.asarray(sampling.class_rows(job.num_classes))
+        if not is_image:
+            y = y.repeat(max(1, n // len(y)))
         n = len(y)
     elif kind == "labels":
         y = gan.conditioning.draw(y_rng, n) if options.label is None else jnp.full((n,), options.label, jnp.int32)
@@ -53,16 +57,27 @@ def main(lab: Lab, argv: list[str]) -> int:
         y = None if y is None else jnp.repeat(y[: n // columns], columns, axis=0)
     else:
         z = gan.prior(z_rng, n)
-    samples = sampling.generator_of(gan)(state, z, y)
+    samples = sampling.generator_of(gan, check=True)(state, z, y)
+    reference = None if is_image or options.out.suffix != ".png" else _points(job)
     with files.write_errors(options.out):
-        _write(options.out, samples, y if kind == "labels" else None, options.invert)
+        _write(options.out, samples, y if kind == "labels" else None, reference, options.invert)
     print(f"{len(samples)} samples at step {int(state.step)}: {options.out}")
     return 0
 
 
-def _write(out: Path, samples: np.ndarray, labels: Any, invert: bool) -> None:
+def _points(job: Job) -> np.ndarray | None:
+    """The data's points, for the picture; None, and a line that says so, where the data is no longer there."""
+    try:
+        dataset = data.load(job.options["data"])
+    except InputError as error:
+        print(f"the picture is without the data: {error}")
+        return None
+    return sampling.points_of(dataset) if dataset.shape == job.shape else None
+
+
+def _write(out: Path, samples: np.ndarray, labels: Any, reference: np.ndarray | None, invert: bool) -> None:
     if out.suffix == ".png":
-        images.save_png(out, sampling.picture(samples, invert=invert))
+        images.save_png(out, sampling.picture(samples, reference, invert=invert))
         return
     arrays: dict[str, Any] = {"images": samples} | ({} if labels is None else {"labels": np.asarray(labels, np.int32)})
     with atomic(out) as partial, open(partial, "wb") as file:
@@ -78,7 +93,7 @@ def _parser(lab: Lab) -> argparse.ArgumentParser:
     add = parser.add_argument
     add("run", type=cli.path, metavar="RUN", help="directory of a run, such as runs/wgan/001")
     add("--out", type=cli.path, required=True, metavar="FILE", help="FILE.png or FILE.npz")
-    add("--n", type=cli.reader(integer(1, 10**7)), default=100, metavar="N", help="samples (default: 100)")
+    add("--n", type=cli.reader(integer(1, 10**7)), metavar="N", help="samples (default: 100 images, 2500 points)")
     add("--seed", type=cli.reader(integer(0, 2**32 - 1)), default=0, metavar="S", help="seed (default: 0)")
     label = integer(0)
     add("--label", type=cli.reader(label), metavar="K", help="class to ask for (default: drawn uniformly per sample)")

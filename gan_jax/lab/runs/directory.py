@@ -52,7 +52,7 @@ class RunDir:
     def restore_best(self, gan: GAN) -> GANState:
         """The state of the best checkpoint that --track kept. Raises InputError if there is none."""
         if not self.best_checkpoints.is_dir():
-            raise InputError(f"{self.path} kept no best checkpoint: train it with --track frechet, or leave out --best")
+            raise InputError(f"{self.path} kept no best checkpoint: train it with --track sliced, or leave out --best")
         return checkpoint.restore(self.best_checkpoints, self.job.abstract_state(gan))[1]
 
     @property
