@@ -49,9 +49,11 @@ def scatter(
     figure = Figure(figsize=(size / 100, size / 100), dpi=100, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    points = points[:, :2]
-    framed = points[np.isfinite(points).all(axis=1)] if reference is None else reference[:, :2]
-    low, high = (framed.min(axis=0), framed.max(axis=0)) if len(framed) else (points[0] * 0, points[0] * 0)
+    dimension, points = points.shape[1], points[:, :2].astype(np.float64)
+    framed = points[np.isfinite(points).all(axis=1)] if reference is None else reference[:, :2].astype(np.float64)
+    if not len(framed):
+        framed = np.zeros((1, points.shape[1]))
+    low, high = framed.min(axis=0), framed.max(axis=0)
     margin = np.where(high > low, (high - low) / 8, 0.5)
     low, high = low - margin, high + margin
     inside = ((points >= low) & (points <= high)).all(axis=1)
@@ -60,7 +62,9 @@ def scatter(
         bins = np.linspace(low[0], high[0], 101).tolist()
         if reference is not None:
             axes.hist(reference[:, 0], bins, density=True, color="0.75", label="data")
-        axes.hist(points[inside, 0], bins, density=inside.any(), histtype="step", color="C0", label=label)
+        # Per point generated, so that those outside are missing from the area.
+        weights = np.full(inside.sum(), 1 / (len(points) * (bins[1] - bins[0])))
+        axes.hist(points[inside, 0], bins, weights=weights, histtype="step", color="C0", label=label)
         axes.set(xlim=(low[0], high[0]), ylabel="density")
     else:
         if reference is not None:
@@ -70,9 +74,10 @@ def scatter(
         # Lengths compare in both directions, unless the picture would be a line.
         width, height = high - low
         axes.set_aspect("equal" if 0.2 < width / height < 5 else "auto")
-    figure.legend(
-        loc="outside upper center", ncols=2, markerscale=4, frameon=False, fontsize="medium" if size > 300 else "small"
-    )
+        if dimension > 2:
+            axes.set(xlabel=f"coordinate 1 of {dimension}", ylabel="coordinate 2")
+    small = {"fontsize": "small", "columnspacing": 0.8, "handletextpad": 0} if size < 300 else {}
+    figure.legend(loc="outside upper center", ncols=2, markerscale=3, frameon=False, **small)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 

@@ -19,7 +19,7 @@ from gan_jax.lab.progress import Progress
 from gan_jax.lab.runs import chunks
 from gan_jax.metrics import classify
 from gan_jax.metrics.classify import PEAK_RATE, Learning
-from gan_jax.metrics.features import unit
+from gan_jax.metrics.features import trained
 from gan_jax.nets.classifier import Classifier
 from gan_jax.pieces import map_in_pieces
 from gan_jax.typing import Key, Params
@@ -130,8 +130,7 @@ def _advanced(
 
 @functools.partial(jax.jit, static_argnums=0)
 def _logits(net: Classifier, params: Params, x: Array) -> Array:
-    logits: Array = net.apply({"params": params}, unit(x))[1]
-    return logits
+    return trained(net, params).logits(x)
 
 
 def _chosen(dataset: Dataset, indices: np.ndarray) -> Dataset:
