@@ -9,6 +9,8 @@ from types import TracebackType
 
 from tqdm import tqdm
 
+# Without a terminal, what is over sooner is not worth a line.
+_SECONDS_WITHOUT_A_LINE = 0.9
 _SECONDS_BETWEEN_LINES = 30
 _FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{remaining} left, {rate_fmt}{postfix}]"
 
@@ -16,8 +18,8 @@ _FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{remaining} le
 class Progress(contextlib.AbstractContextManager["Progress"]):
     """The progress of a command on standard error, as a context manager.
 
-    On a terminal it is one line, cut to its width. Elsewhere (a pipe, a log file) it is a line for what takes long
-    (`doing`) and one every half minute. Where standard error is closed it is nothing.
+    On a terminal it is one line, cut to its width. Elsewhere (a pipe, a log file) it is a line for what takes a
+    second (`doing`) and one every half minute. Where standard error is closed it is nothing.
 
     Rates and the time that is left come from `advance` alone: what goes on in `doing` is left out.
     """
@@ -59,17 +61,15 @@ class Progress(contextlib.AbstractContextManager["Progress"]):
     def doing(self, what: str) -> Iterator[None]:
         """Shows at once that something else is being done, such as "compiling", and for how long."""
         started, over = time.monotonic(), threading.Event()
-        if self.on_terminal:
-            ticker = threading.Thread(target=self._tick, args=(what, over), daemon=True)
-            ticker.start()
-        else:
-            self._line(f"{self._what}: {what}")
+        show = self._tick if self.on_terminal else self._line_after_a_while
+        ticker = threading.Thread(target=show, args=(what, over), daemon=True)
+        ticker.start()
         try:
             yield
         finally:
             over.set()
+            ticker.join()
             if self.on_terminal:
-                ticker.join()
                 self._bar.bar_format = _FORMAT
                 self._bar.unpause()
                 self._bar.refresh()
@@ -100,6 +100,10 @@ class Progress(contextlib.AbstractContextManager["Progress"]):
             self._bar.refresh()
             if over.wait(1):
                 return
+
+    def _line_after_a_while(self, what: str, over: threading.Event) -> None:
+        if not over.wait(_SECONDS_WITHOUT_A_LINE):
+            self._line(f"{self._what}: {what}")
 
     def _line(self, text: str) -> None:
         self._last_line = time.monotonic()
