@@ -58,11 +58,17 @@ class Progress(contextlib.AbstractContextManager["Progress"]):
         self._bar.close()
 
     @contextlib.contextmanager
-    def doing(self, what: str) -> Iterator[None]:
-        """Shows at once that something else is being done, such as "compiling", and for how long."""
+    def doing(self, what: str, *, counts: bool = False) -> Iterator[None]:
+        """Shows at once what is being done, such as "compiling", and for how long.
+
+        Args:
+          what: a word or two.
+          counts: whether the time belongs to the units, as where each of them takes minutes; else it is left out of
+            rates and of the time that is left.
+        """
         started, over = time.monotonic(), threading.Event()
         show = self._tick if self.on_terminal else self._line_after_a_while
-        ticker = threading.Thread(target=show, args=(what, over), daemon=True)
+        ticker = threading.Thread(target=show, args=(what, over, counts), daemon=True)
         ticker.start()
         try:
             yield
@@ -71,9 +77,11 @@ class Progress(contextlib.AbstractContextManager["Progress"]):
             ticker.join()
             if self.on_terminal:
                 self._bar.bar_format = _FORMAT
-                self._bar.unpause()
+                if not counts:
+                    self._bar.unpause()
                 self._bar.refresh()
-            self._seconds_aside += time.monotonic() - started
+            if not counts:
+                self._seconds_aside += time.monotonic() - started
 
     def advance(self, n: int = 1, shown: str = "") -> None:
         """So many units are done; `shown` is a short text of numbers that stands behind the rate."""
@@ -92,16 +100,18 @@ class Progress(contextlib.AbstractContextManager["Progress"]):
         with tqdm.external_write_mode(file=sys.stdout):
             print(text, flush=True)
 
-    def _tick(self, what: str, over: threading.Event) -> None:
+    def _tick(self, what: str, over: threading.Event, counts: bool) -> None:
         started = time.monotonic()
+        far = "{n_fmt}/{total_fmt} [{remaining} left], " if counts else ""
         while True:
             seconds = time.monotonic() - started
-            self._bar.bar_format = f"{self._what}: {what} ..." + (f" {seconds:.0f} s" if seconds >= 1 else "")
+            now = f"{what} ..." + (f" {seconds:.0f} s" if seconds >= 1 else "")
+            self._bar.bar_format = f"{{desc}}: {far}{now.replace('{', '{{').replace('}', '}}')}"
             self._bar.refresh()
             if over.wait(1):
                 return
 
-    def _line_after_a_while(self, what: str, over: threading.Event) -> None:
+    def _line_after_a_while(self, what: str, over: threading.Event, counts: bool) -> None:
         if not over.wait(_SECONDS_WITHOUT_A_LINE):
             self._line(f"{self._what}: {what}")
 

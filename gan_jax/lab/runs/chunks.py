@@ -85,7 +85,10 @@ class Advancer:
                 make_gan, self._numbers, state, self._resident, self._rng, stop, **static
             )
         else:
-            chunk = jax.eval_shape(lambda: self._gathered(step, 0))
+            leading = (self._capacity(step), phase(self._n_critics, step), self._batch_size)
+            chunk = jax.tree.map(
+                lambda leaf: jax.ShapeDtypeStruct((*leading, *leaf.shape[1:]), leaf.dtype), self._host
+            )
             lowered = jit_training(_train_streamed_until).lower(make_gan, self._numbers, state, chunk, self._rng, stop)
         self._compiled[start] = lowered.compile()
 

@@ -69,7 +69,7 @@ def _train(lab: Lab, run: RunDir, dataset: Dataset, command: str, resume: str) -
     samples = run.path / "samples"
     samples.mkdir(exist_ok=True)
     with contextlib.ExitStack() as stack:
-        received = stack.enter_context(stop_signals("stopping: the state will be saved after this step"))
+        received = stack.enter_context(stop_signals("stopping and saving after this step"))
         resumed = bool(checkpoint.steps(run.checkpoints))
         step = max(checkpoint.steps(run.checkpoints), default=0)
         bar = stack.enter_context(Progress(last, what=job.config.name, initial=step))
