@@ -3,10 +3,10 @@
     mnist = load("mnist")
     mnist.features(images)   # uint8 [B, 28, 28, 1] -> [B, 64]
 
-| name            | accuracy on the 10,000 test images | made by                                                            |
-|-----------------|------------------------------------|--------------------------------------------------------------------|
-| `mnist`         | .9935                              | `python -m experiments.classifier mnist --out FILE --steps 8000`   |
-| `fashion_mnist` | .9203                              | `python -m experiments.classifier idx:DIR --out FILE --steps 8000` |
+| name            | accuracy on the 10,000 test images | made by `python -m experiments.classifier ...`  |
+|-----------------|------------------------------------|-------------------------------------------------|
+| `mnist`         | .9935                              | `mnist --out FILE --steps 8000`                 |
+| `fashion_mnist` | .9203                              | `idx:DIR --out FILE --steps 8000`               |
 
 The file itself holds the accuracy, the command and the seed as its `record`.
 

@@ -53,7 +53,7 @@ def test_steps_by_hand_are_the_training() -> None:
     params, losses = run(net, key, images, labels, steps=6, batch_size=10)
     rate = optax.warmup_cosine_decay_schedule(0.0, classify.PEAK_RATE, 6 // 20, 6)
     step = jit(classify.classifier_step, static_argnames=("net", "batch_size"))
-    learning = classify.fresh_classifier(net, key, images)
+    learning = jit(classify.fresh_classifier, static_argnums=0)(net, key, images)
     for k in range(6):
         learning, loss = step(net, learning, key, images, labels, rate(k), batch_size=10)
         assert float(loss) == pytest.approx(float(losses[k]), rel=1e-4)

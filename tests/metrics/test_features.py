@@ -116,8 +116,9 @@ def test_a_file_that_holds_no_classifier(content: bytes, tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     "change",
-    [{"shape": None}, {"shape": [8, 8]}, {"fingerprint": None}, {"test_accuracy": None}, {"num_classes": 5}, {"width": 16},
-     {"Dense_1/bias": None}, {"Dense_1/bias": np.zeros(3, np.float16)}, {"more/bias": np.zeros(3, np.float16)}],
+    [{"shape": None}, {"shape": [8, 8]}, {"fingerprint": None}, {"test_accuracy": None}, {"num_classes": 5},
+     {"width": 16}, {"Dense_1/bias": None}, {"Dense_1/bias": np.zeros(3, np.float16)},
+     {"more/bias": np.zeros(3, np.float16)}],
     ids=str,
 )  # fmt: skip
 def test_a_classifier_that_is_not_whole_is_none(change: dict[str, Any], tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ class _Lines:
         return f"{name:<{self._width}}  {value:>9}  {spread:>9}  {of:<14}  {floor:>9}  {ceiling:>9}".rstrip()
 
 
-def _shown(number: float | None) -> str:
+def _shown(number: float | int | None) -> str:
     return "-" if number is None or not math.isfinite(number) else f"{number:.4g}"
 
 

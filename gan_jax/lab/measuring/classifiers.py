@@ -22,7 +22,7 @@ from gan_jax.metrics.classify import PEAK_RATE, Learning
 from gan_jax.metrics.features import trained
 from gan_jax.nets.classifier import Classifier
 from gan_jax.pieces import map_in_pieces
-from gan_jax.typing import Key, Params
+from gan_jax.typing import Key, Params, Step
 
 _BATCH = 128
 _EPOCHS, _FEWEST_STEPS, _MOST_STEPS = 17, 500, 8000
@@ -117,7 +117,7 @@ class _Learner:
 
 
 def _advanced(
-    net: Classifier, learning: Learning, rng: Key, images: Array, labels: Array, rates: Array, n: int
+    net: Classifier, learning: Learning, rng: Key, images: Array, labels: Array, rates: Array, n: Step
 ) -> tuple[Learning, Array]:
     """n updates with the first n of the learning rates, and the sum of their losses."""
 
