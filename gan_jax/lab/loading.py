@@ -38,27 +38,34 @@ class Trained:
         """Kept, because it keeps its compiled program."""
         return sampling.generator_of(self.gan, check=True)
 
-    def sample(self, n: int, *, label: int | None = None, y: Any = None, seed: int = 0) -> np.ndarray:
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, as the data calls them; empty when it is unlabelled."""
+        return self.job.classes
+
+    def sample(self, n: int, *, label: int | str | None = None, y: Any = None, seed: int = 0) -> np.ndarray:
         """n samples: uint8 images `[n, H, W, C]`, or float32 points `[n, D]`.
 
         Args:
           n: how many.
-          label: the class to ask for; None for labels drawn uniformly.
-          y: conditions `[n, ...]`, for a GAN whose conditions are no labels, or to choose every label.
+          label: the class to ask for, as the data calls it; None for labels drawn uniformly.
+          y: conditions `[n, ...]`, for a GAN whose conditions are no labels; or labels `[n]`, positions in `classes`.
           seed: decides latents and conditions.
 
         Raises:
-          InputError: there is no such class, conditions are needed and none are given, or samples are not finite.
+          InputError: there is no such class, the run is unconditional, conditions are needed and none are given, or
+            samples are not finite.
           ValueError: both `label` and `y` are given.
         """
         if label is not None and y is not None:
             raise ValueError("label and y exclude each other: give one of them")
         z_rng, y_rng = jax.random.split(jax.random.key(seed))
         if label is not None:
-            sampling.check_label(self.job, self.gan, label)
-            y = jnp.full((n,), label, jnp.int32)
+            y = jnp.full((n,), sampling.label_of(self.job, self.gan, label), jnp.int32)
+        elif y is None:
+            y = self.gan.conditioning.draw(y_rng, n)
         else:
-            y = self.gan.conditioning.draw(y_rng, n) if y is None else jnp.asarray(y)
+            y = sampling.checked(self.job, self.gan, y, n)
         return self._generate(self.state, self.gan.prior(z_rng, n), y)
 
 
