@@ -285,7 +285,7 @@ def test_points_of_data_that_is_gone_are_drawn_alone(tmp_path: Path, capsys: pyt
     (tmp_path / "points.npz").unlink()
     capsys.readouterr()
     assert call("sample", tmp_path / "run", "--out", tmp_path / "a.png") == 0
-    assert "the picture is without the data: npz:" in capsys.readouterr().out
+    assert "the picture is without the data: the data of this run" in capsys.readouterr().out
     assert read_png(tmp_path / "a.png").shape == (480, 480, 3)
 
 
