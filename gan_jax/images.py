@@ -30,15 +30,17 @@ def grid(images: Images, columns: int, *, gap: int = 2, invert: bool = False) ->
 
 
 def scatter(
-    points: Float[np.ndarray, "n d"], reference: Float[np.ndarray, "m d"], *, size: int = 480
+    points: Float[np.ndarray, "n d"], reference: Float[np.ndarray, "m d"] | None = None, *, size: int = 480
 ) -> UInt8[np.ndarray, "size size 3"]:
-    """Generated points (blue) over reference points (grey), first two coordinates, in the reference's frame.
+    """Generated points (blue) over those of the data (grey), first two coordinates, in the data's frame.
 
-    Points on a line (D = 1) lie on the horizontal axis.
+    The legend says how many generated points lie outside of the frame. Of points on a line (D = 1) the densities are
+    drawn.
 
     Args:
-      points: generated points `[N, D]`.
-      reference: points of the data `[M, D]`, which decide the limits of the axes.
+      points: generated points `[N, D]`; those that are not finite lie outside.
+      reference: points of the data `[M, D]`, which decide the limits of the axes; None where there are none: then the
+        generated ones do.
       size: width and height of the image, pixels.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -46,18 +48,38 @@ def scatter(
 
     figure = Figure(figsize=(size / 100, size / 100), dpi=100, layout="constrained")
     canvas = FigureCanvasAgg(figure)
-    axes = figure.add_subplot(aspect="equal")
-    axes.scatter(*_plane(reference), s=2, c="0.75", linewidths=0, label="data")
-    axes.scatter(*_plane(points), s=3, c="C0", linewidths=0, label="generated")
-    reach = 1.25 * float(np.abs(reference[:, :2]).max()) or 1.0
-    axes.set(xlim=(-reach, reach), ylim=(-reach, reach))
-    figure.legend(loc="outside upper center", ncols=2, markerscale=4, frameon=False)
+    axes = figure.add_subplot()
+    dimension, points = points.shape[1], points[:, :2].astype(np.float64)
+    framed = points[np.isfinite(points).all(axis=1)] if reference is None else reference[:, :2].astype(np.float64)
+    if not len(framed):
+        framed = np.zeros((1, points.shape[1]))
+    low, high = framed.min(axis=0), framed.max(axis=0)
+    margin = np.where(high > low, (high - low) / 8, 0.5)
+    low, high = low - margin, high + margin
+    inside = ((points >= low) & (points <= high)).all(axis=1)
+    label = "generated" if inside.all() else f"generated, {1 - inside.mean():.0%} outside"
+    if len(low) == 1:
+        bins = np.linspace(low[0], high[0], 101).tolist()
+        if reference is not None:
+            axes.hist(reference[:, 0], bins, density=True, color="0.75", label="data")
+        # Per point generated, so that those outside are missing from the area.
+        weights = np.full(inside.sum(), 1 / (len(points) * (bins[1] - bins[0])))
+        axes.hist(points[inside, 0], bins, weights=weights, histtype="step", color="C0", label=label)
+        axes.set(xlim=(low[0], high[0]), ylabel="density")
+    else:
+        if reference is not None:
+            axes.scatter(reference[:, 0], reference[:, 1], s=7, c="0.75", linewidths=0, label="data")
+        axes.scatter(points[inside, 0], points[inside, 1], s=2, c="C0", linewidths=0, label=label)
+        axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+        # Lengths compare in both directions, unless the picture would be a line.
+        width, height = high - low
+        axes.set_aspect("equal" if 0.2 < width / height < 5 else "auto")
+        if dimension > 2:
+            axes.set(xlabel=f"coordinate 1 of {dimension}", ylabel="coordinate 2")
+    small = {"fontsize": "small", "columnspacing": 0.8, "handletextpad": 0} if size < 300 else {}
+    figure.legend(loc="outside upper center", ncols=2, markerscale=3, frameon=False, **small)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
-
-
-def _plane(points: Float[np.ndarray, "n d"]) -> tuple[np.ndarray, np.ndarray]:
-    return points[:, 0], points[:, 1] if points.shape[1] > 1 else np.zeros_like(points[:, 0])
 
 
 def save_png(path: str | Path, image: UInt8[np.ndarray, "height width 3"]) -> None:

@@ -40,7 +40,68 @@ def test_a_scatter_shows_points_where_they_are(centre: tuple[float, float]) -> N
     picture, empty = (
         images.scatter(np.repeat(np.float32([place]), 50, axis=0), corners, size=400) for place in (centre, (9.0, 9.0))
     )
+    picture, empty = _inside(picture), _inside(empty)
     rows, columns = np.nonzero((picture != empty).any(axis=-1))
-    # The axes span [-1.25, 1.25] in both directions and fill most of the picture.
-    where = [columns.mean() / 400, 1 - rows.mean() / 400]
-    np.testing.assert_allclose(where, (np.array(centre) + 1.25) / 2.5, atol=0.12)
+    # The axes span [-1.25, 1.25] in both directions.
+    where = [columns.mean() / picture.shape[1], 1 - rows.mean() / picture.shape[0]]
+    np.testing.assert_allclose(where, (np.array(centre) + 1.25) / 2.5, atol=0.01)
+
+
+def _inside(picture: np.ndarray) -> np.ndarray:
+    """What the axes enclose."""
+    dark = (picture < 100).all(axis=-1)
+    (top, *_, bottom), (left, *_, right) = (np.flatnonzero(dark.mean(axis=axis) > 0.5) for axis in (1, 0))
+    return picture[top + 2 : bottom - 1, left + 2 : right - 1]
+
+
+def _where(picture: np.ndarray, colour: list[int]) -> np.ndarray:
+    """Places of pixels of a colour inside the axes, [n, 2], as shares of height and width."""
+    picture = _inside(picture)
+    return np.argwhere((np.abs(picture - np.array(colour)) < 3).all(axis=-1)) / picture.shape[:2]
+
+
+_DATA, _GENERATED = [191, 191, 191], [31, 119, 180]
+
+
+@pytest.mark.parametrize("shift", [(0, 0), (100, -40), (1000, 1000)])
+@pytest.mark.parametrize("scale", [(1, 1), (1, 100)])
+def test_the_datas_frame_is_wherever_the_data_is(shift: tuple[float, float], scale: tuple[float, float]) -> None:
+    """Data at the corners of a square, samples in the middle: in the picture, too."""
+    corners = np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]]) * scale + shift
+    points = np.repeat([shift], 9, axis=0)
+    picture = images.scatter(points.astype(np.float32), corners.astype(np.float32), size=400)
+    np.testing.assert_allclose(_where(picture, _GENERATED).mean(axis=0), 0.5, atol=0.02)
+    found = np.unique(_where(picture, _DATA).round(1), axis=0)
+    # The frame is wider than the data by an eighth on either side.
+    np.testing.assert_allclose(found, [[0.1, 0.1], [0.1, 0.9], [0.9, 0.1], [0.9, 0.9]])
+
+
+def test_what_lies_outside_is_said_and_what_is_not_there_is_not_in_the_legend() -> None:
+    data = np.random.default_rng(0).standard_normal((200, 2)).astype(np.float32)
+    far = np.concatenate([data[:100], np.full((60, 2), 99), np.full((40, 2), np.nan)]).astype(np.float32)
+    inside, outside, alone = images.scatter(data / 2, data), images.scatter(far, data), images.scatter(data)
+    assert _legend(alone) < _legend(inside) < _legend(outside)
+    assert len(_where(inside, _DATA)) and not len(_where(alone, _DATA))
+    # Of points that are not finite there is an empty picture.
+    assert (_inside(images.scatter(np.full((3, 2), np.nan, np.float32))) == 255).all()
+
+
+def _legend(picture: np.ndarray) -> int:
+    """How wide the legend is, pixels."""
+    return int(np.ptp(np.flatnonzero((picture[:35] < 250).any(axis=(0, 2)))))
+
+
+def test_of_points_on_a_line_densities_are_drawn() -> None:
+    data, points = (np.linspace(*ends, 5000, dtype=np.float32)[:, None] for ends in ((0, 4), (4, 8)))
+    picture = images.scatter(points, data, size=400)
+    # Data in [0, 4] in a frame of [-.5, 4.5]: a box. Of the points an eighth lies in the frame, all right of the data.
+    assert np.ptp(_where(picture, _DATA)[:, 1]) == pytest.approx(4 / 5, abs=0.02)
+    assert _where(picture, _GENERATED)[:, 1].min() > 0.88
+    assert _legend(picture) > _legend(images.scatter(data, data, size=400))
+
+
+def test_of_many_coordinates_the_first_two_are_drawn_and_named() -> None:
+    points = np.random.default_rng(0).standard_normal((50, 6)).astype(np.float32)
+    plain, named = (images.scatter(x, x, size=400) for x in (points[:, :2], points))
+    # Names of the axes take room from the axes.
+    assert _inside(named).size < _inside(plain).size

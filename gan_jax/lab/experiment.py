@@ -16,6 +16,7 @@ _DEFAULTS = {
     "seed": 0,
     "data": "mnist",
     "track": None,
+    "classifier": None,
     "track_every": 500,
     "stream": False,
     "invert": False,
@@ -150,6 +151,7 @@ def recorded(table: Table, name: Any, record: Any) -> Config:
       ValueError: an option is missing or unknown, or has none of its values.
     """
     experiment = known(table, name)
+    record = {"classifier": None, **record}  # Runs from before there was this option have none.
     if record.keys() != experiment.options.keys():
         raise ValueError(f"options {sorted(record.keys() ^ experiment.options.keys())} missing or unknown")
     return Config(name, experiment, {option: experiment.read(option, record[option]) for option in experiment.options})

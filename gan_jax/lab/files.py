@@ -2,9 +2,13 @@
 
 import contextlib
 import errno
+import json
+import math
 import os
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import filelock
 
@@ -20,6 +24,33 @@ def write_text(path: Path, text: str) -> None:
     """Writes a text file that appears whole or not at all."""
     with atomic(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, record: Any, *, indent: int | None = 2) -> None:
+    """Writes a JSON file that appears whole or not at all; NaN and infinity, which JSON does not have, as null."""
+    write_text(path, json.dumps(_finite(record), indent=indent, allow_nan=False) + "\n")
+
+
+def _finite(record: Any) -> Any:
+    if isinstance(record, Mapping):
+        return {key: _finite(value) for key, value in record.items()}
+    if isinstance(record, list | tuple):
+        return [_finite(value) for value in record]
+    return None if isinstance(record, float) and not math.isfinite(record) else record
+
+
+def check_writable(path: Path) -> None:
+    """Tries whether a file can be written, before what takes long and would be lost; an old one stays as it is.
+
+    Raises:
+      InputError: there is no such directory, nothing may be written into it, or the path is a directory.
+    """
+    check_parent(path)
+    with write_errors(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a directory")
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}."):
+            pass
 
 
 @contextlib.contextmanager

@@ -47,7 +47,7 @@ class Trained:
     @functools.cached_property
     def _generate(self) -> sampling.Generate:
         """Kept, because it keeps its compiled program."""
-        return sampling.generator_of(self.gan)
+        return sampling.generator_of(self.gan, check=True)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -64,7 +64,8 @@ class Trained:
           seed: decides latents and conditions.
 
         Raises:
-          InputError: there is no such class, the run is unconditional, or conditions are needed and none are given.
+          InputError: there is no such class, the run is unconditional, conditions are needed and none are given, or
+            samples are not finite.
           ValueError: both `label` and `y` are given.
         """
         if label is not None and y is not None:

@@ -3,15 +3,18 @@
 import functools
 import inspect
 import math
+import os
 import re
 import types
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from gan_jax import losses, penalties, recipes
 from gan_jax.data.sources import FORMS
 from gan_jax.lab import values
 from gan_jax.lab.measuring.measures import MEASURES
+from gan_jax.metrics import features
 from gan_jax.typing import Bounds, Number, Weight
 
 Parse = Callable[[str], Any]
@@ -82,6 +85,26 @@ def several(*names: str) -> Parse:
     return lambda text: tuple(dict.fromkeys(one(name) for name in text.split(",")))
 
 
+def name_or_file(*names: str) -> Parse:
+    """A parser of one of a few names, or else of a file: its absolute path, so that it is found from everywhere."""
+
+    def parse(text: str) -> str:
+        if text in names:
+            return text
+        if not text:
+            raise ValueError(f"expected one of {', '.join(names)}, or a file, got {text!r}")
+        try:
+            return os.path.abspath(Path(text).expanduser())
+        except RuntimeError as error:
+            raise ValueError(f"there is no home directory for {text!r}") from error
+
+    return parse
+
+
+CLASSIFIER = name_or_file(*features.NAMES)
+"""A parser of the classifier that metrics take features and labels from."""
+
+
 def boolean(text: str) -> bool:
     """A parser of yes and no."""
     if text not in ("yes", "no"):
@@ -114,6 +137,11 @@ RUN_OPTIONS: Mapping[str, Option] = {
         optional(lambda text: ",".join(several(*MEASURES)(text))),
         "metrics of 2,500 samples, against the test set, to measure while training, A,B; the best checkpoint by the "
         f"first is kept; metrics: {', '.join(MEASURES)}",
+    ),
+    "classifier": Option(
+        optional(CLASSIFIER),
+        f"what metrics take features and labels from: {', '.join(features.NAMES)}, or a file of the command "
+        "classifier; none for the one that was trained on this very data, if the package has it",
     ),
     "track_every": Option(integer(1), "steps between measurements of --track"),
     "log_every": Option(integer(1), "steps per compiled dispatch, and per line of metrics"),

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gan_jax import data, images
+from gan_jax.data import Dataset
 from gan_jax.data.classes import described
 from gan_jax.errors import InputError
 from gan_jax.gan import GAN, GANState
@@ -18,6 +19,8 @@ from gan_jax.pieces import map_in_pieces
 from gan_jax.training import Examples, as_batch, to_uint8
 
 COLUMNS = 10
+POINTS = 2500
+"""Of points so many are in a picture."""
 
 # `(state, z [N, Z], y [N, ...]) -> uint8 images or float32 points [N, ...]`
 Generate = Callable[[GANState, Any, Any], np.ndarray]
@@ -88,13 +91,22 @@ def held_out(job: Job, gan: GAN, rng: jax.Array, n: int) -> tuple[np.ndarray, ja
     return x, batch.y
 
 
-def generator_of(gan: GAN) -> Generate:
-    """`(state, z [N, Z], y [N, ...]) -> uint8 images or float32 points [N, ...]`, compiled, in pieces that fit."""
+class NotFiniteError(InputError):
+    """Some samples are NaN or infinite, which uint8 images would not show."""
+
+
+def generator_of(gan: GAN, *, check: bool = False) -> Generate:
+    """`(state, z [N, Z], y [N, ...]) -> uint8 images or float32 points [N, ...]`, compiled, in pieces that fit.
+
+    Args:
+      gan: the GAN.
+      check: whether what it returns raises `NotFiniteError`; a picture may show such samples.
+    """
 
     @jax.jit
-    def piece(state: GANState, inputs: tuple[jax.Array, Any], rng: jax.Array) -> jax.Array:
+    def piece(state: GANState, inputs: tuple[jax.Array, Any], rng: jax.Array) -> tuple[jax.Array, jax.Array]:
         x = gan.generate(state, *inputs, rng)
-        return to_uint8(x, gan.data_range) if x.ndim == 4 else x
+        return to_uint8(x, gan.data_range) if x.ndim == 4 else x, jnp.isfinite(x).all()
 
     def generate(state: GANState, z: jax.Array, y: Any) -> np.ndarray:
         count = 0
@@ -102,7 +114,12 @@ def generator_of(gan: GAN) -> Generate:
         def next_piece(inputs: Any) -> jax.Array:
             nonlocal count
             count += 1
-            return piece(state, inputs, jax.random.key(count))
+            x, finite = piece(state, inputs, jax.random.key(count))
+            if check and not finite:
+                raise NotFiniteError(
+                    "some samples are not finite (NaN or infinity): choose another checkpoint, or another run"
+                )
+            return x
 
         return map_in_pieces(next_piece, (z, y))
 
@@ -123,10 +140,17 @@ def interpolations(ends: jax.Array, columns: int) -> jax.Array:
     return line.reshape(-1, ends.shape[-1])
 
 
+def points_of(dataset: Dataset) -> np.ndarray | None:
+    """Points of the data for a picture, float32 [n, D], chosen at random since data may be sorted; None of images."""
+    if dataset.is_image:
+        return None
+    return dataset.x[np.random.default_rng(0).permutation(len(dataset))[:POINTS]]
+
+
 def picture(
     samples: np.ndarray, reference: np.ndarray | None = None, *, columns: int = COLUMNS, invert: bool = False
 ) -> np.ndarray:
-    """uint8 RGB: a grid of images, or points over the data's (`reference`, by default the points themselves)."""
+    """uint8 RGB: a grid of images, or points over the data's (`reference`), where those are given."""
     if samples.ndim == 4:
         return images.grid(samples, columns, invert=invert)
-    return images.scatter(samples, samples if reference is None else reference)
+    return images.scatter(samples, reference)

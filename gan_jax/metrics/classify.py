@@ -7,7 +7,7 @@ the class that was asked for. GAN-test alone rewards collapse: report the two to
 The classifier is `gan_jax.nets.classifier.Classifier` in both, trained by `train_classifier`.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,8 +23,25 @@ from gan_jax.typing import Key, Params
 Images = UInt8[Array, "n height width channels"]
 Labels = Int[Array, " n"]
 
+PEAK_RATE = 2e-3
+"""The learning rate that classifiers are trained with, at its highest."""
+
 _SHIFT = 2
-_PEAK_LR = 2e-3
+_ADAM = optax.scale_by_adam()
+
+
+class Learning(NamedTuple):
+    """A classifier that learns.
+
+    Attributes:
+      params: its parameters.
+      opt_state: Adam's running averages.
+      step: updates so far.
+    """
+
+    params: Params
+    opt_state: Any
+    step: Int[Array, ""]
 
 
 def train_classifier(
@@ -46,26 +63,50 @@ def train_classifier(
     Returns:
       The parameters, and the loss of every step, nats `[steps]`.
     """
-    init_rng, train_rng = jax.random.split(rng)
-    schedule = optax.warmup_cosine_decay_schedule(0.0, _PEAK_LR, steps // 20, steps)
-    optimizer = optax.adam(schedule)
-    params = net.init(init_rng, unit(images[:1]))["params"]
+    rate = optax.warmup_cosine_decay_schedule(0.0, PEAK_RATE, steps // 20, steps)
 
-    def loss_of(params: Params, x: Array, y: Array) -> Array:
+    def body(learning: Learning, _: None) -> tuple[Learning, Array]:
+        return classifier_step(net, learning, rng, images, labels, rate(learning.step), batch_size=batch_size)
+
+    learning, losses = lax.scan(body, fresh_classifier(net, rng, images), length=steps)
+    return learning.params, losses
+
+
+def fresh_classifier(net: Classifier, rng: Key, images: Images) -> Learning:
+    """A classifier before its first update; of the images `[N, H, W, C]` only the shape matters."""
+    params = net.init(jax.random.split(rng)[0], unit(images[:1]))["params"]
+    return Learning(params, _ADAM.init(params), jnp.zeros((), jnp.int32))
+
+
+def classifier_step(
+    net: Classifier,
+    learning: Learning,
+    rng: Key,
+    images: Images,
+    labels: Labels,
+    rate: float | Float[Array, ""],
+    *,
+    batch_size: int = 128,
+) -> tuple[Learning, Float[Array, ""]]:
+    """One update, with the learning rate that is given; the rest as in `train_classifier`.
+
+    Returns:
+      The classifier after it, and the loss before it, nats `[]`.
+    """
+    draw_rng, shift_rng = jax.random.split(jax.random.fold_in(jax.random.split(rng)[1], learning.step))
+    indices = jax.random.randint(draw_rng, (batch_size,), 0, images.shape[0])
+    x, y = _shifted(shift_rng, unit(images[indices])), labels[indices]
+
+    def loss_of(params: Params) -> Array:
         _, logits = net.apply({"params": params}, x)
         return optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()
 
-    def body(carry: tuple[Params, Any], step: Array) -> tuple[tuple[Params, Any], Array]:
-        params, opt_state = carry
-        draw_rng, shift_rng = jax.random.split(jax.random.fold_in(train_rng, step))
-        indices = jax.random.randint(draw_rng, (batch_size,), 0, images.shape[0])
-        x = _shifted(shift_rng, unit(images[indices]))
-        loss, gradients = jax.value_and_grad(loss_of)(params, x, labels[indices])
-        updates, opt_state = optimizer.update(gradients, opt_state)
-        return (optax.apply_updates(params, updates), opt_state), loss
-
-    (params, _), losses = lax.scan(body, (params, optimizer.init(params)), jnp.arange(steps))
-    return params, losses
+    loss, gradients = jax.value_and_grad(loss_of)(learning.params)
+    directions, opt_state = _ADAM.update(gradients, learning.opt_state)
+    params = jax.tree.map(
+        lambda value, direction: value - jnp.asarray(rate, value.dtype) * direction, learning.params, directions
+    )
+    return Learning(params, opt_state, learning.step + 1), loss
 
 
 def gan_train(

@@ -31,10 +31,16 @@ def sliced(
       x, y: the two samples.
       projections: how many directions; static.
     """
-    directions = jax.random.normal(rng, (projections, x.shape[1]))
-    directions /= jnp.linalg.norm(directions, axis=1, keepdims=True)
+    lines = directions(rng, x.shape[1], projections)
+    return along(*(jnp.matmul(points, lines.T, precision=lax.Precision.HIGHEST) for points in (x, y)))
 
-    def along(direction: Array) -> Array:
-        return distance(*(jnp.matmul(points, direction, precision=lax.Precision.HIGHEST) for points in (x, y)))
 
-    return lax.map(along, directions).mean()
+def directions(rng: PRNGKeyArray, dimension: int, count: int = 128) -> Float[Array, "count d"]:
+    """Random unit vectors `[count, D]`, uniform on the sphere; dimension and count are static."""
+    lines = jax.random.normal(rng, (count, dimension))
+    return lines / jnp.linalg.norm(lines, axis=1, keepdims=True)
+
+
+def along(x: Float[Array, "n lines"], y: Float[Array, "m lines"]) -> Float[Array, ""]:
+    """The mean W_1 of two samples over lines that both are projected on, `[N, lines]` and `[M, lines]`."""
+    return lax.map(lambda pair: distance(*pair), (x.T, y.T)).mean()

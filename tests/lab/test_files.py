@@ -1,9 +1,11 @@
 import concurrent.futures
 import errno
+import json
 import os
 from pathlib import Path
 
 import filelock
+import numpy as np
 import pytest
 
 from gan_jax import InputError
@@ -86,3 +88,32 @@ def test_names_that_python_and_orbax_would_spell_in_two_ways_may_not(
     for name in (b"caf\xe9", "\xfc".encode()):
         with pytest.raises(InputError, match="as checkpoints need it"):
             files.check_name(Path(name.decode(encoding, "surrogateescape")))
+
+
+def test_json_has_null_for_what_it_has_no_word_for(tmp_path: Path) -> None:
+    nan, inf = float("nan"), float("inf")
+    record = {"a": nan, "b": [1.5, inf, (-inf, "nan")], "c": {"d": np.float64(nan), "e": None, "f": True, "g": 3}}
+    files.write_json(tmp_path / "a.json", record)
+
+    def refuse(word: str) -> None:
+        raise AssertionError(word)
+
+    found = json.loads((tmp_path / "a.json").read_text(), parse_constant=refuse)
+    expected = {"a": None, "b": [1.5, None, [None, "nan"]], "c": {"d": None, "e": None, "f": True, "g": 3}}
+    assert found == expected
+
+
+def test_trying_whether_a_file_can_be_written_leaves_everything_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "old.json").write_text("old")
+    (tmp_path / "folder").mkdir()
+    files.check_writable(tmp_path / "old.json")
+    files.check_writable(tmp_path / "new.json")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "old.json"]
+    assert (tmp_path / "old.json").read_text() == "old"
+    for path, words in (
+        (tmp_path / "folder", "is a directory"),
+        (tmp_path / "nowhere" / "a.json", "no directory"),
+        (Path("/proc/a.json"), "can't be written"),
+    ):
+        with pytest.raises(InputError, match=words):
+            files.check_writable(path)

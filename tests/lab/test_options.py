@@ -1,5 +1,6 @@
 import enum
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gan_jax import GAN
-from gan_jax.lab import EXPERIMENTS, cli, options
+from gan_jax.lab import EXPERIMENTS, cli, experiment, options
 from gan_jax.lab.commands import run, study, sweep
 from gan_jax.lab.options import OBJECTIVE_OPTIONS, RUN_OPTIONS, WARMUP_OPTIONS, Option
 from gan_jax.lab.values import Scheduled
@@ -230,3 +231,27 @@ def test_every_option_of_a_command_is_one_that_no_recipe_may_have() -> None:
     names = {action.dest for parser in parsers for action in parser._actions}
     general = {*options.RUN_OPTIONS, *options.WARMUP_OPTIONS, *options.OBJECTIVE_OPTIONS}
     assert names - general - set(EXPERIMENTS["wgan"].recipe_options) == options._OF_COMMANDS
+
+
+def test_a_classifier_is_a_name_or_a_file_that_is_found_from_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/someone")
+    monkeypatch.chdir(tmp_path)
+    for text, expected in (
+        ("mnist", "mnist"),
+        ("k.npz", str(tmp_path / "k.npz")),
+        ("../k.npz", str(tmp_path.parent / "k.npz")),
+        ("~/k.npz", "/home/someone/k.npz"),
+        ("/k.npz", "/k.npz"),
+    ):
+        assert options.CLASSIFIER(text) == expected
+        assert options.CLASSIFIER(expected) == expected
+    with pytest.raises(ValueError, match="or a file"):
+        options.CLASSIFIER("")
+
+
+def test_a_run_from_before_there_was_the_option_has_no_classifier() -> None:
+    record = experiment.config(EXPERIMENTS, "gan", {}).record
+    assert record.pop("classifier", "missing") is None
+    assert experiment.recorded(EXPERIMENTS, "gan", record).options["classifier"] is None

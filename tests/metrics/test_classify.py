@@ -1,10 +1,12 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
+import pytest
 
 from gan_jax.metrics import classify
 from gan_jax.nets.classifier import Classifier
-from tests.helpers import jit
+from tests.helpers import assert_close, jit
 
 
 def _bars(seed: int, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -42,3 +44,18 @@ def test_training_is_a_function_of_its_key() -> None:
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
     assert first.shape == (5,)
+
+
+def test_steps_by_hand_are_the_training() -> None:
+    net, key = Classifier(3, width=4, hidden=8), jax.random.key(3)
+    images, labels = _bars(0, 50)
+    run = jit(classify.train_classifier, static_argnames=("net", "steps", "batch_size"))
+    params, losses = run(net, key, images, labels, steps=6, batch_size=10)
+    rate = optax.warmup_cosine_decay_schedule(0.0, classify.PEAK_RATE, 6 // 20, 6)
+    step = jit(classify.classifier_step, static_argnames=("net", "batch_size"))
+    learning = jit(classify.fresh_classifier, static_argnums=0)(net, key, images)
+    for k in range(6):
+        learning, loss = step(net, learning, key, images, labels, rate(k), batch_size=10)
+        assert float(loss) == pytest.approx(float(losses[k]), rel=1e-4)
+    assert int(learning.step) == 6
+    assert_close(learning.params, params, rtol=1e-3, atol=1e-5)

@@ -1,8 +1,11 @@
 import importlib.resources
+import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ import pytest
 from gan_jax import data
 from gan_jax.errors import InputError
 from gan_jax.metrics import classify, features
+from gan_jax.nets.classifier import Classifier
 from tests.lab.helpers import call
 
 
@@ -67,7 +71,7 @@ def test_the_command_is_deterministic_and_its_file_loads(
 ) -> None:
     for name in ("a", "b"):
         assert call("classifier", tiny, "--steps", 5, "--out", tmp_path / f"{name}.npz") == 0
-    assert "test accuracy" in capsys.readouterr().out
+    assert "5 steps, accuracy" in capsys.readouterr().out
     a, b = (features.load(tmp_path / f"{name}.npz") for name in "ab")
     dataset = data.load(tiny)
     assert 0 <= a.record["test_accuracy"] <= 1
@@ -108,6 +112,43 @@ def test_a_file_that_holds_no_classifier(content: bytes, tmp_path: Path) -> None
         features.load(tmp_path / "b.npz")
     with pytest.raises(InputError, match="can't be read"):
         features.load("cifar")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"shape": None}, {"shape": [8, 8]}, {"fingerprint": None}, {"test_accuracy": None}, {"num_classes": 5},
+     {"width": 16}, {"Dense_1/bias": None}, {"Dense_1/bias": np.zeros(3, np.float16)},
+     {"more/bias": np.zeros(3, np.float16)}],
+    ids=str,
+)  # fmt: skip
+def test_a_classifier_that_is_not_whole_is_none(change: dict[str, Any], tmp_path: Path) -> None:
+    net = Classifier(4, width=8, hidden=16)
+    params = net.init(jax.random.key(0), jnp.zeros((1, 8, 8, 1)))["params"]
+    record = {"shape": [8, 8, 1], "fingerprint": [1, 8, 8, 1, 0], "test_accuracy": 0.5}
+    features.save(tmp_path / "a.npz", net, params, record)
+    assert features.load(tmp_path / "a.npz").record["num_classes"] == 4
+    with np.load(tmp_path / "a.npz") as whole:
+        arrays = {key: whole[key] for key in whole if key != "record"}
+        record = json.loads(str(whole["record"]))
+    for key, value in change.items():
+        target = arrays if "/" in key else record
+        target[key] = value
+        if value is None:
+            del target[key]
+    np.savez(tmp_path / "b.npz", record=json.dumps(record), **arrays)
+    with pytest.raises(InputError, match=r"b\.npz holds no classifier"):
+        features.load(tmp_path / "b.npz")
+
+
+def test_a_file_that_was_replaced_is_read_again(tmp_path: Path) -> None:
+    net, found = Classifier(4, width=8, hidden=16), []
+    for seed in (0, 1, 0):
+        params = net.init(jax.random.key(seed), jnp.zeros((1, 8, 8, 1)))["params"]
+        record = {"shape": [8, 8, 1], "fingerprint": [1, 8, 8, 1, 0], "test_accuracy": 0.5}
+        features.save(tmp_path / "a.npz", net, params, record)
+        found.append(np.asarray(features.load(tmp_path / "a.npz").logits(jnp.full((1, 8, 8, 1), 200, jnp.uint8))))
+    np.testing.assert_array_equal(found[0], found[2])
+    assert not np.array_equal(found[0], found[1])
 
 
 def test_the_library_imports_no_metrics() -> None:

@@ -37,3 +37,13 @@ def test_in_one_dimension_slices_are_the_distance_itself() -> None:
     assert float(jit(wasserstein.sliced, static_argnums=3)(jax.random.key(0), x, y, 3)) == pytest.approx(
         expected, rel=1e-5
     )
+
+
+def test_along_lines_it_is_the_mean_over_them() -> None:
+    rng = np.random.default_rng(2)
+    x, y = rng.standard_normal((30, 3)).astype(np.float32), rng.standard_normal((20, 3)).astype(np.float32)
+    expected = np.mean([scipy.stats.wasserstein_distance(x[:, k], y[:, k]) for k in range(3)])
+    assert float(jit(wasserstein.along)(x, y)) == pytest.approx(expected, rel=1e-5)
+    lines = jit(wasserstein.directions, static_argnums=(1, 2))(jax.random.key(0), 5, 7)
+    assert lines.shape == (7, 5)
+    np.testing.assert_allclose(np.linalg.norm(lines, axis=1), 1, rtol=1e-6)

@@ -1,9 +1,9 @@
 """Measure a run's samples."""
 
 import argparse
-import json
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -11,80 +11,108 @@ import jax
 from gan_jax.lab import cli, files
 from gan_jax.lab.cli import Lab
 from gan_jax.lab.measuring import evaluation, measures
-from gan_jax.lab.measuring.measures import MEASURES, Bounds, Value
-from gan_jax.lab.options import integer, several
+from gan_jax.lab.measuring.measures import MEASURES
+from gan_jax.lab.measuring.reference import Reference
+from gan_jax.lab.options import CLASSIFIER, integer, several
+from gan_jax.lab.progress import Progress
 from gan_jax.lab.runs import directory
+from gan_jax.lab.signals import leave_at_once
 
 
 def main(lab: Lab, argv: list[str]) -> int:
-    """Parses, measures the run's newest checkpoint, prints a table and writes JSON; returns 0."""
+    """Parses, measures the run's newest checkpoint, prints rows and writes JSON as they come; returns 0."""
     options = _parser(lab).parse_args(argv)
     cli.start_jax()
-    run = directory.load(options.run, lab.table)
-    gan = run.job.gan()
-    out = options.out or run.path / "evaluation.json"
-    files.check_parent(out)
-    reference = evaluation.reference_of(run.job, gan, options.classifier)
-    chosen = options.metrics or measures.fitting(reference)
-    evaluation.check_fitting(run.job, reference, chosen)
-    state = run.restore_best(gan) if options.best else run.restore(gan)
+    with leave_at_once("stopped: nothing was measured yet"):
+        run = directory.load(options.run, lab.table)
+        gan = run.job.gan()
+        out = options.out or run.path / "evaluation.json"
+        files.check_writable(out)
+        reference = evaluation.reference_of(run.job, gan, options.classifier)
+        chosen = options.metrics or measures.usual(reference)
+        evaluation.check_fitting(run.job, reference, chosen)
+        state = run.restore_best(gan) if options.best else run.restore(gan)
     n = options.n or evaluation.usual_count(reference)
-    draw = evaluation.sample_drawer(gan, reference, n)
     started = time.perf_counter()
-    *keys, bounds_rng = jax.random.split(jax.random.key(options.seed), options.sets + 1)
-    scores: dict[str, list[Value]] = {}
-    for i, rng in enumerate(keys):
-        samples = draw(state, rng)
-        for name in chosen:
-            if i == 0 or not MEASURES[name].once:
-                for key, score in MEASURES[name].of(reference, samples).items():
-                    scores.setdefault(key, []).append(score)
-    bounds: dict[str, Bounds] = {}
-    for name in chosen:
-        bounds |= measures.bounds(name, reference, n, bounds_rng)
     record = {
         "run": str(run.path),
         "step": int(state.step),
         "n": n,
+        "n_real": min(n, reference.real_count),
         "held_out": reference.held_out,
         "seed": options.seed,
         "classifier": None if reference.classifier is None else dict(reference.classifier.record),
-        "metrics": {key: evaluation.summary(values, bounds.get(key, Bounds())) for key, values in scores.items()},
-        "seconds": time.perf_counter() - started,
+        "metrics": {},
+        "complete": False,
+        "seconds": 0.0,
     }
     against = "" if reference.held_out else ", against the training data: there is no test split"
-    print(f"{run.path} at step {int(state.step)}, {n} samples per set{against}")
-    print(table(record["metrics"]))
-    with files.write_errors(out):
-        files.write_text(out, json.dumps(record, indent=2) + "\n")
+    drawn = evaluation.sets(gan, reference, state, n, jax.random.split(jax.random.key(options.seed), options.sets + 1))
+    lines = _Lines([key for name in chosen for key in MEASURES[name].numbers])
+    total = sum(1 if MEASURES[name].once else options.sets for name in chosen)
+    with Progress(total, unit="measurement", what="evaluate") as progress:
+        progress.say(f"{run.path} at step {int(state.step)}, {n} samples per set{against}")
+        progress.say(lines.header)
+        for k, name in enumerate(chosen):
+            kept = f"{out} has the first {k} of {len(chosen)} metrics" if k else "nothing was measured yet"
+            with leave_at_once(f"stopped: {kept}"):
+                metrics = evaluation.measured(reference, name, drawn, progress)
+            for key, entry in metrics.items():
+                progress.say(lines.row(key, entry))
+            record["metrics"] |= metrics
+            record |= {"complete": name == chosen[-1], "seconds": time.perf_counter() - started}
+            with files.write_errors(out):
+                files.write_json(out, record)
+    for note in _notes(reference, chosen, n, asked=options.metrics is not None):
+        print(note)
     print(f"written to {out}")
     return 0
 
 
-def table(metrics: Mapping[str, Mapping[str, Any]]) -> str:
-    """Lines of metric, value, spread, floor, ceiling, aligned; a dash where there is none."""
-    rows = [["metric", "value", "spread", "", "floor", "ceiling"]]
-    for name, entry in metrics.items():
-        numbers = [entry[key] for key in ("value", "spread", "floor", "ceiling")]
-        value, spread, floor, ceiling = ("-" if number is None else f"{number:.4g}" for number in numbers)
-        of = "" if entry["spread"] is None else entry["spread_of"]
-        rows.append([name, value, spread, of, floor, ceiling])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if i in (0, 3) else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    )
+def _notes(reference: Reference, chosen: Sequence[str], n: int, *, asked: bool) -> Iterator[str]:
+    """What a reader of the numbers should know."""
+    if any(MEASURES[name].bounds is None for name in chosen):
+        if reference.real_count < measures.FEWEST:
+            yield "no floors and ceilings: there are too few training images for them"
+        elif reference.real_count < n:
+            yield f"floors and ceilings are of {reference.real_count} real examples each: there are no more"
+    if reference.conditional and len(shares := reference.shares) and shares.max() > 2 * shares.min():
+        yield (
+            f"samples are of all classes equally often, and the test set has between {shares.min():.1%} and "
+            f"{shares.max():.1%} of each: distances include that"
+        )
+    costly = [name for name in measures.fitting(reference) if name not in chosen]
+    if costly and not asked:
+        yield f"not measured, since they take long on such data: {', '.join(costly)} (ask for them with --metrics)"
+
+
+class _Lines:
+    """Lines of metric, value, spread, floor, ceiling, aligned before all are known; a dash where there is none."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._width = max(map(len, [*names, "metric"]))
+        self.header = self._line("metric", "value", "spread", "", "floor", "ceiling")
+
+    def row(self, name: str, entry: Mapping[str, Any]) -> str:
+        """The line of a number."""
+        value, spread, floor, ceiling = (_shown(entry[key]) for key in ("value", "spread", "floor", "ceiling"))
+        return self._line(name, value, spread, "" if spread == "-" else entry["spread_of"], floor, ceiling)
+
+    def _line(self, name: str, value: str, spread: str, of: str, floor: str, ceiling: str) -> str:
+        return f"{name:<{self._width}}  {value:>9}  {spread:>9}  {of:<14}  {floor:>9}  {ceiling:>9}".rstrip()
+
+
+def _shown(number: float | int | None) -> str:
+    return "-" if number is None or not math.isfinite(number) else f"{number:.4g}"
 
 
 def _parser(lab: Lab) -> argparse.ArgumentParser:
     parser = cli.Parser(
         prog=lab.command("evaluate"),
-        description="Measures samples of a trained run against its data's test set: prints a table, and writes it as\n"
-        "JSON beside the run. Value and spread are mean and standard deviation over independent sets of samples, or\n"
-        "the metric and its own standard error. Floor and ceiling are what real data scores in place of samples.",
+        description="Measures samples of a trained run against its data's test set: prints a row for each number, and\n"
+        "writes JSON beside the run, as they are measured. Value and spread are mean and standard deviation over\n"
+        "independent sets of samples, or the metric and its own standard error. Floor and ceiling are what real data\n"
+        "scores in place of samples.",
         epilog="metrics:\n" + cli.listed((name, measure.what) for name, measure in MEASURES.items()),
     )
     add = parser.add_argument
@@ -96,13 +124,19 @@ def _parser(lab: Lab) -> argparse.ArgumentParser:
         help="samples per set (default: as published, 10000 of images, 26000 of stacked, 2500 of points)",
     )
     add("--sets", type=cli.reader(integer(1)), default=5, metavar="K", help="sets (default: 5)")
-    add("--metrics", type=cli.reader(several(*MEASURES)), metavar="A,B", help="which (default: all that fit the run)")
+    add(
+        "--metrics",
+        type=cli.reader(several(*MEASURES)),
+        metavar="A,B",
+        help="which (default: those that fit the run and take a minute or two at most)",
+    )
     add("--best", action="store_true", help="the best checkpoint that run --track kept, not the last")
     add("--seed", type=cli.reader(integer(0)), default=0, metavar="S", help="seed (default: 0)")
     add(
         "--classifier",
-        metavar="NAME",
-        help="mnist, fashion_mnist, or a file of the command classifier (default: the one of the run's data)",
+        type=cli.reader(CLASSIFIER),
+        metavar="NAME|FILE",
+        help="mnist, fashion_mnist, or a file of the command classifier (default: the run's, or the one of its data)",
     )
     add("--out", type=cli.path, metavar="FILE", help="where the JSON goes (default: RUN/evaluation.json)")
     return parser

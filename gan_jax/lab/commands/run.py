@@ -48,7 +48,7 @@ def _fresh(lab: Lab, name: str, typed: dict[str, Any]) -> tuple[RunDir, Dataset]
     job = Job(config, dataset.shape, dataset.num_classes)
     gan = job.gan()
     job.abstract_state(gan)
-    if config.options["track"] is not None:
+    if config.options["track"] is not None or config.options["classifier"] is not None:
         from gan_jax.lab.runs import tracking
 
         tracking.check(job, gan)

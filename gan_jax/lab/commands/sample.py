@@ -14,6 +14,7 @@ from gan_jax.errors import InputError
 from gan_jax.files import atomic
 from gan_jax.lab import cli, files, sampling
 from gan_jax.lab.cli import Lab
+from gan_jax.lab.job import Job
 from gan_jax.lab.options import integer
 from gan_jax.lab.runs import directory
 
@@ -38,11 +39,14 @@ def main(lab: Lab, argv: list[str]) -> int:
         job.check_data(data.load(job.spec))
     state = run.restore_best(gan) if options.best else run.restore(gan, options.step)
 
-    columns, n = sampling.COLUMNS, options.n
+    is_image = len(job.shape) == 3
+    columns, n = sampling.COLUMNS, options.n or (sampling.COLUMNS**2 if is_image else sampling.POINTS)
     z_rng, y_rng = jax.random.split(jax.random.key(options.seed))
     y: Any = None
     if options.classes:
         y = jnp.asarray(sampling.class_rows(job.num_classes))
+        if not is_image:
+            y = y.repeat(max(1, n // len(y)))
         n = len(y)
     elif kind == "labels":
         y = gan.conditioning.draw(y_rng, n) if label is None else jnp.full((n,), label, jnp.int32)
@@ -55,21 +59,35 @@ def main(lab: Lab, argv: list[str]) -> int:
         y = None if y is None else jnp.repeat(y[::columns], columns, axis=0)
     else:
         z = gan.prior(z_rng, n)
-    samples = sampling.generator_of(gan)(state, z, y)
+    samples = sampling.generator_of(gan, check=True)(state, z, y)
+    reference = None if is_image or options.out.suffix != ".png" else _points(job)
     with files.write_errors(options.out):
         labels = sampling.written_labels(job, np.asarray(y)) if kind == "labels" else None
-        _write(options.out, samples, labels, options.invert)
+        _write(options.out, samples, labels, reference, options.invert)
     of_class = "" if label is None else f" of class {listed([job.classes[label]])}"
     print(f"{len(samples)} samples{of_class} at step {int(state.step)}: {options.out}")
-    if options.classes:
+    if options.classes and is_image:
         rows = [job.classes[row] for row in np.asarray(y)[::columns]]
         print(f"a row per class, from the top: {listed(rows, shown=len(rows))}")
     return 0
 
 
-def _write(out: Path, samples: np.ndarray, labels: np.ndarray | None, invert: bool) -> None:
+def _points(job: Job) -> np.ndarray | None:
+    """The data's points, for the picture; None, and a line that says so, where the data is no longer there."""
+    try:
+        dataset = data.load(job.spec)
+        job.check_data(dataset)
+    except InputError as error:
+        print(f"the picture is without the data: {error}")
+        return None
+    return sampling.points_of(dataset)
+
+
+def _write(
+    out: Path, samples: np.ndarray, labels: np.ndarray | None, reference: np.ndarray | None, invert: bool
+) -> None:
     if out.suffix == ".png":
-        images.save_png(out, sampling.picture(samples, invert=invert))
+        images.save_png(out, sampling.picture(samples, reference, invert=invert))
         return
     arrays: dict[str, Any] = {"images": samples} | ({} if labels is None else {"labels": labels})
     with atomic(out) as partial, open(partial, "wb") as file:
@@ -85,7 +103,7 @@ def _parser(lab: Lab) -> argparse.ArgumentParser:
     add = parser.add_argument
     add("run", type=cli.path, metavar="RUN", help="directory of a run, such as runs/wgan/001")
     add("--out", type=cli.path, required=True, metavar="FILE", help="FILE.png or FILE.npz")
-    add("--n", type=cli.reader(integer(1, 10**7)), default=100, metavar="N", help="samples (default: 100)")
+    add("--n", type=cli.reader(integer(1, 10**7)), metavar="N", help="samples (default: 100 images, 2500 points)")
     add("--seed", type=cli.reader(integer(0, 2**32 - 1)), default=0, metavar="S", help="seed (default: 0)")
     add("--label", metavar="K", help="class to ask for, as the data calls it (default: drawn uniformly per sample)")
     which = parser.add_mutually_exclusive_group()

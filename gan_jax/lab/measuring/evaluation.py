@@ -1,6 +1,9 @@
 """Measuring a job's samples: the real data it is compared with, which measures fit, and how samples are drawn."""
 
-import math
+import contextlib
+import dataclasses
+import functools
+import shlex
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,22 +17,27 @@ from gan_jax.gan import GAN, GANState
 from gan_jax.lab import sampling
 from gan_jax.lab.job import Job
 from gan_jax.lab.measuring import reference as real_data
-from gan_jax.lab.measuring.measures import MEASURES, Bounds, Value, fitting
+from gan_jax.lab.measuring.measures import FEWEST, MEASURES, Bounds, Value, bounds, fitting
 from gan_jax.lab.measuring.reference import Draw, Reference
+from gan_jax.lab.progress import Progress
+
+_KEPT_BYTES = 2**30
 
 
 def reference_of(job: Job, gan: GAN, classifier: str | None = None) -> Reference:
-    """The real data of a job, and the classifier of that name or file; by default the one trained on this very data.
+    """The real data of a job, and a classifier, of a name or a file: the given one, the job's, or that of this data.
 
     Raises:
-      InputError: the data has changed or can't be read, the classifier is not one, or samples contain real data.
+      InputError: the data has changed or can't be read, the classifier is not one or does not take such images, or
+        samples contain real data.
     """
     if gan.conditioning.kind == "data":
         raise InputError(
             f"samples of {job.config.name} contain a part of a real image, so they can't be compared with real images: "
             "choose a run of a different experiment"
         )
-    found = real_data.load(job.spec, conditional=gan.conditioning.kind == "labels", classifier=classifier)
+    conditional = gan.conditioning.kind == "labels"
+    found = real_data.load(job.spec, conditional=conditional, classifier=classifier or job.options["classifier"])
     job.check_data(found.train)
     return found
 
@@ -40,47 +48,107 @@ def usual_count(reference: Reference) -> int:
 
 
 def check_fitting(job: Job, reference: Reference, chosen: Sequence[str]) -> None:
-    """Raises InputError unless all the chosen measures, at least one, fit the job."""
+    """Raises InputError unless all the chosen measures fit the job; the commands that call it have --classifier."""
     spec, name = job.options["data"], job.config.name
-    makes = f"the command classifier makes the one that evaluate --classifier takes: classifier {spec} --out FILE.npz"
-    hint = f"; {makes}" if reference.test.is_image else ""
-    if not chosen:
-        raise InputError(f"no metric fits {name} on {spec}{hint}")
-    unfit = [measure for measure in chosen if not MEASURES[measure].fits(reference)]
-    if unfit:
-        raise InputError(f"{unfit[0]} does not fit {name} on {spec}, which has {', '.join(fitting(reference))}{hint}")
+    for measure in chosen:
+        if MEASURES[measure].fits(reference):
+            continue
+        reason = ""
+        if measure in ("gan_test", "gan_train") and not reference.conditional:
+            reason = "; it needs a GAN that is conditioned on labels"
+        elif MEASURES[measure].needs_classifier:
+            reason = f"; {_missing(reference, spec)}"
+        raise InputError(f"{measure} does not fit {name} on {spec}, which has {', '.join(fitting(reference))}{reason}")
+
+
+def _missing(reference: Reference, spec: str) -> str:
+    """Why what needs a classifier does not fit."""
+    test = reference.test
+    if not test.is_image:
+        return "it is made for images"
+    if test.labels is None:
+        return "for images without labels it needs the classifier of others of this size: give it with --classifier"
+    if len(test) < FEWEST:
+        return f"it needs {FEWEST} test images and there are {len(test)}"
+    if reference.classifier is None:
+        return (
+            "it needs a classifier: make one with the command classifier "
+            f"({shlex.join(['classifier', spec, '--out', 'FILE.npz'])}) and give it with --classifier FILE.npz"
+        )
+    of = reference.classifier.record
+    return (
+        f"the classifier reads other classes, those of {of.get('data', 'other data')}: give another with --classifier"
+    )
 
 
 def sample_drawer(gan: GAN, reference: Reference, n: int) -> Callable[[GANState, Array], Draw]:
-    """`(state, rng) -> n samples`, equally many of each label."""
-    generate = sampling.generator_of(gan)
+    """`(state, rng) -> n samples`, equally many of each label that occurs; it raises `sampling.NotFiniteError`."""
+    generate = sampling.generator_of(gan, check=True)
 
     def draw(state: GANState, rng: Array) -> Draw:
         z_rng, y_rng, measure_rng = jax.random.split(rng, 3)
         labels = None
         if reference.conditional:
-            labels = jax.random.permutation(y_rng, jnp.arange(n, dtype=jnp.int32) % reference.test.num_classes)
+            assert reference.train.labels is not None
+            classes = jnp.asarray(np.unique(reference.train.labels))
+            labels = jax.random.permutation(y_rng, classes[jnp.arange(n) % len(classes)])
         x = generate(state, gan.prior(z_rng, n), labels)
         return Draw(x, None if labels is None else np.asarray(labels), measure_rng)
 
     return draw
 
 
+@dataclasses.dataclass(frozen=True)
+class Sets:
+    """Sets of samples.
+
+    Attributes:
+      count: how many sets there are.
+      n: samples in each.
+      draw: the samples of the set with this number, the same ones at every call.
+      real_rng: the key by which real examples are chosen to stand in for a set.
+    """
+
+    count: int
+    n: int
+    draw: Callable[[int], Draw]
+    real_rng: Array
+
+
+def sets(gan: GAN, reference: Reference, state: GANState, n: int, keys: Array) -> Sets:
+    """Sets of n samples by all keys but the last, which is the real examples'.
+
+    As many sets as fit a GiB are kept; others are drawn anew for every metric.
+    """
+    draw = sample_drawer(gan, reference, n)
+    kept = max(1, _KEPT_BYTES // (n * reference.test.x[:1].nbytes))
+    return Sets(len(keys) - 1, n, functools.lru_cache(kept)(lambda i: draw(state, keys[i])), keys[-1])
+
+
+def measured(reference: Reference, name: str, sets: Sets, progress: Progress) -> dict[str, dict[str, Any]]:
+    """The `summary` of each number of a measure; every set that is measured advances the progress by one."""
+    measure = MEASURES[name]
+    scores: dict[str, list[Value]] = {}
+    for i in range(1 if measure.once else sets.count):
+        # The first compiles, and finds out what real data scores.
+        with progress.doing(name) if i == 0 else contextlib.nullcontext():
+            for key, score in measure.of(reference, sets.draw(i)).items():
+                scores.setdefault(key, []).append(score)
+            if i == 0:
+                found = bounds(name, reference, sets.n, sets.real_rng)
+        progress.advance(shown=name)
+    return {key: summary(values, found.get(key, Bounds())) for key, values in scores.items()}
+
+
 def summary(values: Sequence[Value], bounds: Bounds) -> dict[str, Any]:
     """Value, spread (over several sets, or the metric's own error) and of what it is, floor, ceiling, all values."""
     numbers = [value.value for value in values]
     several = len(numbers) > 1
-    spread = float(np.std(numbers, ddof=1)) if several else values[0].error
     return {
-        "value": finite(float(np.mean(numbers))),
-        "spread": finite(spread),
+        "value": float(np.mean(numbers)),
+        "spread": float(np.std(numbers, ddof=1)) if several else values[0].error,
         "spread_of": f"{len(numbers)} sets" if several else "standard error",
         "floor": bounds.floor,
         "ceiling": bounds.ceiling,
-        "values": [finite(number) for number in numbers],
+        "values": numbers,
     }
-
-
-def finite(number: float | None) -> float | None:
-    """None for what JSON has no word for."""
-    return None if number is None or not math.isfinite(number) else number

@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array
 
 from gan_jax.data import toys
@@ -21,15 +22,19 @@ from gan_jax.errors import InputError
 from gan_jax.lab.measuring.reference import Draw, Reference
 from gan_jax.lab.measuring.reference import moments as _moments
 from gan_jax.metrics import classify, features, frechet, kernel, modes, parzen, prdc, wasserstein
-from gan_jax.metrics.features import Trained
 from gan_jax.nets.classifier import Classifier
+from gan_jax.pieces import map_in_pieces
 from gan_jax.training import from_uint8
 
 GAN_TRAIN_STEPS = 2000
+FEWEST = 10
+"""How many images the measures of features need: of fewer there is no fifth neighbour, nor a spread of blocks."""
+
 _CENTRES, _SAMPLES_PER_CENTRE = 10_000, 5
 _BLUR = 0.7  # Of .5, .6, .7, .8, .9 pixels the best for the validation images, by windows on training images.
 _KERNEL_BLOCK = 1000
-_FEWEST = 10  # Test images: with fewer there is no fifth neighbour, nor a spread of blocks.
+# Numbers in an example with which windows on 10,000 samples, or learning from them, still take about a minute.
+_FEW_NUMBERS = 1024
 
 Better = Literal["lower", "higher", "one"]
 
@@ -58,6 +63,8 @@ class Measure(NamedTuple):
       numbers: the numbers that it gives, and of each which is better: lower, higher, or nearer to one.
       decides: the number that the best checkpoint, or member of a sweep, is chosen by; None where nothing may be.
       once: whether one draw is enough: it knows its own error, or costs too much.
+      usual: whether it is measured unasked where it fits: what takes more than a minute or two is asked for by name.
+      needs_classifier: whether it is made of a classifier's features or labels.
       bounds: floors and ceilings in closed form, of n samples; None to measure real data in their place.
     """
 
@@ -67,6 +74,8 @@ class Measure(NamedTuple):
     numbers: Mapping[str, Better]
     decides: str | None
     once: bool = False
+    usual: Callable[[Reference], bool] = lambda reference: True
+    needs_classifier: bool = False
     bounds: Callable[[Reference, int], Mapping[str, Bounds]] | None = None
 
 
@@ -94,8 +103,7 @@ def _gan_test(reference: Reference, draw: Draw) -> dict[str, Value]:
 
 def _gan_test_bounds(reference: Reference, n: int) -> dict[str, Bounds]:
     # Of the test set: training images are what the classifier has learned by heart.
-    real = Draw(reference.test.x, reference.test.labels, jax.random.key(0))
-    return {"gan_test": Bounds(ceiling=_gan_test(reference, real)["gan_test"].value)}
+    return {"gan_test": Bounds(ceiling=reference.accuracy)}
 
 
 def _gan_train(reference: Reference, draw: Draw) -> dict[str, Value]:
@@ -146,7 +154,16 @@ def _modes_bounds(reference: Reference, n: int) -> dict[str, Bounds]:
 
 def _sliced(reference: Reference, draw: Draw) -> dict[str, Value]:
     real = reference.test.x[: len(draw.x)]  # No more than samples: it only costs, and the distance of noise shrinks.
-    return {"sliced_wasserstein": Value(float(_sliced_distance(draw.rng, real, draw.x)))}
+    lines = _directions(draw.rng, math.prod(reference.test.shape))
+    # In pieces: as float32 all pixels of many large images would not fit the memory.
+    projected = [map_in_pieces(lambda piece: _projected(piece, lines), x, size=1000) for x in (real, draw.x)]
+    return {"sliced_wasserstein": Value(float(_along(*projected)))}
+
+
+@jax.jit
+def _projected(x: Array, lines: Array) -> Array:
+    flat = from_uint8(x, (0.0, 1.0)).reshape(len(x), -1)
+    return jnp.matmul(flat, lines.T, precision=lax.Precision.HIGHEST)
 
 
 def _stacked(reference: Reference, draw: Draw) -> dict[str, Value]:
@@ -172,24 +189,20 @@ _gan_train_of = jax.jit(classify.gan_train, static_argnames=("net", "steps"))
 _parzen_protocol = jax.jit(parzen.protocol)
 _blur = jax.jit(parzen.blur)
 _kmeans = jax.jit(parzen.kmeans, static_argnums=2)
-_sliced_distance = jax.jit(wasserstein.sliced)
+_directions = jax.jit(wasserstein.directions, static_argnums=1)
+_along = jax.jit(wasserstein.along)
 _qualities = {
     name: jax.jit(functools.partial(modes.quality, mixture=mixture)) for name, mixture in toys.MIXTURES.items()
 }
 
 
 def _has_features(reference: Reference) -> bool:
-    fits = reference.classifier is not None and tuple(reference.classifier.record["shape"]) == reference.test.shape
-    return fits and len(reference.test) >= _FEWEST
+    enough = len(reference.test) >= FEWEST
+    return reference.classifier is not None and enough and not _is_stacked(reference)
 
 
 def _is_read(reference: Reference) -> bool:
-    classes = reference.test.num_classes
-    return reference.conditional and _has_features(reference) and _classes(reference.classifier) == classes
-
-
-def _classes(classifier: Trained | None) -> int:
-    return 0 if classifier is None else classifier.record["num_classes"]
+    return reference.conditional and _has_features(reference) and reference.knows_labels
 
 
 def _is_stacked(reference: Reference) -> bool:
@@ -200,12 +213,28 @@ def _is_picture(reference: Reference) -> bool:
     return reference.test.is_image and not _is_stacked(reference)
 
 
+def _is_small(reference: Reference) -> bool:
+    return math.prod(reference.test.shape) <= _FEW_NUMBERS
+
+
+# In the order in which they are measured, what costs least first; the first that fits and decides scores a sweep.
 MEASURES: Mapping[str, Measure] = {
     "frechet": Measure(
-        _frechet, _has_features, "Frechet distance of the classifier's features", {"frechet": "lower"}, "frechet"
+        _frechet,
+        _has_features,
+        "Frechet distance of the classifier's features",
+        {"frechet": "lower"},
+        "frechet",
+        needs_classifier=True,
     ),
     "kernel": Measure(
-        _kernel, _has_features, "kernel distance of the features", {"kernel": "lower"}, "kernel", once=True
+        _kernel,
+        _has_features,
+        "kernel distance of the features",
+        {"kernel": "lower"},
+        "kernel",
+        once=True,
+        needs_classifier=True,
     ),
     "prdc": Measure(
         _prdc,
@@ -213,6 +242,7 @@ MEASURES: Mapping[str, Measure] = {
         "precision, recall, density and coverage",
         {"precision": "higher", "recall": "higher", "density": "one", "coverage": "higher"},
         "coverage",
+        needs_classifier=True,
     ),
     "gan_test": Measure(
         _gan_test,
@@ -220,39 +250,21 @@ MEASURES: Mapping[str, Measure] = {
         "share of samples that a classifier of real images reads as the label asked for",
         {"gan_test": "higher"},
         "gan_test",
+        needs_classifier=True,
         bounds=_gan_test_bounds,
     ),
-    "gan_train": Measure(
-        _gan_train,
-        lambda reference: reference.conditional and _is_picture(reference),
-        "accuracy on real images of a classifier that learned from samples",
-        {"gan_train": "higher"},
-        "gan_train",
-        once=True,
-    ),
-    "parzen": Measure(
-        _parzen, _is_picture, "Parzen-window log-likelihood, nats", {"parzen": "higher"}, None, once=True
-    ),
-    "parzen_blurred": Measure(
-        _parzen_blurred,
-        _is_picture,
-        "parzen of the samples convolved with a Gaussian of .7 pixels",
-        {"parzen_blurred": "higher"},
-        None,
-        once=True,
-    ),
-    "parzen_kmeans": Measure(
-        _parzen_kmeans,
-        _is_picture,
-        "parzen of k-means centres of the samples, one for every five",
-        {"parzen_kmeans": "higher"},
-        None,
-        once=True,
+    "stacked": Measure(
+        _stacked,
+        _is_stacked,
+        "of the 1000 triples of digits of stacked, those found, and KL of their histogram",
+        {"modes": "higher", "kl": "lower"},
+        "kl",
+        bounds=_stacked_bounds,
     ),
     "sliced": Measure(
         _sliced,
-        lambda reference: not reference.test.is_image,
-        "sliced Wasserstein distance of points",
+        lambda reference: True,
+        "sliced Wasserstein distance of points, or of pixels in [0, 1]: fits any data",
         {"sliced_wasserstein": "lower"},
         "sliced_wasserstein",
     ),
@@ -264,13 +276,41 @@ MEASURES: Mapping[str, Measure] = {
         "kl",
         bounds=_modes_bounds,
     ),
-    "stacked": Measure(
-        _stacked,
-        _is_stacked,
-        "of the 1000 triples of digits of stacked, those found, and KL of their histogram",
-        {"modes": "higher", "kl": "lower"},
-        "kl",
-        bounds=_stacked_bounds,
+    "gan_train": Measure(
+        _gan_train,
+        lambda reference: reference.conditional and _is_picture(reference),
+        "accuracy on real images of a classifier that learned from samples",
+        {"gan_train": "higher"},
+        "gan_train",
+        once=True,
+        usual=_is_small,
+    ),
+    "parzen": Measure(
+        _parzen,
+        _is_picture,
+        "Parzen-window log-likelihood, nats",
+        {"parzen": "higher"},
+        None,
+        once=True,
+        usual=_is_small,
+    ),
+    "parzen_blurred": Measure(
+        _parzen_blurred,
+        _is_picture,
+        "parzen of the samples convolved with a Gaussian of .7 pixels",
+        {"parzen_blurred": "higher"},
+        None,
+        once=True,
+        usual=_is_small,
+    ),
+    "parzen_kmeans": Measure(
+        _parzen_kmeans,
+        _is_picture,
+        "parzen of k-means centres of the samples, one for every five",
+        {"parzen_kmeans": "higher"},
+        None,
+        once=True,
+        usual=_is_small,
     ),
 }
 
@@ -280,10 +320,12 @@ LOWER_IS_BETTER = frozenset(
 
 
 def bounds(name: str, reference: Reference, n: int, rng: Array) -> Mapping[str, Bounds]:
-    """Floors and ceilings of a measure's numbers for n samples."""
+    """Floors and ceilings of a measure's numbers for n samples; none where there is too little real data for them."""
     measure = MEASURES[name]
     if measure.bounds is not None:
         return measure.bounds(reference, n)
+    if reference.real_count < FEWEST:
+        return {}
     scores = measure.of(reference, reference.real(n, rng))
     return {
         key: Bounds(floor=score.value) if key in LOWER_IS_BETTER else Bounds(ceiling=score.value)
@@ -294,6 +336,11 @@ def bounds(name: str, reference: Reference, n: int, rng: Array) -> Mapping[str, 
 def fitting(reference: Reference) -> list[str]:
     """The names in `MEASURES` that say something about runs with this real data."""
     return [name for name, measure in MEASURES.items() if measure.fits(reference)]
+
+
+def usual(reference: Reference) -> list[str]:
+    """Of the fitting measures those that are measured unasked."""
+    return [name for name in fitting(reference) if MEASURES[name].usual(reference)]
 
 
 def scoring(reference: Reference) -> list[str]:

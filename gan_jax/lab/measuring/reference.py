@@ -10,6 +10,7 @@ from jaxtyping import Array
 
 from gan_jax import data
 from gan_jax.data import Dataset
+from gan_jax.errors import InputError
 from gan_jax.metrics import features, frechet
 from gan_jax.metrics.features import Trained
 
@@ -52,13 +53,42 @@ class Reference:
         """Of the test set's features."""
         return moments(self.features)
 
+    @functools.cached_property
+    def accuracy(self) -> float:
+        """The share of the test images whose labels the classifier reads."""
+        assert self.test.labels is not None
+        return float(np.mean(self.logits_of(self.test.x).argmax(axis=-1) == self.test.labels))
+
+    @functools.cached_property
+    def knows_labels(self) -> bool:
+        """Whether the classifier's classes are those of this data.
+
+        They are where it learned from this very data, or reads its labels at least half as well as those of its own: a
+        classifier of other things with as many classes reads them no better than chance.
+        """
+        if self.classifier is None or self.test.labels is None:
+            return False
+        record = self.classifier.record
+        if record["num_classes"] != self.test.num_classes:
+            return False
+        known = record["fingerprint"] == features.fingerprint(self.train)
+        return known or self.accuracy >= record["test_accuracy"] / 2
+
     @property
     def validation(self) -> np.ndarray:
         """Training examples that real draws leave out: of MNIST train[50000:51000], those of the Parzen protocol."""
-        return self.train.x[self._learned :][:1000]
+        return self.train.x[self.real_count :][:1000]
 
     @property
-    def _learned(self) -> int:
+    def shares(self) -> np.ndarray:
+        """The share of each label that the test set has, `[K]` or fewer; empty where there are no labels."""
+        if self.test.labels is None:
+            return np.zeros(0)
+        return np.unique(self.test.labels, return_counts=True)[1] / len(self.test)
+
+    @property
+    def real_count(self) -> int:
+        """How many training examples real draws are chosen from."""
         return max(len(self.train) - 10_000, len(self.train) // 2)
 
     def features_of(self, x: np.ndarray) -> np.ndarray:
@@ -73,7 +103,7 @@ class Reference:
 
     def real(self, n: int, rng: Array) -> Draw:
         """n training examples, without replacement, as if a generator had drawn them."""
-        chosen = np.asarray(jax.random.choice(rng, self._learned, (min(n, self._learned),), replace=False))
+        chosen = np.asarray(jax.random.choice(rng, self.real_count, (min(n, self.real_count),), replace=False))
         labels = None if self.train.labels is None else self.train.labels[chosen]
         return Draw(self.train.x[chosen], labels, rng)
 
@@ -82,7 +112,7 @@ def load(spec: str, *, conditional: bool, classifier: str | None = None) -> Refe
     """The real data of a spec, and the classifier of that name or file; by default the one trained on this very data.
 
     Raises:
-      InputError: the data can't be read, or the classifier is not one.
+      InputError: the data can't be read, the classifier is not one, or it does not take such images.
     """
     train, test = data.load(spec), data.load(spec, "test")
     name = classifier or ("mnist" if spec == "stacked" else features.of_dataset(train))
@@ -90,4 +120,24 @@ def load(spec: str, *, conditional: bool, classifier: str | None = None) -> Refe
     order = np.random.default_rng(0).permutation(len(test))
     labels = None if test.labels is None else test.labels[order]
     test = dataclasses.replace(test, x=test.x[order], labels=labels)
-    return Reference(train, test, None if name is None else features.load(name), conditional, held_out)
+    found = None if name is None else features.load(name)
+    if found is not None:
+        _check_takes(found, name, train)
+    return Reference(train, test, found, conditional, held_out)
+
+
+def _check_takes(classifier: Trained, name: str | None, dataset: Dataset) -> None:
+    """Raises InputError unless the classifier takes images of this data; of stacked digits, one of them."""
+    if not dataset.is_image:
+        raise InputError(f"{dataset.name} is points, which need no classifier: leave out --classifier")
+    stacked = dataset.name == "stacked"
+    shape = (*dataset.shape[:2], 1) if stacked else dataset.shape
+    takes = tuple(classifier.record["shape"])
+    if takes != shape:
+        of, wanted = ("x".join(map(str, each)) for each in (takes, shape))
+        raise InputError(
+            f"the classifier {name} takes images of {of} and {dataset.name} has {wanted}: give one that was trained on "
+            "such images with --classifier"
+        )
+    if stacked and classifier.record["num_classes"] != 10:
+        raise InputError(f"the classifier {name} does not read ten digits: leave out --classifier")

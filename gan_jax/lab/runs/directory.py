@@ -90,7 +90,7 @@ class RunDir:
     def restore_best(self, gan: GAN) -> GANState:
         """The state of the best checkpoint that --track kept. Raises InputError if there is none of this run."""
         if not self.best_checkpoints.is_dir():
-            raise InputError(f"{self.path} kept no best checkpoint: train it with --track frechet, or leave out --best")
+            raise InputError(f"{self.path} kept no best checkpoint: train it with --track sliced, or leave out --best")
         return self._own(self.best_checkpoints, gan, None, False)
 
     def _own(self, checkpoints: Path, gan: GAN, step: int | None, quarantine: bool) -> GANState:

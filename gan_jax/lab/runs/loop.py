@@ -21,7 +21,6 @@ from gan_jax.lab.runs import journal as journaling
 from gan_jax.lab.runs.directory import RunDir
 from gan_jax.lab.signals import stop_signals
 
-_SCATTER_POINTS = 2500
 _LABELS = {
     "d_loss": "D",
     "g_loss": "G",
@@ -184,22 +183,22 @@ def _grid(job: Job, gan: GAN, dataset: Dataset) -> Callable[[Any], np.ndarray]:
     A GAN whose conditions are made from data has its samples after the examples that these are of.
     """
     kind, keys, generate = gan.conditioning.kind, job.keys, sampling.generator_of(gan)
-    n = sampling.COLUMNS**2 if dataset.is_image else _SCATTER_POINTS
+    n = sampling.COLUMNS**2 if dataset.is_image else sampling.POINTS
     originals: np.ndarray | None = None
     y: Any = None
     if kind == "labels":
         y = sampling.class_rows(job.num_classes)
         if not dataset.is_image:
-            y = y.repeat(_SCATTER_POINTS // len(y))
+            y = y.repeat(sampling.POINTS // len(y))
     elif kind == "data":
         originals, y = sampling.held_out(job, gan, keys.y, n // 2)
     z = gan.prior(keys.z, n if y is None else len(y))
+    reference = sampling.points_of(dataset)
 
     def picture(state: Any) -> np.ndarray:
         samples = generate(state, z, y)
         if originals is not None:
             samples = np.stack([originals, samples], axis=1).reshape(-1, *samples.shape[1:])
-        reference = None if dataset.is_image else dataset.x[:_SCATTER_POINTS]
         return sampling.picture(samples, reference, invert=job.options["invert"])
 
     return picture

@@ -9,7 +9,7 @@ from typing import Any
 from gan_jax import checkpoint
 from gan_jax.errors import InputError
 from gan_jax.gan import GAN, GANState
-from gan_jax.lab import files
+from gan_jax.lab import files, sampling
 from gan_jax.lab.job import Job
 from gan_jax.lab.measuring import evaluation, measures
 from gan_jax.lab.runs.directory import RunDir
@@ -18,9 +18,11 @@ _SAMPLES = 2500
 
 
 def check(job: Job, gan: GAN) -> None:
-    """Raises InputError where a metric that --track names does not fit the job, or the first can't decide."""
-    evaluation.check_fitting(job, evaluation.reference_of(job, gan), _names(job))
-    measures.decider(_names(job)[0])
+    """Raises InputError where --classifier, or a metric of --track, does not fit the job, or the first can't decide."""
+    reference = evaluation.reference_of(job, gan)
+    if job.options["track"] is not None:
+        evaluation.check_fitting(job, reference, _names(job))
+        measures.decider(_names(job)[0])
 
 
 def tracker(run: RunDir, gan: GAN) -> Callable[[GANState], dict[str, float]]:
@@ -29,7 +31,8 @@ def tracker(run: RunDir, gan: GAN) -> Callable[[GANState], dict[str, float]]:
     Where the number that decides (of the first metric, see `measures.decider`) is the best yet, the state is saved in
     the run's `checkpoints-best`, and `best.json` says number, value and step.
 
-    What is not finite, such as the KL divergence of no sample that counts, is left out.
+    What is not finite, such as the KL divergence of no sample that counts, is left out; of samples that are not finite
+    there are no numbers.
     """
     chosen, reference = _names(run.job), evaluation.reference_of(run.job, gan)
     draw = evaluation.sample_drawer(gan, reference, _SAMPLES)
@@ -40,7 +43,10 @@ def tracker(run: RunDir, gan: GAN) -> Callable[[GANState], dict[str, float]]:
 
     def track(state: GANState) -> dict[str, float]:
         nonlocal best
-        samples = draw(state, run.job.keys.z)
+        try:
+            samples = draw(state, run.job.keys.z)
+        except sampling.NotFiniteError:
+            return {}
         numbers = {
             key: score.value for name in chosen for key, score in measures.MEASURES[name].of(reference, samples).items()
         }
@@ -50,7 +56,7 @@ def tracker(run: RunDir, gan: GAN) -> Callable[[GANState], dict[str, float]]:
             best = value
             checkpoint.save(run.best_checkpoints, int(state.step), state, keep=1, notes={"run": run.identity})
             entry = {"metric": deciding, "value": value, "step": int(state.step)}
-            files.write_text(run.path / "best.json", json.dumps(entry) + "\n")
+            files.write_json(run.path / "best.json", entry, indent=None)
         return numbers
 
     return track

@@ -14,7 +14,7 @@ from gan_jax.lab.sweep import plan as planning
 from gan_jax.lab.sweep.plan import Axis, Span
 
 # Options of a run that all members share: their length, and what happens between steps.
-SHARED = ("steps", "data", "log_every", "save_every", "warmup_steps", "warmup_critic", "invert")
+SHARED = ("steps", "data", "classifier", "log_every", "save_every", "warmup_steps", "warmup_critic", "invert")
 # The others make no sense of many runs in one program, or are the command's own.
 LEFT_OUT = ("seed", "sample_every", "stream", "track", "track_every")
 
@@ -31,7 +31,12 @@ def parser(lab: Lab, command: str, name: str, description: str) -> argparse.Argu
     parser.set_defaults(seed=0, metric=None, score_samples=2000, preset=None)
     add = parser.add_argument
     add("--seed", type=cli.reader(integer(0)), metavar="S", help="first seed (default: 0)")
-    add("--metric", type=cli.reader(choice(*MEASURES)), metavar="M", help="score (default: frechet, or what fits)")
+    add(
+        "--metric",
+        type=cli.reader(choice(*MEASURES)),
+        metavar="M",
+        help="score (default: frechet where there is a classifier, else what fits)",
+    )
     add("--score-samples", type=cli.reader(integer(100)), metavar="N", help="samples of a score (default: 2000)")
     if chosen.paper:
         add("--preset", choices=["paper"], help="the paper's own settings, for what is not typed")

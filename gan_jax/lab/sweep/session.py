@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -144,7 +145,10 @@ def train(
         if program not in drawers:
             reference = scoring.reference_of(program.gan)
             drawers[program] = evaluation.sample_drawer(program.gan, reference, scoring.samples)
-        draw = drawers[program](jax.tree.map(jnp.asarray, state), rng)
+        try:
+            draw = drawers[program](jax.tree.map(jnp.asarray, state), rng)
+        except sampling.NotFiniteError:
+            return math.nan
         return measures.MEASURES[scoring.measure].of(scoring.reference, draw)[scoring.metric].value
 
     limit = devices.usable_memory() if memory is None else memory
@@ -215,7 +219,8 @@ def _samples(plan: Plan, result: Result, dataset: Dataset, states: Sequence[GANS
         rows.append(generate(jax.tree.map(jnp.asarray, state), z, y))
     if dataset.is_image:
         return images.grid(np.concatenate(rows), sampling.COLUMNS)
-    pictures = [images.scatter(row, dataset.x[:1000], size=240) for row in rows]
+    reference = sampling.points_of(dataset)
+    pictures = [images.scatter(row, reference, size=240) for row in rows]
     return images.grid(np.stack(pictures), min(8, len(pictures)))
 
 

@@ -1,11 +1,16 @@
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from gan_jax.lab.measuring import measures
+from gan_jax.gan import GAN
+from gan_jax.lab.measuring import evaluation, measures
 from gan_jax.metrics import modes
 from tests.lab.helpers import call
 
@@ -41,13 +46,14 @@ def _record(path: Path) -> dict[str, Any]:
 
 
 _READ = ["frechet", "kernel", "precision", "recall", "density", "coverage"]
+_ANY, _SLOW = ["sliced_wasserstein"], ["parzen", "parzen_blurred", "parzen_kmeans"]
 
 
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("gan", [*_READ, "parzen", "parzen_blurred", "parzen_kmeans"]),
-        ("cgan", [*_READ, "gan_test", "gan_train", "parzen", "parzen_blurred", "parzen_kmeans"]),
+        ("gan", [*_READ, *_ANY, *_SLOW]),
+        ("cgan", [*_READ, "gan_test", *_ANY, "gan_train", *_SLOW]),
     ],
 )
 def test_images(name: str, expected: list[str], runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,8 +110,12 @@ def test_the_seed_decides_the_numbers(runs: Path, tmp_path: Path) -> None:
     ("name", "options", "words"),
     [
         ("completion", [], "contain a part of a real image"),
-        ("gan", ["--metrics", "frechet"], "makes the one that evaluate --classifier takes: classifier npz:"),
+        ("gan", ["--metrics", "frechet"], "make one with the command classifier (classifier npz:"),
         ("gan", ["--metrics", "gan_train"], "gan_train does not fit gan"),
+        ("gan", ["--metrics", "gan_test"], "it needs a GAN that is conditioned on labels"),
+        ("gan", ["--classifier", "mnist"], "takes images of 28x28x1 and npz:"),
+        ("wgan", ["--classifier", "mnist"], "ring is points, which need no classifier"),
+        ("wgan", ["--metrics", "frechet"], "it is made for images"),
         ("gan", ["--metrics", "modes,fid"], "expected one of frechet"),
         ("wgan", ["--metrics", "parzen"], "which has sliced, modes"),
         ("gan", ["--classifier", "cifar"], "cifar can't be read"),
@@ -121,3 +131,123 @@ def test_what_can_not_be_evaluated_is_one_sentence(
     error = capsys.readouterr().err
     assert words in error
     assert error.count("\n") == 1
+
+
+def test_rows_are_written_as_they_are_measured(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, seen = tmp_path / "a.json", []
+
+    def looking(reference: Any, draw: Any) -> Any:
+        seen.append((json.loads(out.read_text()), capsys.readouterr().out))
+        return measures._modes(reference, draw)
+
+    modes_row = measures.MEASURES["modes"]._replace(of=looking)
+    monkeypatch.setattr(measures, "MEASURES", {**measures.MEASURES, "modes": modes_row})
+    monkeypatch.setattr(evaluation, "MEASURES", measures.MEASURES)
+    assert (
+        call("evaluate", runs / "wgan", "--n", 100, "--sets", 2, "--out", out, "--metrics", "sliced,modes,sliced") == 0
+    )
+    (before, said), _ = seen
+    assert list(before["metrics"]) == ["sliced_wasserstein"]
+    assert not before["complete"]
+    assert said.splitlines()[-1].startswith("sliced_wasserstein ")
+    assert len(before["metrics"]["sliced_wasserstein"]["values"]) == 2
+    after = json.loads(out.read_text())
+    assert after["complete"]
+    assert after["metrics"]["sliced_wasserstein"] == before["metrics"]["sliced_wasserstein"]
+
+
+def test_interrupted_it_leaves_at_once_with_what_was_measured(runs: Path, tmp_path: Path) -> None:
+    code = f"""
+import time
+from gan_jax.lab import main
+from gan_jax.lab.measuring import evaluation, measures
+slow = measures.MEASURES["modes"]._replace(of=lambda *_: time.sleep(60))
+measures.MEASURES = evaluation.MEASURES = {{**measures.MEASURES, "modes": slow}}
+main(argv=["evaluate", {str(runs / "wgan")!r}, "--n", "100", "--out", {str(tmp_path / "a.json")!r}])
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    while not process.stdout.readline().startswith("sliced"):
+        assert process.poll() is None
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    started = time.monotonic()
+    _, error = process.communicate()
+    assert time.monotonic() - started < 2
+    assert process.returncode == 130
+    assert f"stopped: {tmp_path / 'a.json'} has the first 1 of 2 metrics" in error
+    record = json.loads((tmp_path / "a.json").read_text())
+    assert (list(record["metrics"]), record["complete"]) == (["sliced_wasserstein"], False)
+
+
+def test_where_nothing_can_be_written_nothing_is_measured(
+    runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "measured", None)
+    for out, words in ((runs, "is a directory"), (Path("/proc/a.json"), "can't be written")):
+        assert call("evaluate", runs / "wgan", "--out", out) == 2
+        error = capsys.readouterr().err
+        assert words in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("data", [np.full((1, 8, 8), 7, np.uint8), np.ones((1, 2), np.float32)], ids=["image", "point"])
+def test_data_of_one_example_is_measured_without_bounds(
+    data: np.ndarray, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.savez(tmp_path / "one.npz", images=data)
+    options = ["--data", f"npz:{tmp_path / 'one.npz'}", "--steps", 1, "--batch-size", 4, "--width", 4]
+    assert call("run", "gan", *options, "--out", tmp_path / "run") == 0
+    assert call("evaluate", tmp_path / "run", "--n", 20, "--sets", 2) == 0
+    assert "no floors and ceilings" in capsys.readouterr().out
+
+    def refuse(word: str) -> None:
+        raise AssertionError(word)
+
+    record = json.loads((tmp_path / "run" / "evaluation.json").read_text(), parse_constant=refuse)
+    assert record["complete"]
+    assert all(entry["floor"] is None and entry["ceiling"] is None for entry in record["metrics"].values())
+    assert all(entry["value"] is not None for entry in record["metrics"].values())
+
+
+def test_samples_that_are_not_finite_are_not_measured(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generate = GAN.generate
+    monkeypatch.setattr(GAN, "generate", lambda *arguments: generate(*arguments) * np.float32(np.nan))
+    for name in ("wgan", "gan"):
+        assert call("evaluate", runs / name, "--n", 20, "--out", tmp_path / "a.json") == 2
+        assert "some samples are not finite" in capsys.readouterr().err
+        assert call("sample", runs / name, "--n", 20, "--out", tmp_path / "a.png") == 2
+        assert "some samples are not finite" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_labels_that_the_test_set_has_unequally_often_are_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 8, 8, 1)).astype(np.uint8)
+    for name, labels in (("even", np.arange(60) % 3), ("uneven", np.minimum(np.arange(60) % 10, 2))):
+        np.savez(tmp_path / f"{name}.npz", images=pixels, labels=labels)
+        options = ["--data", f"npz:{tmp_path / name}.npz", "--steps", 1, "--batch-size", 4, "--width", 4]
+        assert call("run", "cgan", *options, "--out", tmp_path / name) == 0
+        assert call("evaluate", tmp_path / name, "--n", 20, "--sets", 1, "--metrics", "sliced") == 0
+        assert ("between 10.0% and 80.0% of each" in capsys.readouterr().out) == (name == "uneven")
+
+
+def test_a_runs_own_classifier_is_what_it_is_measured_with(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(runs)
+    options = ["--data", f"npz:{runs / 'tiny.npz'}", "--steps", 2, "--batch-size", 4, "--width", 16]
+    options += ["--classifier", "classifier.npz", "--track", "frechet", "--track-every", 1]
+    assert call("run", "gan", *options, "--out", tmp_path / "run") == 0
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["options"]["classifier"] == str(runs / "classifier.npz")
+    monkeypatch.chdir(tmp_path)
+    assert call("run", "gan", "--resume", "run", "--steps", 3) == 0
+    best = json.loads(Path("run/best.json").read_text())
+    assert best["metric"] == "frechet"
+    assert call("evaluate", "run", "--metrics", "frechet", "--n", 20, "--sets", 1) == 0
+    assert _record(Path("run"))["classifier"]["data"].endswith("tiny.npz")

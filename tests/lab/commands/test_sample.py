@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +7,8 @@ import numpy as np
 import pytest
 
 import gan_jax
-from gan_jax import data
+from gan_jax import data, images
+from gan_jax.data import Dataset
 from gan_jax.lab import sampling
 from tests.helpers import read_png
 from tests.lab.helpers import call
@@ -257,3 +259,39 @@ def test_a_config_that_is_not_one_is_refused(content: str, tmp_path: Path, capsy
     (tmp_path / "config.json").write_text(content)
     assert call("sample", tmp_path, "--out", tmp_path / "a.png") == 2
     assert "config.json" in capsys.readouterr().err
+
+
+def test_points_are_drawn_over_those_of_the_data(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Any] = []
+
+    def noting(points: np.ndarray, reference: np.ndarray | None = None) -> np.ndarray:
+        drawn.append((points, reference))
+        return np.zeros((4, 4, 3), np.uint8)
+
+    monkeypatch.setattr(images, "scatter", noting)
+    assert call("sample", runs / "wgan", "--out", tmp_path / "a.png") == 0
+    ((points, reference),) = drawn
+    assert points.shape == reference.shape == (2500, 2)
+    ring = {point.tobytes() for point in data.load("ring").x}
+    assert all(point.tobytes() in ring for point in reference)
+    # Of every mode, also where the data is sorted.
+    assert len(np.unique(reference.round(1), axis=0)) >= 8
+
+
+def test_points_of_data_that_is_gone_are_drawn_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.savez(tmp_path / "points.npz", images=np.random.default_rng(0).standard_normal((50, 2)).astype(np.float32))
+    options = ["--data", f"npz:{tmp_path / 'points.npz'}", "--steps", 1, "--batch-size", 4, "--width", 8]
+    assert call("run", "gan", *options, "--out", tmp_path / "run") == 0
+    (tmp_path / "points.npz").unlink()
+    capsys.readouterr()
+    assert call("sample", tmp_path / "run", "--out", tmp_path / "a.png") == 0
+    assert "the picture is without the data: the data of this run" in capsys.readouterr().out
+    assert read_png(tmp_path / "a.png").shape == (480, 480, 3)
+
+
+def test_sorted_data_is_shown_from_end_to_end() -> None:
+    shown = sampling.points_of(Dataset("sorted", np.arange(30_000, dtype=np.float32)[:, None]))
+    assert shown is not None
+    assert shown.shape == (2500, 1) and len(np.unique(shown)) == 2500
+    assert shown.min() < 100 and shown.max() > 29_900
+    assert sampling.points_of(Dataset("images", np.zeros((2, 3, 3, 1), np.uint8))) is None

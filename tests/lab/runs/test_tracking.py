@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from gan_jax.errors import InputError
-from gan_jax.lab import EXPERIMENTS
-from gan_jax.lab.measuring import measures
+from gan_jax.lab import EXPERIMENTS, sampling
+from gan_jax.lab.measuring import evaluation, measures
 from gan_jax.lab.runs import directory
 from tests.lab.helpers import call
 
@@ -103,3 +103,40 @@ def test_a_metric_that_does_not_fit_is_refused_before_anything_is_written(capsys
     assert call("run", "gan", *_RING, "--track", "parzen", "--out", "new") == 2
     assert "parzen does not fit gan on ring, which has sliced, modes" in capsys.readouterr().err
     assert not Path("new").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--track", "frechet", "--classifier", "nowhere.npz"], "nowhere.npz can't be read"),
+        (["--track", "sliced", "--classifier", "mnist"], "takes images of 28x28x1"),
+        (["--classifier", "fashion_mnist"], "takes images of 28x28x1"),
+        (["--track", "frechet"], "give it with --classifier FILE.npz"),
+        (["--track", "gan_test"], "conditioned on labels"),
+    ],
+)
+def test_a_classifier_that_does_not_fit_is_refused_before_anything_is_written(
+    options: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.savez("own.npz", images=np.zeros((20, 8, 8), np.uint8), labels=np.arange(20) % 2)
+    assert call("run", "gan", "--data", "npz:own.npz", "--width", 4, *options, "--out", "new") == 2
+    error = capsys.readouterr().err
+    assert words in error and error.count("\n") == 1
+    assert not Path("new").exists()
+
+
+def test_unlabelled_images_are_tracked_by_their_pixels() -> None:
+    np.savez("plain.npz", images=np.random.default_rng(0).integers(0, 256, (20, 8, 8)).astype(np.uint8))
+    options = ["--width", 4, "--batch-size", 4, "--steps", 2, "--track", "sliced", "--track-every", 1]
+    assert call("run", "gan", "--data", "npz:plain.npz", *options, "--out", "pixels") == 0
+    assert json.loads(Path("pixels/best.json").read_text())["metric"] == "sliced_wasserstein"
+
+
+def test_of_samples_that_are_not_finite_there_are_no_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> Any:
+        raise sampling.NotFiniteError("some samples are not finite")
+
+    monkeypatch.setattr(evaluation, "sample_drawer", lambda *_: refuse)
+    assert call("run", "gan", *_RING, *_TRACKED, "--steps", 2, "--out", "broken") == 0
+    assert _scores("broken") == {}
+    assert not Path("broken/best.json").exists()

@@ -357,3 +357,23 @@ def test_two_processes_share_a_sweep() -> None:
     lines = [json.loads(line) for line in Path("two/metrics.jsonl").read_text().splitlines()]
     assert sorted((line["member"], line["step"]) for line in lines) == [(k, s) for k in range(6) for s in (2, 4)]
     assert jax.process_count() == 1
+
+
+@pytest.mark.parametrize(
+    ("labelled", "typed", "metric"),
+    [(False, [], "sliced_wasserstein"), (True, [], "sliced_wasserstein"), (True, ["--classifier", "k.npz"], "frechet")],
+)
+def test_images_of_ones_own_are_swept(
+    labelled: bool, typed: list[str], metric: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    images = np.random.default_rng(0).integers(0, 256, (30, 8, 8, 1)).astype(np.uint8)
+    np.savez("own.npz", images=images, **({"labels": np.arange(30) % 3} if labelled else {}))
+    if typed:
+        assert call("classifier", "npz:own.npz", "--steps", 2, "--out", "k.npz") == 0
+    options = ["--data", "npz:own.npz", "--steps", 1, "--width", 4, "--batch-size", 4, "--lr", "1e-4,1e-3", *typed]
+    assert call("sweep", "gan", *options, "--score-samples", 100, "--out", "sweep") == 0
+    assert json.loads(Path("sweep/summary.json").read_text())["metric"] == metric
+    expected = str(tmp_path / "k.npz") if typed else None
+    for record in ("sweep/sweep.json", "sweep/best/config.json"):
+        assert json.loads(Path(record).read_text())["options"]["classifier"] == expected
