@@ -16,7 +16,7 @@ from gan_jax.lab import cli, devices, values
 from gan_jax.lab.cli import Lab
 from gan_jax.lab.experiment import Config
 from gan_jax.lab.options import integer
-from gan_jax.lab.runs.signals import stop_signals
+from gan_jax.lab.signals import stop_signals
 from gan_jax.lab.sweep import axes as sweep_axes
 from gan_jax.lab.sweep import plan as planning
 from gan_jax.lab.sweep.plan import Axis, Member, Plan, Span
@@ -57,7 +57,7 @@ def main(lab: Lab, argv: list[str]) -> int:
         sampler=optuna.samplers.TPESampler(constant_liar=True, n_startup_trials=2 * typed["population"]),
     )
     states = optuna.trial.TrialState
-    with stop_signals() as received:
+    with stop_signals("stopping: these trials are left out, the study keeps the others") as received:
         while (done := _count(study, states.COMPLETE, states.FAIL)) < typed["trials"] and not received:
             trials = [study.ask() for _ in range(min(typed["population"], typed["trials"] - done))]
             try:

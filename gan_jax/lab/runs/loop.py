@@ -17,7 +17,7 @@ from gan_jax.lab.cli import Lab
 from gan_jax.lab.job import Job
 from gan_jax.lab.runs import chunks, logs
 from gan_jax.lab.runs.directory import RunDir
-from gan_jax.lab.runs.signals import stop_signals
+from gan_jax.lab.signals import stop_signals
 
 _SCATTER_POINTS = 2500
 _LABELS = {
@@ -74,7 +74,7 @@ def _train(lab: Lab, run: RunDir, dataset: Dataset, resume: str) -> int:
     samples.mkdir(exist_ok=True)
     bar = tqdm(total=last, initial=step, desc=job.config.name, unit="step", disable=None, dynamic_ncols=True)
     with (
-        stop_signals() as received,
+        stop_signals("stopping: the state will be saved after this step") as received,
         logs.board(run.path / "tensorboard", step) as board,
         logs.appending(run.path / "metrics.jsonl") as log,
         bar,

@@ -23,7 +23,7 @@ from gan_jax.lab.job import Job
 from gan_jax.lab.measuring import evaluation, measures
 from gan_jax.lab.measuring.reference import Reference
 from gan_jax.lab.runs import directory, logs
-from gan_jax.lab.runs.signals import stop_signals
+from gan_jax.lab.signals import stop_signals
 from gan_jax.lab.sweep import cohorts, report
 from gan_jax.lab.sweep import plan as planning
 from gan_jax.lab.sweep import store as storing
@@ -88,7 +88,7 @@ def run(lab: Lab, store: Store, *, dry_run: bool, memory: float | None, mapping:
             if not (path / "sweep.json").exists():
                 storing.write(dataclasses.replace(store, memory=memory))
             stack.enter_context(files.lock(path))
-        received = stack.enter_context(stop_signals())
+        received = stack.enter_context(stop_signals("stopping: what is trained will be saved"))
         try:
             result = train(plan, scoring, path, received, dry_run=dry_run, memory=memory, mapping=mapping)
             if dry_run:

@@ -177,7 +177,7 @@ def test_a_sweep_stopped_anywhere_goes_on_to_the_same_bits(
             return self.asked == steps - 1
 
     @contextlib.contextmanager
-    def stop_signals() -> Iterator[list[int]]:
+    def stop_signals(sentence: str) -> Iterator[list[int]]:
         yield Later([15])
 
     with monkeypatch.context() as patch:

@@ -1,0 +1,84 @@
+import contextlib
+import os
+import pty
+import re
+import subprocess
+import sys
+import termios
+
+import pytest
+
+from gan_jax.lab import progress
+from gan_jax.lab.progress import Progress
+
+_PROGRAM = """
+import time
+from gan_jax.lab.progress import Progress
+with Progress(1000, what="run wgan", initial=200) as bar:
+    with bar.doing("compiling"):
+        time.sleep(2.2)
+    for _ in range(8):
+        time.sleep(.1)
+        bar.advance(50, "D 0.1234, G -0.5678, W 0.9012, D(x) 0.1234, D(G(z)) 0.5678, and still more")
+    bar.say("step 600: saved")
+"""
+
+
+def _on_a_terminal(program: str, columns: int) -> str:
+    """What a program writes to a terminal of so many columns."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, columns))
+    written = b""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=theirs, stderr=theirs, stdin=theirs) as process:
+        os.close(theirs)
+        # Linux says EIO where the other end is closed.
+        with contextlib.suppress(OSError):
+            while piece := os.read(ours, 4096):
+                written += piece
+    os.close(ours)
+    assert process.returncode == 0
+    return written.decode()
+
+
+def test_a_terminal_has_one_line_that_fits_it() -> None:
+    written = _on_a_terminal(_PROGRAM, 80)
+    shown = [line.strip() for line in re.split(r"[\r\n]|\x1b\[A", written)]
+    assert max(map(len, shown)) <= 80
+    assert "run wgan: compiling ..." in shown and "run wgan: compiling ... 2 s" in shown
+    bars = [line for line in shown if "step/s" in line]
+    assert "%|" in bars[-1] and "D 0.1234" in bars[-1]
+    assert shown[-2:] != [] and "step 600: saved" in shown
+
+
+def test_the_rate_and_the_time_left_leave_out_what_else_was_done() -> None:
+    written = _on_a_terminal(_PROGRAM, 120)
+    rates = [float(rate) for rate in re.findall(r"([\d.]+)step/s", written)]
+    # 50 steps in a tenth of a second, as far as the machine is free; with the compilation it would be 180 at most.
+    assert 200 < rates[-1] <= 500
+
+
+def test_without_a_terminal_lines_are_few(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    with Progress(100, what="run wgan") as bar:
+        with bar.doing("compiling"):
+            pass
+        bar.advance(50)
+        bar.say("step 50: D 0.1")
+        monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", -1)
+        bar.advance(10)
+    output, errors = capfd.readouterr()
+    assert output == "step 50: D 0.1\n"
+    assert re.fullmatch(r"run wgan: compiling\nrun wgan: 60/100 steps, 00:00 left\n", errors)
+
+
+def test_one_of_several_processes_is_quiet(capfd: pytest.CaptureFixture[str]) -> None:
+    with Progress(100, what="run wgan", quiet=True) as bar, bar.doing("compiling"):
+        bar.advance(100)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_closed_standard_error_is_no_error() -> None:
+    program = f"import sys; assert sys.stderr is None\n{_PROGRAM}".replace("2.2", "0")
+    shell = subprocess.run(
+        ["sh", "-c", '"$0" -c "$1" 2>&-', sys.executable, program], stdout=subprocess.PIPE, text=True
+    )
+    assert (shell.returncode, shell.stdout) == (0, "step 600: saved\n")
