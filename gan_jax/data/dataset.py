@@ -1,6 +1,8 @@
 """The one type that every source returns."""
 
 import dataclasses
+import functools
+import hashlib
 from typing import Literal
 
 import numpy as np
@@ -79,3 +81,13 @@ class Dataset:
     @property
     def is_image(self) -> bool:
         return self.x.ndim == 4
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that other examples, labels or class names, or another order, would change."""
+        digest = hashlib.blake2b(digest_size=8)
+        digest.update(repr((self.x.dtype.str, self.x.shape, self.num_classes)).encode())
+        digest.update(np.ascontiguousarray(self.x).data)
+        if self.labels is not None:
+            digest.update(np.ascontiguousarray(self.labels).data)
+        return digest.hexdigest()

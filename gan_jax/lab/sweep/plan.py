@@ -230,6 +230,20 @@ def groups(plan: Plan, chosen: Sequence[Member]) -> Iterator[tuple[list[Member],
         yield together, [name for name in of if options[name].scales and values.numbers_of(of[name])]
 
 
+def described(plan: Plan, devices: int) -> str:
+    """The plan in a few lines, before anything is compiled."""
+    seeds, found = len(plan.members) // plan.settings, list(groups(plan, plan.members))
+    lines = [
+        f"{len(plan.members)} members ({plan.settings} settings x {seeds} seeds) in {len(found)} program(s), on "
+        f"{devices} device(s); scores after {', '.join(map(str, plan.rungs))} steps"
+    ]
+    for number, (group, names) in enumerate(found, 1):
+        static = {name: value for name, value in group[0].values.items() if name not in names}
+        of = f" of {plan.label(group[0]._replace(values=static))}" if static else ""
+        lines.append(f"  program {number}{of}: {len(group)} members; numbers that differ: {', '.join(names) or 'none'}")
+    return "\n".join(lines)
+
+
 def code(option: Option, value: Any) -> Hashable:
     """What of a value decides the program. None is code: no average to keep, no second learning rate."""
     return values.code_of(value) if option.scales else value
