@@ -40,14 +40,13 @@ def parser(lab: Lab, command: str, name: str, description: str) -> argparse.Argu
 
 
 class _Once(argparse.Action):
-    """Takes what is typed, in place of an earlier value: but of two axes one would be lost without a word."""
+    """Takes what is typed, in place of an earlier value; but not of an axis, which would be lost without a word."""
 
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, typed: Any, flag: str | None = None
     ) -> None:
         before = getattr(namespace, self.dest, typed)
-        axes = [one for one in (before, typed) if isinstance(one, tuple)]
-        if before != typed and any(len(axis) > 1 or isinstance(axis[0], Span) for axis in axes):
+        if isinstance(before, tuple) and before != typed and (len(before) > 1 or isinstance(before[0], Span)):
             parser.error(f"{flag} is typed twice: type all of its values at once, A,B,C")
         setattr(namespace, self.dest, typed)
 

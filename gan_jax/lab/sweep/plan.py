@@ -201,7 +201,7 @@ def rungs(steps: int, settings: int, every: int, *, halving: bool) -> tuple[int,
             raise ValueError("--halving stops the worse half of the settings and there is one: list values, or --draws")
         for k in range(1, math.ceil(math.log2(settings)) + 1):
             end = round(steps / 2**k / every) * every
-            ends |= {end} if 2 * every <= end < steps else set()
+            ends |= {end} if end >= 2 * every else set()
         if len(ends) == 1:
             raise ValueError(
                 f"--halving has no place to stop a half of the settings: half of {steps} steps is less than twice "

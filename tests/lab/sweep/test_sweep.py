@@ -3,6 +3,7 @@ import csv
 import errno
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -18,10 +19,11 @@ from orbax.checkpoint import v1 as ocp
 
 from gan_jax import population
 from gan_jax.gan import GANState
-from gan_jax.lab import EXPERIMENTS, devices, files
+from gan_jax.lab import EXPERIMENTS, devices, files, signals
+from gan_jax.lab.progress import Progress
 from gan_jax.lab.runs import chunks, directory
 from gan_jax.lab.runs.directory import RunDir
-from gan_jax.lab.sweep import cohorts, report, session
+from gan_jax.lab.sweep import cohorts, report
 from gan_jax.lab.sweep.plan import Plan
 from tests.helpers import assert_close, assert_same, differ, read_png
 from tests.lab.helpers import call
@@ -52,6 +54,11 @@ def _run(path: str | Path) -> tuple[RunDir, GANState]:
     return loaded, loaded.restore(loaded.job.gan())
 
 
+def _said(error: str) -> list[str]:
+    """The lines on standard error that are no progress."""
+    return [line for line in error.splitlines() if not re.match(r"\d+ x \w+: ", line)]
+
+
 def _best(path: str) -> GANState:
     return _run(Path(path) / "best")[1]
 
@@ -60,8 +67,8 @@ def _swept(*typed: object) -> tuple[Plan, list[GANState]]:
     """The plan of a sweep, and the last states of all its members."""
     train, kept = cohorts.train, []
 
-    def kept_train(sweep: cohorts.Sweep, received: Sequence[int], **options: bool) -> cohorts.Result:
-        result = train(sweep, received, **options)
+    def kept_train(sweep: cohorts.Sweep, received: Sequence[int], bar: Progress) -> cohorts.Result:
+        result = train(sweep, received, bar)
         kept.append((sweep.plan, cohorts.states_of(result, sweep.plan.members)))
         return result
 
@@ -75,7 +82,7 @@ def test_a_sweep_scores_every_member_and_leaves_the_best_as_a_run(capsys: pytest
     typed = [*_WGAN, "--steps", 5, "--lr", "1e-4,1e-2", "--clip", "0.01,0.1", "--seeds", 2, "--out", "out"]
     assert call("sweep", *typed) == 0
     output = capsys.readouterr().out
-    assert "8 members (4 settings) in 1 cohort(s) of 1 program(s), on 8 device(s)" in output
+    assert "8 members (4 settings x 2 seeds) in 1 program(s), on 8 device(s)" in output
     members, settings = _table("out/members.csv"), _table("out/settings.csv")
     assert [(m["lr"], m["clip"], m["seed"], m["status"], m["step"]) for m in members][:3] == [
         ("0.0001", "0.01", "0", "done", "5"), ("0.0001", "0.01", "1", "done", "5"), ("0.0001", "0.1", "0", "done", "5"),
@@ -146,7 +153,7 @@ def test_a_warm_up_is_trained_as_it_is_alone_whatever_the_number_of_dispatches(
     assert_same(_best("two"), _best("six"))
     # A phase each.
     assert json.loads(Path("two/summary.json").read_text())["compilations"] == 2
-    assert "of 1 program(s)" in capsys.readouterr().out
+    assert "in 1 program(s)" in capsys.readouterr().out
 
 
 # Two widths of eight steps each; or of four, and then the better half of six settings, of both widths or of one; or
@@ -181,7 +188,7 @@ def test_a_sweep_stopped_anywhere_goes_on_to_the_same_bits(
         yield Later([15])
 
     with monkeypatch.context() as patch:
-        patch.setattr(session, "stop_signals", stop_signals)
+        patch.setattr(signals, "stop_signals", stop_signals)
         patch.setattr(chunks, "next_pace", lambda pace, n, seconds: 1)
         # The machine that it is stopped on has other devices than the one that it goes on with.
         patch.setattr(devices, "population_mesh", lambda: Mesh(np.array(jax.devices()[:3]), (population.AXIS,)))
@@ -211,8 +218,8 @@ def test_the_same_command_goes_on_until_there_is_nothing_to_do(
             patch.setattr(*what, fail_once)
             assert call("sweep", *typed) == 1
         error = capsys.readouterr().err
-        assert "sweeps/wgan/001 can't be written any more (No space left on device)" in error
-        assert error.count("\n") == 1
+        (said,) = _said(error)
+        assert "sweeps/wgan/001 can't be written any more (No space left on device)" in said
     assert call("sweep", *typed) == 0
     assert call("sweep", *typed, "--out", "sweeps/wgan/001") == 0
     assert "sweeps/wgan/001 is finished" in capsys.readouterr().out
@@ -229,19 +236,14 @@ def test_the_same_command_goes_on_until_there_is_nothing_to_do(
 
 def test_what_does_not_fit_is_split_into_rounds(capsys: pytest.CaptureFixture[str]) -> None:
     typed = [*_WGAN, "--steps", 2, "--lr", "log:1e-5:1e-2", "--draws", 20]
-    assert call("sweep", *typed, "--dry-run") == 0
+    assert call("sweep", *typed, "--out", "whole") == 0
     whole = capsys.readouterr().out
-    assert "20 members (20 settings) in 1 cohort(s)" in whole
-    assert "24 members at a time" in whole
-    assert not Path("sweeps").exists()
+    assert "20 members (20 settings x 1 seeds) in 1 program(s)" in whole
+    assert "20 members, 24 at a time by map:" in whole
     kib = float(whole.split(" KiB per device")[0].split()[-1])
     # Three members a device need it all; of states, the largest part, two need two thirds.
-    less = 0.9 * kib / 2**20
-    assert call("sweep", *typed, "--dry-run", "--memory", less) == 0
-    assert "in 2 cohort(s)" in (split := capsys.readouterr().out)
-    assert "16 members at a time" in split
-    assert call("sweep", *typed, "--out", "whole") == 0
-    assert call("sweep", *typed, "--memory", less, "--out", "split") == 0
+    assert call("sweep", *typed, "--memory", 0.9 * kib / 2**20, "--out", "split") == 0
+    assert "20 members, 16 at a time by map, in 2 rounds:" in capsys.readouterr().out
     assert Path("split/members.csv").read_text() == Path("whole/members.csv").read_text()
     assert_same(_best("split"), _best("whole"))
     assert call("sweep", *typed, "--memory", 1e-7, "--out", "none") == 2
@@ -281,8 +283,8 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
 ) -> None:
     assert call("sweep", *arguments) == 2
     error = capsys.readouterr().err
-    assert words in error
-    assert error.count("\n") == 1
+    assert len(_said(error)) == 1
+    assert words in _said(error)[0]
     assert not Path("sweeps").exists()
 
 
@@ -301,8 +303,8 @@ def test_what_cant_be_combined_is_said_before_anything_is_compiled(
     monkeypatch.setattr(cohorts, "train", None)
     assert call("sweep", *arguments) == 2
     error = capsys.readouterr().err
-    assert words in error
-    assert error.count("\n") == 1
+    assert len(_said(error)) == 1
+    assert words in _said(error)[0]
     assert not Path("sweeps").exists()
 
 
