@@ -158,7 +158,7 @@ def plot_scores(
     top.set_yticks(range(len(ranked)), names, fontsize=8)
     top.set_ylim(len(ranked) - 0.5, -0.5)
     top.grid(axis="x", alpha=0.3)
-    _logarithmic(top, "x", [value for setting in ranked for value in _scores(plan, outcomes, setting)], least=30)
+    _logarithmic(top, "x", [value for setting in ranked for value in _scores(plan, outcomes, setting)], least=30.0)
     shown = "" if len(ranked) == len(order) else f", the best {len(ranked)} of {len(order)} settings"
     top.set(xlabel=f"{score} ({better})", title=f"dots are seeds, the bar is their mean{shown}")
     top.title.set_fontsize(9)
@@ -189,7 +189,7 @@ def _plot_over(
     if len(pair) == 1:
         for x, y, done in zip(places[0], means, ended, strict=True):
             axes.plot([x], [y], "o", color="C0" if done else "0.6")
-        _logarithmic(axes, "y", means, least=30)
+        _logarithmic(axes, "y", means, least=30.0)
     else:
         axes.set_ylabel(pair[1])
         _logarithmic(axes, "y", places[1], drawn=pair[1] in plan.logarithmic)
@@ -222,7 +222,7 @@ def _numbers(plan: Plan, name: str) -> dict[int, float]:
     return dict(zip(found, differing[0].tolist(), strict=True)) if len(differing) == 1 else {}
 
 
-def _logarithmic(axes: Axes, axis: str, numbers: Sequence[float], *, drawn: bool = False, least: float = 10) -> None:
+def _logarithmic(axes: Axes, axis: str, numbers: Sequence[float], *, drawn: bool = False, least: float = 10.0) -> None:
     """A logarithmic axis for numbers that were drawn so, or that are far apart."""
     if not numbers or min(numbers) <= 0 or not (drawn or max(numbers) >= least * min(numbers)):
         return

@@ -97,9 +97,12 @@ def opened(
             _trim(path)
             storage = optuna.storages.JournalStorage(JournalFileBackend(str(path)))
             direction = StudyDirection.MINIMIZE if lower_is_better else StudyDirection.MAXIMIZE
-            study = optuna.create_study(
-                storage=storage, study_name=name, direction=direction, load_if_exists=True, sampler=sampler
-            )
+            if name in optuna.get_all_study_names(storage):
+                study = optuna.load_study(study_name=name, storage=storage, sampler=sampler)
+            else:
+                study = optuna.create_study(
+                    storage=storage, study_name=name, direction=direction, load_if_exists=True, sampler=sampler
+                )
     except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
         raise _unusable(path, error) from error
     if not _records(study):
@@ -270,6 +273,4 @@ def _trim(path: Path) -> None:
 
 
 def _unusable(path: Path, error: Exception) -> InputError:
-    return InputError(
-        f"{path} can't be used as a storage, it is no study's journal ({error}): choose a different --storage"
-    )
+    return InputError(f"{path} can't be used, it is not the journal of a study ({error}): choose a different --storage")
