@@ -72,7 +72,7 @@ class Plan:
       members: in order of setting, then seed.
       rungs: the steps after which scores are taken, ascending; after each but the last only the better half of the
         settings continues.
-      logarithmic: the options that were drawn in the logarithm, for pictures.
+      logarithmic: the options whose numbers lie in the logarithm, for pictures.
     """
 
     base: Config
@@ -112,8 +112,14 @@ def axis(option: Option, text: str) -> Axis:
 
 
 def logarithmic(axes: Mapping[str, Axis]) -> tuple[str, ...]:
-    """The options that have a range to draw from in the logarithm."""
-    return tuple(name for name, axis in axes.items() if any(isinstance(c, Span) and any(c.log) for c in axis))
+    """The options with a range to draw from in the logarithm, or a list of numbers far apart."""
+
+    def far_apart(axis: Axis) -> bool:
+        return all(type(choice) in (int, float) for choice in axis) and max(axis) >= 10 * min(axis) > 0
+
+    return tuple(
+        name for name, axis in axes.items() if any(isinstance(c, Span) and any(c.log) for c in axis) or far_apart(axis)
+    )
 
 
 def low_of(choice: Any) -> Any:

@@ -158,9 +158,11 @@ def plot_scores(
     top.set_yticks(range(len(ranked)), names, fontsize=8)
     top.set_ylim(len(ranked) - 0.5, -0.5)
     top.grid(axis="x", alpha=0.3)
-    _logarithmic(top, "x", [value for setting in ranked for value in _scores(plan, outcomes, setting)], least=30.0)
-    shown = "" if len(ranked) == len(order) else f", the best {len(ranked)} of {len(order)} settings"
-    top.set(xlabel=f"{score} ({better})", title=f"dots are seeds, the bar is their mean{shown}")
+    shown = [score for setting in ranked for score in _scores(plan, outcomes, setting)]
+    if _far_apart(shown):
+        _set_logarithmic(top, "x", shown)
+    left_out = "" if len(ranked) == len(order) else f", the best {len(ranked)} of {len(order)} settings"
+    top.set(xlabel=f"{score} ({better})", title=f"dots are seeds, the bar is their mean{left_out}")
     top.title.set_fontsize(9)
     for axes, pair in zip(panels[1:], pairs, strict=True):
         _plot_over(axes, figure, plan, outcomes, order, pair, score, better)
@@ -185,14 +187,17 @@ def _plot_over(
     places = [[of[setting] for setting, _ in scored] for of in numbers]
     axes.set(xlabel=pair[0], title=f"{score} ({better})")
     axes.title.set_fontsize(9)
-    _logarithmic(axes, "x", places[0], drawn=pair[0] in plan.logarithmic)
+    if pair[0] in plan.logarithmic:
+        _set_logarithmic(axes, "x", places[0])
     if len(pair) == 1:
         for x, y, done in zip(places[0], means, ended, strict=True):
             axes.plot([x], [y], "o", color="C0" if done else "0.6")
-        _logarithmic(axes, "y", means, least=30.0)
+        if _far_apart(means):
+            _set_logarithmic(axes, "y", means)
     else:
         axes.set_ylabel(pair[1])
-        _logarithmic(axes, "y", places[1], drawn=pair[1] in plan.logarithmic)
+        if pair[1] in plan.logarithmic:
+            _set_logarithmic(axes, "y", places[1])
         sizes = [150 if done else 40 for done in ended]
         dots = axes.scatter(places[0], places[1], c=means, s=sizes, cmap="viridis", edgecolors="0.3")
         figure.colorbar(dots, ax=axes)
@@ -222,15 +227,19 @@ def _numbers(plan: Plan, name: str) -> dict[int, float]:
     return dict(zip(found, differing[0].tolist(), strict=True)) if len(differing) == 1 else {}
 
 
-def _logarithmic(axes: Axes, axis: str, numbers: Sequence[float], *, drawn: bool = False, least: float = 10.0) -> None:
-    """A logarithmic axis for numbers that were drawn so, or that are far apart."""
-    if not numbers or min(numbers) <= 0 or not (drawn or max(numbers) >= least * min(numbers)):
+def _set_logarithmic(axes: Axes, axis: str, numbers: Sequence[float]) -> None:
+    """Makes an axis logarithmic, with labels that can be read, unless there are numbers that have no place on it."""
+    if not numbers or min(numbers) <= 0:
         return
     axes.set(**{f"{axis}scale": "log"})
     lines = axes.xaxis if axis == "x" else axes.yaxis
     lines.set_major_locator(LogLocator(subs=(1, 2, 5) if max(numbers) < 50 * min(numbers) else (1,)))
     lines.set_major_formatter("{x:g}")
     lines.set_minor_formatter(NullFormatter())
+
+
+def _far_apart(scores: Sequence[float]) -> bool:
+    return bool(scores) and max(scores) >= 30 * min(scores)
 
 
 def _scores(plan: Plan, outcomes: Mapping[int, Outcome], setting: int) -> list[float]:

@@ -146,7 +146,7 @@ def _check(plan: Plan) -> None:
     if [*plan.rungs] != sorted({*plan.rungs}) or plan.rungs[:1] < (1,) or plan.rungs[-1] != plan.base.options["steps"]:
         raise ValueError("rungs must ascend to the last step")
     if not {*plan.logarithmic} <= {*plan.swept}:
-        raise ValueError("only what is swept can be drawn in the logarithm")
+        raise ValueError("only numbers that are swept can lie in the logarithm")
 
 
 def _values(base: Config, member: Member) -> dict[str, Any]:

@@ -138,7 +138,7 @@ def test_any_sweep_json_is_a_sweep_or_an_input_error(changes: list[tuple[tuple[A
         ([(("members", 1, "setting"), 2)], "settings must be numbered"),
         ([(("members", 1, "seed"), -1)], "seeds must be at least 0"),
         ([(("rungs", 0), 7)], "rungs must ascend to the last step"),
-        ([(("logarithmic",), ["clip"])], "only what is swept can be drawn in the logarithm"),
+        ([(("logarithmic",), ["clip"])], "only numbers that are swept can lie in the logarithm"),
         ([(("members", 0, "values", "lr"), "cosine:1e-3")], "expected cosine:START:END"),
         ([(("experiment",), "gan")], "continue it with python -m experiments.sweep gan --resume sweep"),
     ],

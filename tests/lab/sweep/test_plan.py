@@ -224,10 +224,25 @@ def test_no_setting_is_drawn_twice_where_they_can_be_counted(axes: dict[str, pla
         members(axes, draws=combinations + 1)
 
 
-def test_what_is_drawn_in_the_logarithm_is_known() -> None:
-    typed = {"lr": "1e-3,log:1e-5:1e-3", "b1": "uniform:0:0.9", "d_lr": "cosine:log(1e-5,1e-3):0", "clip": "0.1,1"}
-    axes = {name: plan.axis(OPTIONS[name], text) for name, text in typed.items()}
-    assert plan.logarithmic(axes) == ("lr", "d_lr")
+@pytest.mark.parametrize(
+    ("option", "text", "expected"),
+    [
+        ("lr", "log:1e-4:2e-4", True),
+        ("lr", "1e-3,log:1e-5:1e-3", True),
+        ("lr", "cosine:log(1e-5,1e-3):0", True),
+        ("lr", "uniform:1e-6:1e-3", False),
+        ("lr", "1e-5,1e-4", True),
+        ("lr", "1e-4,2e-4,5e-4", False),
+        ("lr", "1e-5,cosine:1e-3:0", False),
+        ("lr", "1e-5,uniform:1e-4:1e-3", False),
+        ("width", "8,16,128", True),
+        ("b1", "0.0,0.9", False),
+        ("ema", "none,0.9", False),
+        ("loss", "hinge,recipe", False),
+    ],
+)
+def test_which_numbers_lie_in_the_logarithm(option: str, text: str, expected: bool) -> None:
+    assert (option in plan.logarithmic({option: plan.axis(OPTIONS[option], text)})) == expected
 
 
 def test_the_better_half_survives_and_what_broke_does_not() -> None:
