@@ -24,6 +24,8 @@ from gan_jax.lab import EXPERIMENTS, Job, cli
 from gan_jax.lab.experiment import config, nearest
 from gan_jax.lab.files import write_errors, write_text
 from gan_jax.lab.options import integer
+from gan_jax.lab.progress import Progress
+from gan_jax.lab.signals import leave_at_once
 
 
 class Machine(NamedTuple):
@@ -54,7 +56,12 @@ def main(argv: list[str]) -> int:
     cli.start_jax(devices=options.devices)
     if jax.device_count() < options.devices:
         parser.error(f"there are only {jax.device_count()} devices: unset XLA_FLAGS, or reduce --devices")
-    rows = [_costs(name, options.devices) for name in options.names or EXPERIMENTS]
+    names, rows = options.names or list(EXPERIMENTS), []
+    with leave_at_once("interrupted; nothing was written"), Progress(len(names), unit="recipe", what="scaling") as bar:
+        for name in names:
+            with bar.doing(name, counts=True):
+                rows.append(_costs(name, options.devices))
+            bar.advance()
     text = table(rows, options.devices)
     print(text)
     if options.out is not None:

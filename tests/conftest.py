@@ -22,6 +22,14 @@ _cache = tempfile.TemporaryDirectory(prefix="gan_jax_tests_")
 os.environ["JAX_COMPILATION_CACHE_DIR"] = _cache.name
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _no_lines_of_progress() -> None:
+    """On a busy machine anything may take long enough for a line, and tests read standard error."""
+    from gan_jax.lab import progress
+
+    progress._SECONDS_WITHOUT_A_LINE = 3600
+
+
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Three for two cores: tests of whole commands wait, for processes to start and for the moment to kill them."""
     from gan_jax.lab.devices import cores

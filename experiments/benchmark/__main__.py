@@ -11,6 +11,8 @@ from experiments.benchmark.cases import CASES
 from gan_jax.lab import cli, devices
 from gan_jax.lab.experiment import nearest
 from gan_jax.lab.options import integer, real
+from gan_jax.lab.progress import Progress
+from gan_jax.lab.signals import leave_at_once
 
 # Recipes, and widths at which sixteen members train quickly.
 _POPULATIONS = {"wgan": 128}
@@ -37,20 +39,28 @@ def main(argv: list[str]) -> int:
 
     options.out.mkdir(parents=True, exist_ok=True)
     results = report.read(options.out)
-    for case in options.cases or known:
-        timed: dict[str, Any] = {"turns": options.turns, "seconds": options.seconds}
+    cases = options.cases or known
+    timed: dict[str, Any] = {"turns": options.turns, "seconds": options.seconds}
+
+    def measure(case: str) -> Any:
         match case:
             case "population":
-                record: Any = [population.measure(name, width=width, **timed) for name, width in _POPULATIONS.items()]
+                return [population.measure(name, width=width, **timed) for name, width in _POPULATIONS.items()]
             case "startup":
-                record = commands.startup(options.turns)
+                return commands.startup(options.turns)
             case "sweep":
-                record = commands.sweep(steps=options.sweep_steps, runs=options.sweep_runs)
-            case _:
-                record = steps.measure(case, peer=options.peer is not None, **timed)
-        results[case] = {"record": record, "machine": report.machine(), "turns": options.turns}
-        report.write(options.out, results)
-        print(json.dumps(record, indent=1), flush=True)
+                return commands.sweep(steps=options.sweep_steps, runs=options.sweep_runs)
+        return steps.measure(case, peer=options.peer is not None, **timed)
+
+    kept = f"interrupted; the cases that are done are in {options.out}"
+    with leave_at_once(kept), Progress(len(cases), unit="case", what="benchmark") as bar:
+        for case in cases:
+            with bar.doing(case, counts=True):
+                record = measure(case)
+            results[case] = {"record": record, "machine": report.machine(), "turns": options.turns}
+            report.write(options.out, results)
+            bar.advance()
+            bar.say(json.dumps(record, indent=1))
     print(f"see {options.out / 'table.md'} and {options.out / 'speed.png'}")
     return 0
 

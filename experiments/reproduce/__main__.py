@@ -43,7 +43,7 @@ def main(argv: list[str]) -> int:
     table = getattr(module, entry.function)(options.budget)
     name = options.table if options.budget == "full" else f"{options.table}-small"
     try:
-        tables.make(name, table, command, options.out, report=lambda line: print(line, flush=True))
+        tables.make(name, table, command, options.out)
     except FloatingPointError as error:
         print(f"reproduce: {error}; earlier results are kept in {options.out}", file=sys.stderr)
         return 1

@@ -25,7 +25,9 @@ from gan_jax import images
 from gan_jax.errors import InputError
 from gan_jax.lab import devices
 from gan_jax.lab.files import write_text
+from gan_jax.lab.progress import Progress
 from gan_jax.lab.runs.directory import commit
+from gan_jax.lab.signals import leave_at_once
 
 Budget = Literal["full", "small"]
 Record = dict[str, Any]
@@ -99,7 +101,7 @@ class Table:
     plot: Callable[[Mapping[str, Sequence[Record]], Path], None] | None = None
 
 
-def make(name: str, table: Table, command: str, out: Path, *, report: Callable[[str], None]) -> None:
+def make(name: str, table: Table, command: str, out: Path) -> None:
     """Measures what TABLE.json in `out` lacks; writes it, TABLE.md and pictures after every result.
 
     Args:
@@ -107,7 +109,6 @@ def make(name: str, table: Table, command: str, out: Path, *, report: Callable[[
       table: what to measure.
       command: the command line, for the record.
       out: directory of the files; created if missing.
-      report: called with a line for every result.
 
     Raises:
       InputError: TABLE.json is not the record of a table, or something can't be written.
@@ -124,21 +125,30 @@ def make(name: str, table: Table, command: str, out: Path, *, report: Callable[[
     try:
         out.mkdir(parents=True, exist_ok=True)
         _write(name, table, record, out)
-        for row in table.rows:
-            results = record["rows"][row.name]["results"]
-            missing = [seed for seed in row.seeds if seed not in [result["seed"] for result in results]]
-            for start in range(0, len(missing), row.at_once):
-                seeds = missing[start : start + row.at_once]
-                started = time.perf_counter()
-                outcomes = row.measure(seeds)
-                core_seconds = (time.perf_counter() - started) * devices.cores() / len(seeds)
-                for seed, outcome in zip(seeds, outcomes, strict=True):
-                    if outcome.picture is not None and seed == row.seeds[0]:
-                        images.save_png(out / f"{name}-{picture_name(row.name)}.png", outcome.picture)
-                    results.append(_result(seed, outcome, core_seconds))
-                results.sort(key=lambda result: result["seed"])
-                _write(name, table, record, out)
-                report(f"{row.name}, {len(results)} of {len(row.seeds)} seeds: {_line(table, row, results)}")
+        missing = {
+            row.name: [seed for seed in row.seeds if seed not in _seeds(record["rows"][row.name]["results"])]
+            for row in table.rows
+        }
+        total = sum(len(row.seeds) for row in table.rows)
+        done = total - sum(map(len, missing.values()))
+        kept = f"interrupted; every result is in {out}, and the same command continues"
+        with leave_at_once(kept), Progress(total, unit="seed", what=name, initial=done) as bar:
+            for row in table.rows:
+                results = record["rows"][row.name]["results"]
+                for start in range(0, len(missing[row.name]), row.at_once):
+                    seeds = missing[row.name][start : start + row.at_once]
+                    started = time.perf_counter()
+                    with bar.doing(f"{row.name}, seeds {', '.join(map(str, seeds))}", counts=True):
+                        outcomes = row.measure(seeds)
+                    core_seconds = (time.perf_counter() - started) * devices.cores() / len(seeds)
+                    for seed, outcome in zip(seeds, outcomes, strict=True):
+                        if outcome.picture is not None and seed == row.seeds[0]:
+                            images.save_png(out / f"{name}-{picture_name(row.name)}.png", outcome.picture)
+                        results.append(_result(seed, outcome, core_seconds))
+                    results.sort(key=lambda result: result["seed"])
+                    _write(name, table, record, out)
+                    bar.advance(len(seeds))
+                    bar.say(f"{row.name}, {len(results)} of {len(row.seeds)} seeds: {_line(table, row, results)}")
     except OSError as error:
         raise InputError(
             f"{out} can't be written ({error.strerror}): choose a writable directory with --out"
@@ -188,6 +198,10 @@ def spread(results: Sequence[Mapping[str, Any]], key: str, decimals: int) -> str
 def picture_name(row: str) -> str:
     """A row's name as part of a file name."""
     return re.sub(r"[^a-z0-9]+", "_", row.lower()).strip("_")
+
+
+def _seeds(results: Sequence[Mapping[str, Any]]) -> list[int]:
+    return [result["seed"] for result in results]
 
 
 def _line(table: Table, row: Row, results: Sequence[Mapping[str, Any]]) -> str:

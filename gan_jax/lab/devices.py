@@ -21,9 +21,10 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def described() -> str:
-    """How many devices of which kind there are."""
-    return f"{jax.device_count()} x {jax.devices()[0].device_kind}"
+def described(used: int) -> dict[str, Any]:
+    """The devices: platform, model, how many are used and how many there are."""
+    first = jax.devices()[0]
+    return {"platform": first.platform, "model": first.device_kind, "used": used, "present": jax.device_count()}
 
 
 def memory_limit() -> int | None:

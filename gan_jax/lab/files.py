@@ -70,6 +70,21 @@ def lock(directory: Path) -> Iterator[bool]:
         held.release()
 
 
+def is_locked(directory: Path) -> bool:
+    """Whether a process holds the lock of this directory."""
+    if not (directory / LOCK).exists():
+        return False
+    held = filelock.FileLock(directory / LOCK, timeout=0)
+    try:
+        held.acquire()
+    except filelock.Timeout:
+        return True
+    except (NotImplementedError, OSError):  # Without locks, or read-only: then no process can hold it.
+        return False
+    held.release()
+    return False
+
+
 def is_free(path: Path) -> bool:
     """Whether a run or a sweep can be made here: there is nothing, or only what a killed start left."""
     with write_errors(path):

@@ -9,6 +9,8 @@ from types import TracebackType
 
 from tqdm import tqdm
 
+# Without a terminal, what is over sooner is not worth a line.
+_SECONDS_WITHOUT_A_LINE = 0.9
 _SECONDS_BETWEEN_LINES = 30
 _FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{remaining} left, {rate_fmt}{postfix}]"
 
@@ -16,8 +18,8 @@ _FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{remaining} le
 class Progress(contextlib.AbstractContextManager["Progress"]):
     """The progress of a command on standard error, as a context manager.
 
-    On a terminal it is one line, cut to its width. Elsewhere (a pipe, a log file) it is a line for what takes long
-    (`doing`) and one every half minute. Where standard error is closed it is nothing.
+    On a terminal it is one line, cut to its width. Elsewhere (a pipe, a log file) it is a line for what takes a
+    second (`doing`) and one every half minute. Where standard error is closed it is nothing.
 
     Rates and the time that is left come from `advance` alone: what goes on in `doing` is left out.
     """
@@ -56,24 +58,30 @@ class Progress(contextlib.AbstractContextManager["Progress"]):
         self._bar.close()
 
     @contextlib.contextmanager
-    def doing(self, what: str) -> Iterator[None]:
-        """Shows at once that something else is being done, such as "compiling", and for how long."""
+    def doing(self, what: str, *, counts: bool = False) -> Iterator[None]:
+        """Shows at once what is being done, such as "compiling", and for how long.
+
+        Args:
+          what: a word or two.
+          counts: whether the time belongs to the units, as where each of them takes minutes; else it is left out of
+            rates and of the time that is left.
+        """
         started, over = time.monotonic(), threading.Event()
-        if self.on_terminal:
-            ticker = threading.Thread(target=self._tick, args=(what, over), daemon=True)
-            ticker.start()
-        else:
-            self._line(f"{self._what}: {what}")
+        show = self._tick if self.on_terminal else self._line_after_a_while
+        ticker = threading.Thread(target=show, args=(what, over, counts), daemon=True)
+        ticker.start()
         try:
             yield
         finally:
             over.set()
+            ticker.join()
             if self.on_terminal:
-                ticker.join()
                 self._bar.bar_format = _FORMAT
-                self._bar.unpause()
+                if not counts:
+                    self._bar.unpause()
                 self._bar.refresh()
-            self._seconds_aside += time.monotonic() - started
+            if not counts:
+                self._seconds_aside += time.monotonic() - started
 
     def advance(self, n: int = 1, shown: str = "") -> None:
         """So many units are done; `shown` is a short text of numbers that stands behind the rate."""
@@ -101,14 +109,20 @@ class Progress(contextlib.AbstractContextManager["Progress"]):
         with tqdm.external_write_mode(file=sys.stdout):
             print(text, flush=True)
 
-    def _tick(self, what: str, over: threading.Event) -> None:
+    def _tick(self, what: str, over: threading.Event, counts: bool) -> None:
         started = time.monotonic()
+        far = "{n_fmt}/{total_fmt} [{remaining} left], " if counts else ""
         while True:
             seconds = time.monotonic() - started
-            self._bar.bar_format = f"{self._what}: {what} ..." + (f" {seconds:.0f} s" if seconds >= 1 else "")
+            now = f"{what} ..." + (f" {seconds:.0f} s" if seconds >= 1 else "")
+            self._bar.bar_format = f"{{desc}}: {far}{now.replace('{', '{{').replace('}', '}}')}"
             self._bar.refresh()
             if over.wait(1):
                 return
+
+    def _line_after_a_while(self, what: str, over: threading.Event, counts: bool) -> None:
+        if not over.wait(_SECONDS_WITHOUT_A_LINE):
+            self._line(f"{self._what}: {what}")
 
     def _line(self, text: str) -> None:
         self._last_line = time.monotonic()

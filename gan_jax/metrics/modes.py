@@ -11,7 +11,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.stats
 from jaxtyping import Array, Float, Int
 
 from gan_jax.data.toys import Mixture
@@ -96,6 +95,8 @@ def kl_floor(count: int, n: int) -> float:
     Exact, from the binomial distribution of one mode's count; nearly (count - 1) / (2 n) where n is large. For 26,000
     samples of Stacked-MNIST's 1000 classes it is .0195 and the approximation .0192.
     """
+    import scipy.stats  # Not earlier: it takes half a second, and every command imports this module.
+
     k = np.arange(1, n + 1)
     return float(math.log(count) + count * np.sum(scipy.stats.binom.pmf(k, n, 1 / count) * (k / n) * np.log(k / n)))
 

@@ -48,7 +48,7 @@ def _table(measure: Counting, lr: float = 0.1) -> Table:
 
 
 def _make(table: Table, out: Path) -> None:
-    tables.make("squares", table, "the command", out, report=lambda line: None)
+    tables.make("squares", table, "the command", out)
 
 
 def test_markdown_has_others_and_ours_with_mean_and_spread(tmp_path: Path) -> None:

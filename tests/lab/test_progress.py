@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import termios
+import time
 
 import pytest
 
@@ -58,9 +59,10 @@ def test_the_rate_and_the_time_left_leave_out_what_else_was_done() -> None:
 
 
 def test_without_a_terminal_lines_are_few(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "_SECONDS_WITHOUT_A_LINE", 0.05)
     with Progress(100, what="run wgan") as bar:
         with bar.doing("compiling"):
-            pass
+            time.sleep(0.3)
         bar.advance(50)
         bar.say("step 50: D 0.1")
         monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", -1)
@@ -70,9 +72,16 @@ def test_without_a_terminal_lines_are_few(capfd: pytest.CaptureFixture[str], mon
     assert re.fullmatch(r"run wgan: compiling\nrun wgan: 60/100 steps, 00:00 left\n", errors)
 
 
-def test_one_of_several_processes_is_quiet(capfd: pytest.CaptureFixture[str]) -> None:
+def test_without_a_terminal_what_is_over_at_once_has_no_line(capfd: pytest.CaptureFixture[str]) -> None:
+    with Progress(100, what="run wgan") as bar, bar.doing("compiling"):
+        pass
+    assert capfd.readouterr() == ("", "")
+
+
+def test_one_of_several_processes_is_quiet(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "_SECONDS_WITHOUT_A_LINE", 0)
     with Progress(100, what="run wgan", quiet=True) as bar, bar.doing("compiling"):
-        bar.advance(100)
+        time.sleep(0.1)
     assert capfd.readouterr() == ("", "")
 
 

@@ -12,6 +12,7 @@ from gan_jax.lab.cli import Lab
 from gan_jax.lab.experiment import Config, Experiment
 from gan_jax.lab.job import Job
 from gan_jax.lab.options import spelled
+from gan_jax.lab.progress import Progress
 from gan_jax.lab.runs import directory, loop, resume
 from gan_jax.lab.runs.directory import RunDir
 
@@ -24,12 +25,13 @@ def main(lab: Lab, argv: list[str]) -> int:
     if "overwrite" in typed and "resume" in typed:
         options.error("--overwrite and --resume exclude each other: start again, or continue")
     cli.start_jax()
-    run, dataset = _resumed(lab, name, typed) if "resume" in typed else _fresh(lab, name, typed)
+    with Progress(0, what=name) as bar, bar.doing("loading the data"):
+        run, dataset = _resumed(lab, name, typed) if "resume" in typed else _fresh(lab, name, typed)
     with files.lock(run.path):
         if run.finished:
             print(f"{run.path} is finished: its last checkpoint is of step {checkpoint.steps(run.checkpoints)[0]}")
             return 0
-        return loop.train(lab, run, dataset)
+        return loop.train(lab, run, dataset, lab.command("run", *argv))
 
 
 def _fresh(lab: Lab, name: str, typed: dict[str, Any]) -> tuple[RunDir, Dataset]:

@@ -48,46 +48,80 @@ def phase(phases: Mapping[int, T], step: int) -> T:
     return phases[max(start for start in phases if start <= step)]
 
 
-def advancer(job: Job, dataset: Dataset) -> Advance:
+class Advancer:
     """The job's training, compiled once for all lengths; the data on the device, or streamed from the host.
 
     The state that goes in stays valid, for `up_to_not_finite` to go back to: one copy of it per dispatch.
     """
-    options, numbers, rng = job.options, job.numbers, job.keys.train
-    batch_size, phases, host = options["batch_size"], makers(job), dataset.examples
-    n_critics = {start: make_gan({}).n_critic for start, make_gan in phases.items()}
-    resident = None if options["stream"] or not _fits(dataset) else jax.tree.map(jnp.asarray, host)
-    run_resident, run_streamed = jit_training(_train_until), jit_training(_train_streamed_until)
-    draw = jax.jit(jax.vmap(training.draw_indices, (None, 0, None, None, None)), static_argnums=(2, 3, 4))
 
-    def gathered(n_critic: int, step: int, n: int, capacity: int) -> Any:
+    def __init__(self, job: Job, dataset: Dataset) -> None:
+        """Puts the data in place; compiles nothing yet.
+
+        Args:
+          job: what is trained.
+          dataset: what on.
+        """
+        options = job.options
+        self._numbers, self._rng, self._batch_size = job.numbers, job.keys.train, options["batch_size"]
+        self._host = dataset.examples
+        self._resident = None if options["stream"] or not _fits(dataset) else jax.tree.map(jnp.asarray, self._host)
+        self._phases = makers(job)
+        self._n_critics = {start: make_gan({}).n_critic for start, make_gan in self._phases.items()}
+        self._compiled: dict[int, Any] = {}
+        self._draw = jax.jit(jax.vmap(training.draw_indices, (None, 0, None, None, None)), static_argnums=(2, 3, 4))
+
+    def ready(self, step: int) -> bool:
+        """Whether the program of this step is compiled: of a run with a warm-up there are two."""
+        return phase({start: start for start in self._phases}, step) in self._compiled
+
+    def compile(self, state: GANState) -> None:
+        """Compiles the program that advances such a state."""
+        step = int(state.step)
+        start = phase({start: start for start in self._phases}, step)
+        make_gan, stop = self._phases[start], np.int32(step)
+        if self._resident is not None:
+            static = {"batch_size": self._batch_size, "capacity": CAPACITY}
+            lowered = jit_training(_train_until).lower(
+                make_gan, self._numbers, state, self._resident, self._rng, stop, **static
+            )
+        else:
+            leading = (self._capacity(step), phase(self._n_critics, step), self._batch_size)
+            chunk = jax.tree.map(
+                lambda leaf: jax.ShapeDtypeStruct((*leading, *leaf.shape[1:]), leaf.dtype), self._host
+            )
+            lowered = jit_training(_train_streamed_until).lower(make_gan, self._numbers, state, chunk, self._rng, stop)
+        self._compiled[start] = lowered.compile()
+
+    def __call__(self, state: GANState, n: int) -> tuple[GANState, dict[str, np.ndarray]]:
+        """See `Advance`."""
+        step = int(state.step)
+        if not self.ready(step):
+            self.compile(state)
+        n = min(n, self._capacity(step))
+        data = self._resident if self._resident is not None else self._gathered(step, n)
+        train = phase(self._compiled, step)
+        state, metrics = train(self._numbers, state, data, self._rng, np.int32(step + n))
+        return state, {name: np.asarray(values[:n], np.float32) for name, values in jax.device_get(metrics).items()}
+
+    def _capacity(self, step: int) -> int:
+        """Steps in a dispatch at most."""
+        if self._resident is not None:
+            return CAPACITY
+        bytes_per_step = phase(self._n_critics, step) * self._batch_size * self._host.x[0].nbytes
+        return int(np.clip(_STREAMED_BYTES // bytes_per_step, 1, CAPACITY))
+
+    def _gathered(self, step: int, n: int) -> Any:
+        """The minibatches of n steps, leaves `[capacity, n_critic, batch, ...]` whose rest is zeros."""
+        n_critic, capacity = phase(self._n_critics, step), self._capacity(step)
         steps = step + np.arange(capacity, dtype=np.int32)
-        indices = np.asarray(draw(rng, steps, n_critic, batch_size, len(dataset)))[:n]
+        indices = np.asarray(self._draw(self._rng, steps, n_critic, self._batch_size, len(self._host.x)))[:n]
 
         def gather(leaf: np.ndarray) -> np.ndarray:
-            chunk = np.zeros((capacity, n_critic, batch_size, *leaf.shape[1:]), leaf.dtype)
+            chunk = np.zeros((capacity, n_critic, self._batch_size, *leaf.shape[1:]), leaf.dtype)
             chunk[:n] = leaf[indices]
             return chunk
 
-        return jax.tree.map(gather, host)
-
-    def advance(state: GANState, n: int) -> tuple[GANState, dict[str, np.ndarray]]:
-        step = int(state.step)
-        make_gan = phase(phases, step)
-        if resident is not None:
-            n = min(n, CAPACITY)
-            state, metrics = run_resident(
-                make_gan, numbers, state, resident, rng, step + n, batch_size=batch_size, capacity=CAPACITY
-            )
-        else:
-            n_critic = phase(n_critics, step)
-            capacity = int(np.clip(_STREAMED_BYTES // (n_critic * batch_size * dataset.x[0].nbytes), 1, CAPACITY))
-            n = min(n, capacity)
-            chunk = gathered(n_critic, step, n, capacity)
-            state, metrics = run_streamed(make_gan, numbers, state, chunk, rng, step + n)
-        return state, {name: np.asarray(values[:n], np.float32) for name, values in jax.device_get(metrics).items()}
-
-    return advance
+        return jax.tree.map(gather, self._host)
 
 
 def _train_until(

@@ -13,7 +13,7 @@ from gan_jax import checkpoint
 from gan_jax.data import Dataset
 from gan_jax.errors import InputError
 from gan_jax.gan import GAN, GANState
-from gan_jax.lab import devices, files
+from gan_jax.lab import files
 from gan_jax.lab.experiment import Config, Table, recorded
 from gan_jax.lab.job import Job
 from gan_jax.lab.options import integer
@@ -82,7 +82,6 @@ def create(config: Config, dataset: Dataset, out: Path | None, *, overwrite: boo
             "num_classes": dataset.num_classes,
             "versions": {name: importlib.metadata.version(name) for name in _PACKAGES if _installed(name)},
             "commit": commit(),
-            "device": devices.described(),
         }
         files.write_text(path / "config.json", json.dumps(record, indent=2) + "\n")
     return RunDir(path, Job(config, dataset.shape, dataset.num_classes), config.options["steps"])

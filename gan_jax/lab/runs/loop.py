@@ -1,5 +1,6 @@
 """The training loop of the commands: chunks of compiled steps, and what is logged, drawn and saved between them."""
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -7,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from tensorboardX import summary
-from tqdm import tqdm
 
 from gan_jax import checkpoint, images
 from gan_jax.data import Dataset
@@ -15,7 +15,9 @@ from gan_jax.gan import GAN
 from gan_jax.lab import sampling
 from gan_jax.lab.cli import Lab
 from gan_jax.lab.job import Job
+from gan_jax.lab.progress import Progress
 from gan_jax.lab.runs import chunks, logs
+from gan_jax.lab.runs import journal as journaling
 from gan_jax.lab.runs.directory import RunDir
 from gan_jax.lab.signals import stop_signals
 
@@ -26,12 +28,17 @@ _LABELS = {
     "estimate": "W",
     "d_real": "D(x)",
     "d_fake": "D(G(z))",
-    "steps_per_s": "steps/s",
 }
 
 
-def train(lab: Lab, run: RunDir, dataset: Dataset) -> int:
+def train(lab: Lab, run: RunDir, dataset: Dataset, command: str) -> int:
     """Trains from the newest checkpoint, or from the start, until the last step, a signal, or the last finite state.
+
+    Args:
+      lab: how commands are typed.
+      run: the run, whose lock is held.
+      dataset: its data.
+      command: as it was typed, for the journal.
 
     Returns:
       The exit code: 0 done, 1 diverged or the disk is full, 128 + signal stopped and saved.
@@ -41,7 +48,7 @@ def train(lab: Lab, run: RunDir, dataset: Dataset) -> int:
     """
     resume = lab.command("run", run.job.config.name, "--resume", run.path)
     try:
-        return _train(lab, run, dataset, resume)
+        return _train(lab, run, dataset, command, resume)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -55,60 +62,71 @@ def train(lab: Lab, run: RunDir, dataset: Dataset) -> int:
         return 1
 
 
-def _train(lab: Lab, run: RunDir, dataset: Dataset, resume: str) -> int:
+def _train(lab: Lab, run: RunDir, dataset: Dataset, command: str, resume: str) -> int:
     job, options, last = run.job, run.job.options, run.until
     gan = job.gan()
-    resumed = bool(checkpoint.steps(run.checkpoints))
-    state = run.restore(gan, quarantine=True) if resumed else job.fresh_state(gan)
-    step = int(state.step)
-    window = logs.Window(**checkpoint.notes(run.checkpoints, step)["window"]) if resumed else logs.Window()
     pace, shown, broken = 1, "", None
-    advance = chunks.advancer(job, dataset)
     tracked: dict[str, float] = {}
-    if options["track"] is not None:
-        from gan_jax.lab.runs import tracking  # Not earlier: it loads what only a run that is tracked needs.
-
-        track = tracking.tracker(run, gan)
-    picture = _grid(job, gan, dataset)
     samples = run.path / "samples"
     samples.mkdir(exist_ok=True)
-    bar = tqdm(total=last, initial=step, desc=job.config.name, unit="step", disable=None, dynamic_ncols=True)
-    with (
-        stop_signals("stopping: the state will be saved after this step") as received,
-        logs.board(run.path / "tensorboard", step) as board,
-        logs.appending(run.path / "metrics.jsonl") as log,
-        bar,
-    ):
+    with contextlib.ExitStack() as stack:
+        received = stack.enter_context(stop_signals("stopping and saving after this step"))
+        resumed = bool(checkpoint.steps(run.checkpoints))
+        step = max(checkpoint.steps(run.checkpoints), default=0)
+        bar = stack.enter_context(Progress(last, what=job.config.name, initial=step))
+        with bar.doing("compiling"):
+            state = run.restore(gan, quarantine=True) if resumed else job.fresh_state(gan)
+            advance = chunks.Advancer(job, dataset)
+            advance.compile(state)
+        bar.advance(int(state.step) - step)
+        step = int(state.step)
+        window = logs.Window(**checkpoint.notes(run.checkpoints, step)["window"]) if resumed else logs.Window()
+        picture = _grid(job, gan, dataset)
+        if options["track"] is not None:
+            from gan_jax.lab.runs import tracking  # Not earlier: it loads what only a run that is tracked needs.
 
-        def report() -> str:
+            track = tracking.tracker(run, gan)
+        board = stack.enter_context(logs.board(run.path / "tensorboard", step))
+        log = stack.enter_context(logs.appending(run.path / "metrics.jsonl"))
+        journal = stack.enter_context(journaling.keeping(run.path, job, dataset, command, step, last))
+        record: dict[str, float] = {}
+        unnoted = 0.0
+
+        def report() -> None:
+            nonlocal record
             record = logs.means(window) | tracked
             logs.write(log, step, record)
             for key, value in record.items():
                 board(summary.scalar(key, value), step)
-            bar.set_postfix_str(shown := _shown(gan, record), refresh=False)
-            return shown
 
         def draw() -> None:
             pixels = picture(state)
             images.save_png(samples / f"{step:07d}.png", pixels)
             board(summary.image("generated", pixels, dataformats="HWC"), step)
-            if bar.disable:
-                print(f"step {step}/{last}: {shown}", flush=True)
+            if not bar.on_terminal:
+                rate = f": {shown}, {record['steps_per_s']:.3g} steps/s" if record else ""
+                bar.say(f"step {step}/{last}{rate}")
 
         def save() -> None:
+            nonlocal unnoted
             checkpoint.save(run.checkpoints, step, state, notes={"window": window._asdict()})
+            journal.note(step, unnoted, record)
+            unnoted = 0.0
 
         if not resumed and dataset.is_image:
             board(summary.image("real", sampling.picture(dataset.x[:100]), dataformats="HWC"), 0)
         while step < last and not received:
+            if not advance.ready(step):
+                with bar.doing("compiling"):
+                    advance.compile(state)
             started = time.perf_counter()
             n = min(pace, _until_next(step, last, options))
             state, metrics, broken = chunks.up_to_not_finite(advance, state, n)
-            step = int(state.step)
+            taken, step = int(state.step) - step, int(state.step)
             seconds = time.perf_counter() - started
+            unnoted += seconds
             pace = chunks.next_pace(pace, n, seconds)
             window = logs.added(window, metrics, seconds)
-            bar.update(step - bar.n)
             tracked = {}
             if broken is not None:
                 break
@@ -116,7 +134,9 @@ def _train(lab: Lab, run: RunDir, dataset: Dataset, resume: str) -> int:
             if due:
                 tracked = track(state)
             if step % options["log_every"] == 0 or step == last or due:
-                shown = report()
+                report()
+                shown = _shown(gan, record)
+            bar.advance(taken, shown)
             if step % options["log_every"] == 0:
                 window = logs.Window()
             if step % options["sample_every"] == 0 or step == last:
@@ -128,6 +148,7 @@ def _train(lab: Lab, run: RunDir, dataset: Dataset, resume: str) -> int:
             if window.steps > 0:
                 report()
             save()
+        journal.status = "diverged" if broken is not None else "stopped" if step < last else "finished"
     if broken is not None:
         print(
             f"{broken} stopped being finite at step {step + 1}; the state of step {step}, the last finite one, is "
@@ -135,7 +156,7 @@ def _train(lab: Lab, run: RunDir, dataset: Dataset, resume: str) -> int:
             file=sys.stderr,
         )
         return 1
-    if received:
+    if step < last:
         print(f"stopped and saved at step {step}; continue with: {resume}")
         return 128 + received[0]
     print(
@@ -184,5 +205,5 @@ def _grid(job: Job, gan: GAN, dataset: Dataset) -> Callable[[Any], np.ndarray]:
 
 
 def _shown(gan: GAN, record: Mapping[str, float]) -> str:
-    names = ("d_loss", "g_loss", *gan.loss.shown, "steps_per_s")
+    names = ("d_loss", "g_loss", *gan.loss.shown)
     return ", ".join(f"{_LABELS.get(name, name)} {record[name]:.3g}" for name in names)

@@ -71,7 +71,7 @@ def test_every_recipe_runs_and_a_resumed_run_ends_in_the_same_bits(
     path = Path("runs") / name / "001"
     assert f"experiments.sample {path}" in capsys.readouterr().out
     assert {entry.name for entry in path.iterdir()} - {files.LOCK} == {
-        "config.json", "metrics.jsonl", "checkpoints", "samples", "tensorboard"
+        "config.json", "run.json", "metrics.jsonl", "checkpoints", "samples", "tensorboard"
     }  # fmt: skip
     assert [entry.name for entry in sorted((path / "samples").iterdir())] == ["0000003.png", "0000006.png"]
     assert read_png(path / "samples" / "0000006.png").std() > 0
