@@ -120,12 +120,13 @@ def load(path: Path, name: str, lab: Lab) -> Store:
             Member(i, int(m["setting"]), _read(base.experiment, m["values"]), int(m["seed"]))
             for i, m in enumerate(record["members"])
         )
-        logarithmic = tuple(map(str, record["logarithmic"]))
+        # Sweeps of earlier versions have neither.
+        logarithmic, fingerprints = tuple(map(str, record.get("logarithmic", ()))), record.get("data")
         plan = Plan(base, members, tuple(int(rung) for rung in record["rungs"]), logarithmic)
         _check(plan)
         metric = optional(choice(*MEASURES))(record["metric"] or "none")
         samples, memory = integer(1)(str(record["score_samples"])), real(0.0, above=True)(str(record["memory"]))
-        return Store(path, plan, metric, samples, memory, tuple(map(str, record["data"])))
+        return Store(path, plan, metric, samples, memory, fingerprints and tuple(map(str, fingerprints)))
     except InputError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
