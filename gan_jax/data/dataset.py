@@ -19,9 +19,11 @@ class Dataset:
 
     Attributes:
       name: where the data came from, as a spec that `load` accepts.
-      x: images, uint8 [N, H, W, C] in 0..255, or points, float32 [N, D], finite, used unscaled.
+      x: images, uint8 [N, H, W, C] in 0..255, grey (C = 1) or RGB (C = 3), or points, float32 [N, D], finite, used
+        unscaled.
       labels: int32 [N] in [0, num_classes), or None.
-      num_classes: how many classes there are, 0 when unlabelled.
+      classes: the names of the classes by number, empty when unlabelled. Every class has a training example.
+      notes: what was left out or looks odd, a phrase each, for a user to see.
 
     Raises:
       InputError: the arrays are not as described above, or empty.
@@ -31,23 +33,30 @@ class Dataset:
     # Any array, to a type checker: the wrong arrays in a user's file are an InputError, not a TypeError.
     x: np.ndarray
     labels: np.ndarray | None = None
-    num_classes: int = 0
+    classes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if (str(self.x.dtype), self.x.ndim) not in (("uint8", 4), ("float32", 2)):
             raise InputError(
                 f"{self.name}: expected uint8 images [N, H, W, C] or float32 points [N, D], "
-                f"got {self.x.dtype} of shape {list(self.x.shape)}; convert the data"
+                f"got {self.x.dtype} of shape {list(self.x.shape)}; {_advice(self.x)}"
             )
         if self.x.size == 0:
             raise InputError(
                 f"{self.name}: the data is empty, its shape is {list(self.x.shape)}; give at least one example"
             )
+        if self.is_image and self.shape[-1] not in (1, 3):
+            first = self.shape[0] in (1, 3, 4) and self.shape[-1] > 4
+            raise InputError(
+                f"{self.name}: expected images [N, H, W, C] with one channel (grey) or three (RGB), got shape "
+                f"{list(self.x.shape)}; {'move axis 1 to the end' if first else 'keep one channel or three'}"
+            )
         if not self.is_image and not np.isfinite(self.x).all():
             raise InputError(f"{self.name}: some points are NaN or infinite; remove them or make them finite")
         if self.labels is None:
-            if self.num_classes != 0:
-                raise InputError(f"{self.name}: {self.num_classes} classes but no labels; give labels or num_classes=0")
+            if self.classes:
+                raise InputError(f"{self.name}: {self.num_classes} classes but no labels; give labels or no classes")
             return
         if self.labels.dtype != np.int32 or self.labels.ndim != 1:
             raise InputError(
@@ -58,6 +67,8 @@ class Dataset:
             raise InputError(
                 f"{self.name}: {len(self.x)} examples but {len(self.labels)} labels; give exactly one label per example"
             )
+        if len(set(self.classes)) < self.num_classes:
+            raise InputError(f"{self.name}: two classes have one name; give each class a name of its own")
         low, high = int(self.labels.min()), int(self.labels.max())
         if low < 0 or high >= self.num_classes:
             raise InputError(
@@ -67,6 +78,11 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.x)
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes there are, 0 when unlabelled."""
+        return len(self.classes)
 
     @property
     def examples(self) -> Examples:
@@ -86,8 +102,40 @@ class Dataset:
     def fingerprint(self) -> str:
         """16 hexadecimal digits that other examples, labels or class names, or another order, would change."""
         digest = hashlib.blake2b(digest_size=8)
-        digest.update(repr((self.x.dtype.str, self.x.shape, self.num_classes)).encode())
+        digest.update(repr((self.x.dtype.str, self.x.shape, self.classes)).encode())
         digest.update(np.ascontiguousarray(self.x).data)
         if self.labels is not None:
             digest.update(np.ascontiguousarray(self.labels).data)
         return digest.hexdigest()
+
+
+def check_alike(name: str, test: tuple[int, ...], train: tuple[int, ...]) -> None:
+    """Raises InputError unless examples of the test split have the shape of training examples."""
+    if test != train:
+        raise InputError(
+            f"{name}: test examples are {' x '.join(map(str, test))} where training examples are "
+            f"{' x '.join(map(str, train))}; give both splits one size and number of channels"
+        )
+
+
+def without_alpha(x: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Images with RGBA as RGB, anything else as it is; and a note if something was dropped."""
+    if x.ndim != 4 or x.shape[-1] != 4:
+        return x, ()
+    return np.ascontiguousarray(x[..., :3]), ("the fourth channel, alpha, is dropped",)
+
+
+def _advice(x: np.ndarray) -> str:
+    """How arrays of a usual wrong kind become right ones."""
+    if x.ndim == 2:
+        return "points are float32, and images have axes of their own: use astype, or reshape to [N, H, W, C]"
+    if x.ndim not in (3, 4) or x.dtype.kind not in "biuf" or x.size == 0:
+        return "convert the data"
+    low, high = float(x.min()), float(x.max())
+    if x.dtype.kind == "b" or (low >= 0 and high <= 1):
+        return "scale 0..1 with (255 * x).round().astype(np.uint8)"
+    if low >= -1 and high <= 1:
+        return "scale -1..1 with (127.5 * (x + 1)).round().astype(np.uint8)"
+    if low >= 0 and high <= 255:
+        return "convert 0..255 with x.round().astype(np.uint8)"
+    return f"bring the values, {low:g} to {high:g}, to 0..255 and use astype(np.uint8)"

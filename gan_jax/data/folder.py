@@ -1,13 +1,15 @@
 """Folders of image files."""
 
+import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
-from gan_jax.data.dataset import Dataset, Split
+from gan_jax.data.classes import listed, natural
+from gan_jax.data.dataset import Dataset, Split, check_alike
 from gan_jax.errors import InputError
 
 if TYPE_CHECKING:
@@ -15,25 +17,63 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-EXTENSIONS = frozenset((".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"))
-_SPLITS: dict[Split, tuple[str, ...]] = {
-    "train": ("train",),
-    "test": ("test", "val", "valid", "validation", "train"),
-}
-_GREY_MODES = ("1", "L")
+EXTENSIONS = frozenset((
+    ".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tga", ".tif",
+    ".tiff", ".webp",
+))  # fmt: skip
+_TRAIN = ("train", "training")
+_TEST = ("test", "testing", "val", "valid", "validation", "dev", "eval", "evaluation")
+_UNUSED = ("extra", "unlabeled", "unlabelled", "unsupervised")
+# Words that stand beside these in the names of split folders: training_set, seg_train, test-images, train2017.
+_FILLERS = frozenset(("data", "dataset", "images", "imgs", "seg", "set", "split"))
+_NO_DATA = frozenset(("__macosx", "@eadir", "lost+found"))  # What systems leave in folders: copies, thumbnails.
+_GREY_MODES = ("1", "L", "LA", "La")
+_PALETTE_MODES = ("P", "PA")
 _DEEP_MODES = ("I", "F")  # 16 and 32 bits per channel, which Pillow clips to 8 instead of scaling
+
+
+class _Folder(NamedTuple):
+    """A folder that was walked.
+
+    Attributes:
+      path: where it is.
+      loose: the image files directly in it, sorted.
+      folders: by the names of its sub-folders, in natural order, the image files at any depth below.
+      skipped: names of files without the extension of an image, directly in it or at any depth.
+    """
+
+    path: Path
+    loose: list[Path]
+    folders: dict[str, list[Path]]
+    skipped: list[str]
+
+    @property
+    def files(self) -> list[Path]:
+        return self.loose or [path for files in self.folders.values() for path in files]
+
+
+class _Header(NamedTuple):
+    """What is known of an image before it is decoded: height and width as it is seen, and how it is stored."""
+
+    shape: tuple[int, int]
+    mode: str
+    grey: bool
+    frames: bool
 
 
 def load_directory(directory: Path, split: Split = "train") -> Dataset:
     """Loads all the images in a directory, in the order of their sorted paths.
 
-    - Images directly in it are unlabelled. Otherwise each sub-folder is a class, numbered in the order of the sorted
-      names, with all the images at any depth below it.
-    - If the sub-folders are named as splits, `train` and one or more of `test`, `val`, `valid`, `validation`, each of
-      them is laid out in this way, and the classes are those of `train`. The test split is the first of these names
-      that exists. Without one it is the training data itself: nothing is held out unless it is marked as such.
-    - Images must be of one size. If all are stored as grey they have one channel, otherwise all are converted to RGB;
-      alpha is dropped, and only the first frame of an animation is read.
+    - Images directly in it are unlabelled. Otherwise each sub-folder is a class, in the natural order of the names (2
+      before 10), with all the images at any depth below it, links included.
+    - If all sub-folders that hold images are named as splits, they are: `train` or `training` and any of `test`,
+      `testing`, `val`, `valid`, `validation`, `dev`, `eval`, `evaluation`, in upper or lower case, also as in
+      `training_set`. Each is laid out in the way above, and the classes are those of the training split. The test split
+      is the first of these names that exists; other ones, and `extra` or `unlabeled`, are not used. Without one it is
+      the training data itself: nothing is held out unless it is marked as such.
+    - Images must be of one size. If all training images are stored as grey, with or without alpha, they have one
+      channel, otherwise all are converted to RGB, and the test images as well; alpha is dropped, the orientation in
+      EXIF is followed, and only the first frame of an animation is read.
     - Hidden files, and files without the extension of an image, are skipped.
 
     Args:
@@ -41,101 +81,230 @@ def load_directory(directory: Path, split: Split = "train") -> Dataset:
       split: "train" or "test".
 
     Raises:
-      InputError: the directory is missing, holds no images, mixes loose images and class folders, has a class without
-        images, or an image is unreadable, has more than 8 bits per channel, or differs in size.
+      InputError: the directory is missing, holds no images, mixes loose images and class folders, or splits and
+        classes, has a class without images, or an image is unreadable, has more than 8 bits per channel, or differs in
+        size.
     """
     name = f"folder:{directory}"
     try:
-        root = _split_root(directory, split)
-        train_classes = _class_names(_split_root(directory, "train"))
-        classes = _class_names(root)
-        loose = _image_files(root, "*")
-        grouped = {c: _image_files(root / c, "**/*") for c in classes}
+        top = _walk(directory)
+        roots = _splits(name, top)
+        train = _layout(name, _walk(roots["train"]) if roots else top)
+        chosen = _layout(name, _walk(roots["test"])) if split == "test" and "test" in roots else train
     except OSError as error:
         raise InputError(
             f"{name}: can't list the directory ({error.strerror or error}); give a readable directory of images"
         ) from error
-    if loose and classes:
+    unknown = [c for c in chosen.folders if c not in train.folders]
+    if unknown or (bool(chosen.folders) != bool(train.folders)):
         raise InputError(
-            f"{name}: expected either images or one folder per class, found both ({loose[0].name} "
-            f"beside {classes[0]}/); move the loose images into class folders"
+            f"{name}: {chosen.path.name}/ has classes {unknown or 'none'} where {train.path.name}/ has "
+            f"{list(train.folders) or 'none'}; give both the same class folders"
         )
-    for c, files in grouped.items():
+    headers = of_train = _headers(name, train.files)
+    if chosen is not train:
+        headers = _headers(name, chosen.files)
+        check_alike(name, headers[0].shape, of_train[0].shape)
+    x = _read_images(name, chosen.files, of_train[0].shape, grey=all(header.grey for header in of_train))
+    notes = _notes(top, roots, chosen, headers)
+    if not train.folders:
+        return Dataset(name, x, notes=notes)
+    classes = tuple(train.folders)
+    numbers = [number for number, c in enumerate(classes) for _ in chosen.folders.get(c, ())]
+    return Dataset(name, x, np.array(numbers, np.int32), classes, notes)
+
+
+def _walk(path: Path) -> _Folder:
+    """The image files of a folder, links to files and to folders followed."""
+    entries = _entries(path)
+    files = [entry for entry in entries if not entry.is_dir()]
+    folders = sorted((entry.name for entry in entries if entry.is_dir()), key=natural)
+    below = {folder: list(_files_below(path / folder, (path.resolve(),))) for folder in folders}
+    everything = [*files, *(file for found in below.values() for file in found)]
+    return _Folder(
+        path,
+        [file for file in files if _is_named_as_image(file)],
+        {folder: [file for file in found if _is_named_as_image(file)] for folder, found in below.items()},
+        [file.name for file in everything if not _is_named_as_image(file)],
+    )
+
+
+def _files_below(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
+    real = folder.resolve()
+    if real in above:  # A link to a folder around it.
+        return
+    for entry in _entries(folder):
+        if entry.is_dir():
+            yield from _files_below(entry, (*above, real))
+        else:
+            yield entry
+
+
+def _entries(folder: Path) -> list[Path]:
+    found = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+    return sorted(entry for entry in found if entry.name.lower() not in _NO_DATA)
+
+
+def _is_named_as_image(path: Path) -> bool:
+    return path.suffix.lower() in EXTENSIONS
+
+
+def _splits(name: str, top: _Folder) -> dict[Split, Path]:
+    """The folders of the splits, or nothing where the directory is no parent of splits."""
+    full = [folder for folder, files in top.folders.items() if files]
+    named = _named_as_splits(full)
+    trains = [folder for folder, word in named.items() if word in _TRAIN]
+    tests = sorted((folder for folder, word in named.items() if word in _TEST), key=lambda f: _TEST.index(named[f]))
+    others = [folder for folder in full if folder not in named]
+    if top.loose or not named or (others and not (trains and tests)):
+        return {}
+    if others:
+        raise InputError(
+            f"{name}: {others[0]}/ has images and stands beside {trains[0]}/ and {tests[0]}/, which are splits; move "
+            "it out of the directory"
+        )
+    if len(trains) != 1:
+        raise InputError(
+            f"{name}: expected one training split among {', '.join(f'{folder}/' for folder in named)}, which are named "
+            f"as splits, found {' and '.join(f'{folder}/' for folder in trains) or 'none'}; name one folder train, or "
+            f"give folder:{top.path / (trains or full)[0]}"
+        )
+    empty = [folder for folder in _named_as_splits(top.folders) if folder not in full]
+    if empty:
+        raise InputError(f"{name}: there are no images in the split folder {empty[0]}/; add some or remove it")
+    return {"train": top.path / trains[0], **({"test": top.path / tests[0]} if tests else {})}
+
+
+def _named_as_splits(folders: Iterable[str]) -> dict[str, str]:
+    """Those of the folders that are named as splits, with the word that says which."""
+    words: dict[str, str] = {}
+    rests: dict[str, frozenset[str]] = {}
+    for folder in folders:
+        parts = [part.lower() for part in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", folder)]
+        found = [part for part in parts if part in (*_TRAIN, *_TEST, *_UNUSED)]
+        if len(found) == 1:
+            words[folder] = found[0]
+            rests[folder] = frozenset(p for p in parts if p not in found and p not in _FILLERS and len(p) > 1)
+    # mnist_train beside mnist_test, but not freight_train beside passenger_train.
+    if len(words) == len(list(folders)) > 1 and len(set(rests.values())) == 1:
+        return words
+    return {folder: word for folder, word in words.items() if not rests[folder]}
+
+
+def _layout(name: str, folder: _Folder) -> _Folder:
+    """The folder as loose images alone or class folders alone.
+
+    Raises:
+      InputError: it is neither.
+    """
+    full = [c for c, files in folder.folders.items() if files]
+    if folder.loose and full:
+        raise InputError(
+            f"{name}: expected either images or one folder per class, found both ({folder.loose[0].name} "
+            f"beside {full[0]}/); move the loose images into class folders"
+        )
+    if folder.loose:
+        return folder._replace(folders={})
+    for c, files in folder.folders.items():
         if not files:
             raise InputError(f"{name}: there are no images in the class folder {c}/; add some or remove it")
-    if not loose and not grouped:
+        inner = {path.relative_to(folder.path).parts[1] for path in files if path.parent != folder.path / c}
+        words = set(_named_as_splits(inner).values())
+        if words & set(_TRAIN) and words & set(_TEST):
+            raise InputError(
+                f"{name}: the class folder {c}/ holds splits ({', '.join(sorted(inner))}); put the splits above the "
+                f"classes, as in train/{c}/"
+            )
+        if len(full) == 1 and all(path.parent != folder.path / c for path in files):
+            raise InputError(
+                f"{name}: {c}/ is the only folder and holds folders, which would all be one class; give "
+                f"folder:{folder.path / c}, or move the images up"
+            )
+    if not full:
         raise InputError(
             f"{name}: there are no images here; give a directory of image files "
             f"({', '.join(sorted(EXTENSIONS))}) or with one folder of them per class"
         )
-    unknown = sorted(set(classes) - set(train_classes))
-    if unknown or (bool(classes) != bool(train_classes)):
-        raise InputError(
-            f"{name}: {root.name}/ has classes {unknown or 'none'} where train/ has "
-            f"{train_classes or 'none'}; give both the same class folders"
-        )
-    x = _read_images(loose or [file for files in grouped.values() for file in files], name)
-    if not classes:
-        return Dataset(name, x)
-    counts = [len(grouped[c]) for c in classes]
-    numbers = [train_classes.index(c) for c in classes]
-    return Dataset(name, x, np.repeat(np.array(numbers, np.int32), counts), len(train_classes))
+    return folder
 
 
-def _split_root(directory: Path, split: Split) -> Path:
-    """The directory itself, or the sub-folder of this split if all sub-folders are named as splits."""
-    folders = set(_class_names(directory))
-    named_as_splits = "train" in folders and len(folders) > 1 and folders <= set(_SPLITS["test"])
-    if named_as_splits and not _image_files(directory, "*"):
-        return directory / next(name for name in _SPLITS[split] if name in folders)
-    return directory
+def _notes(top: _Folder, roots: Mapping[Split, Path], chosen: _Folder, headers: Sequence[_Header]) -> tuple[str, ...]:
+    used = {path.name for path in roots.values()} if roots else set(chosen.folders)
+    unused = [f"{folder}/" for folder in top.folders if folder not in used]
+    several = [path.name for path, header in zip(chosen.files, headers, strict=True) if header.frames]
+    found = {
+        "not used": unused,
+        "no images by their extension": chosen.skipped,
+        "of several frames only the first is read": several,
+    }
+    return tuple(f"{what}: {listed(names)}" for what, names in found.items() if names)
 
 
-def _class_names(root: Path) -> list[str]:
-    return sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+def _headers(name: str, paths: Sequence[Path]) -> list[_Header]:
+    """Of images of one size with 8 bits per channel; read first, so that nothing is decoded in vain."""
+    headers = [_with_image(path, name, _header) for path in paths]
+    shapes = [header.shape for header in headers]
+    usual = Counter(shapes).most_common(1)[0][0]
+    for path, header in zip(paths, headers, strict=True):
+        if header.shape != usual:
+            raise _of_another_size(name, path, header.shape, paths[shapes.index(usual)], usual)
+        if header.mode.startswith(_DEEP_MODES):
+            raise InputError(f"{name}: {path} has more than 8 bits per channel (mode {header.mode}); convert it to 8")
+    return headers
 
 
-def _image_files(root: Path, pattern: str) -> list[Path]:
-    return sorted(
-        path
-        for path in root.glob(pattern)
-        if path.suffix.lower() in EXTENSIONS
-        and not any(part.startswith(".") for part in path.relative_to(root).parts)
-        and path.is_file()
-    )
+def _header(image: "Image.Image") -> _Header:
+    from PIL import ExifTags
+
+    width, height = image.size
+    # TIFF is turned by Pillow itself; a PNG would be decoded by the search for what stands behind its pixels.
+    if image.format != "TIFF" and (image.format != "PNG" or "exif" in image.info):
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+        width, height = (height, width) if turned else (width, height)
+    grey = image.mode in _GREY_MODES
+    if image.mode in _PALETTE_MODES:
+        colours = np.reshape(image.getpalette("RGB") or [], (-1, 3))
+        grey = bool((colours == colours[:, :1]).all())
+    return _Header((height, width), image.mode, grey, getattr(image, "is_animated", False))
 
 
-def _read_images(paths: list[Path], name: str) -> np.ndarray:
-    """The images as uint8 [N, H, W, 1 or 3].
-
-    Two passes, so that sizes are compared, and memory is reserved once, before anything is decoded.
-    """
-    headers = [_with_image(path, name, lambda image: (image.size, image.mode)) for path in paths]
-    sizes = [size for size, _ in headers]
-    usual = Counter(sizes).most_common(1)[0][0]
-    for path, (size, mode) in zip(paths, headers, strict=True):
-        if size != usual:
-            raise InputError(
-                f"{name}: {path} is {size[0]}x{size[1]} pixels where "
-                f"{paths[sizes.index(usual)].name} is {usual[0]}x{usual[1]}; resize all images to "
-                "one size"
-            )
-        if mode.startswith(_DEEP_MODES):
-            raise InputError(f"{name}: {path} has more than 8 bits per channel (mode {mode}); convert it to 8")
-    grey = all(mode in _GREY_MODES for _, mode in headers)
+def _read_images(name: str, paths: Sequence[Path], shape: tuple[int, int], *, grey: bool) -> np.ndarray:
+    """The images as uint8 [N, H, W, 1 or 3]."""
     mode, channels = ("L", 1) if grey else ("RGB", 3)
-    x = np.empty((len(paths), usual[1], usual[0], channels), np.uint8)
+    x = np.empty((len(paths), *shape, channels), np.uint8)
     for row, path in zip(x, paths, strict=True):
-        pixels = _with_image(path, name, lambda image: np.asarray(image.convert(mode)))
+        pixels = _with_image(path, name, lambda image: _pixels(image, mode))
+        if pixels.shape[:2] != shape:
+            raise _of_another_size(name, path, pixels.shape[:2], paths[0], shape)
         row[...] = pixels.reshape(row.shape)
     return x
+
+
+def _pixels(image: "Image.Image", mode: str) -> np.ndarray:
+    from PIL import ImageOps
+
+    image.load()  # By which Pillow turns a TIFF; a second turn would be one too many.
+    ImageOps.exif_transpose(image, in_place=True)
+    if image.mode in _PALETTE_MODES:
+        image = image.convert("RGBA")  # Straight to RGB, Pillow warns of transparency in the palette.
+    return np.asarray(image.convert(mode))
+
+
+def _of_another_size(
+    name: str, path: Path, shape: tuple[int, ...], usual: Path, usual_shape: tuple[int, ...]
+) -> InputError:
+    return InputError(
+        f"{name}: {path} is {shape[1]}x{shape[0]} pixels where {usual.name} is {usual_shape[1]}x{usual_shape[0]}; "
+        "resize all images to one size"
+    )
 
 
 def _with_image(path: Path, name: str, use: "Callable[[Image.Image], T]") -> T:
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
+        # Given a path, Pillow maps raw pixels into memory, and reads those of a TIFF that is to be turned wrongly.
+        with open(path, "rb") as file, Image.open(file) as image:
             return use(image)
     # A damaged image makes Pillow raise nearly anything: OSError, SyntaxError, ValueError,
     # struct.error, DecompressionBombError ...

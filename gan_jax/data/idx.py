@@ -5,18 +5,22 @@ one uint32 per dimension) and the bytes themselves, often gzipped. LeCun, Cortes
 MNIST database of handwritten digits".
 """
 
+import contextlib
 import gzip
 import io
 import math
 import struct
 import zlib
+from collections.abc import Callable, Iterator
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 
-from gan_jax.data.dataset import Dataset, Split
+from gan_jax.data import classes
+from gan_jax.data.dataset import Dataset, Split, check_alike
 from gan_jax.errors import InputError
 
 _PREFIX: dict[Split, str] = {"train": "train", "test": "t10k"}
@@ -29,7 +33,8 @@ def load_directory(directory: Path | Traversable, split: Split = "train", name: 
 
     The files are named as MNIST's, `train-images-idx3-ubyte`, `train-labels-idx1-ubyte` and the same with `t10k` for
     the test split; `.idx3-ubyte` is accepted in place of `-idx3-ubyte`, each file may be gzipped (`.gz`), and the plain
-    file is read where there are both. The *training* labels decide the number of classes, whichever the split.
+    file is read where there are both. The classes are the numbers that occur among the *training* labels, whichever the
+    split.
 
     Args:
       directory: the directory.
@@ -56,9 +61,12 @@ def load_directory(directory: Path | Traversable, split: Split = "train", name: 
             "train-images-idx3-ubyte.gz"
         )
     images = _read(directory, entries, _PREFIX[split], "images", 3, name)
-    labels = _read(directory, entries, _PREFIX[split], "labels", 1, name)
-    train_labels = labels if split == "train" else _read(directory, entries, _PREFIX["train"], "labels", 1, name)
-    return Dataset(name, images[..., None], labels.astype(np.int32), int(train_labels.max()) + 1)
+    labels = train_labels = _read(directory, entries, _PREFIX[split], "labels", 1, name)
+    if split == "test":
+        train_labels = _read(directory, entries, _PREFIX["train"], "labels", 1, name)
+        train_shape = _read(directory, entries, _PREFIX["train"], "images", 3, name, use=shape)[1:]
+        check_alike(name, (*images.shape[1:], 1), (*train_shape, 1))
+    return Dataset(name, images[..., None], *classes.occurring(name, labels, train_labels))
 
 
 def parse(data: bytes, filename: str, rank: int) -> UInt8[np.ndarray, "..."]:
@@ -77,28 +85,10 @@ def parse(data: bytes, filename: str, rank: int) -> UInt8[np.ndarray, "..."]:
     Raises:
       InputError: this is not such a file, or only a part of one.
     """
-    zipped = filename.endswith(".gz")
-    if zipped and not data.startswith(_GZIP_MAGIC):
-        raise InputError(
-            f"{filename} is not a gzip file; download it again, or drop .gz from its name if it is not compressed"
-        )
-    capacity = len(data) * (_MAX_DEFLATE_RATIO if zipped else 1)
-    stream = gzip.GzipFile(fileobj=io.BytesIO(data)) if zipped else io.BytesIO(data)
-    try:
-        header = stream.read(4 * (1 + rank))
-        if len(header) < 4 * (1 + rank):
-            raise InputError(f"{filename} is truncated, it ends within its header; download it again")
-        magic, *dimensions = struct.unpack(f">{1 + rank}I", header)
-        if magic != 0x0800 + rank:
-            raise InputError(
-                f"{filename} has the wrong magic number {magic:#010x}, expected "
-                f"{0x0800 + rank:#010x} (unsigned bytes, {rank} dimensions); replace it by "
-                "the file of that name"
-            )
+    with _opened(data, filename) as stream:
+        dimensions = _dimensions(stream, filename, rank)
         size = math.prod(dimensions)
-        body = stream.read(min(size, capacity) + 1)
-    except (EOFError, OSError, zlib.error) as error:
-        raise InputError(f"{filename} is a truncated or damaged gzip file ({error}); download it again") from error
+        body = stream.read(min(size, len(data) * _MAX_DEFLATE_RATIO) + 1)
     if len(body) != size:
         fault = "is truncated" if len(body) < size else "is too long"
         raise InputError(
@@ -111,10 +101,52 @@ def parse(data: bytes, filename: str, rank: int) -> UInt8[np.ndarray, "..."]:
     return np.frombuffer(body, np.uint8).reshape(dimensions)
 
 
+def shape(data: bytes, filename: str, rank: int) -> list[int]:
+    """The shape that the header declares, of what `parse` takes."""
+    with _opened(data, filename) as stream:
+        return _dimensions(stream, filename, rank)
+
+
+@contextlib.contextmanager
+def _opened(data: bytes, filename: str) -> Iterator[io.BufferedIOBase]:
+    """The bytes, unzipped where `filename` ends in `.gz`."""
+    zipped = data.startswith(_GZIP_MAGIC)
+    if filename.endswith(".gz") and not zipped:
+        raise InputError(
+            f"{filename} is not a gzip file; download it again, or drop .gz from its name if it is not compressed"
+        )
+    if zipped and not filename.endswith(".gz"):
+        raise InputError(f"{filename} is gzipped; add .gz to its name, or unpack it")
+    try:
+        yield gzip.GzipFile(fileobj=io.BytesIO(data)) if zipped else io.BytesIO(data)
+    except (EOFError, OSError, zlib.error) as error:
+        raise InputError(f"{filename} is a truncated or damaged gzip file ({error}); download it again") from error
+
+
+def _dimensions(stream: io.BufferedIOBase, filename: str, rank: int) -> list[int]:
+    header = stream.read(4 * (1 + rank))
+    if len(header) < 4 * (1 + rank):
+        raise InputError(f"{filename} is truncated, it ends within its header; download it again")
+    magic, *dimensions = struct.unpack(f">{1 + rank}I", header)
+    if magic != 0x0800 + rank:
+        raise InputError(
+            f"{filename} has the wrong magic number {magic:#010x}, expected "
+            f"{0x0800 + rank:#010x} (unsigned bytes, {rank} dimensions); replace it by "
+            "the file of that name"
+        )
+    return dimensions
+
+
 def _read(
-    directory: Path | Traversable, entries: list[str], prefix: str, what: str, rank: int, name: str
-) -> UInt8[np.ndarray, "..."]:
-    """The array in the file of `directory` with that prefix and content."""
+    directory: Path | Traversable,
+    entries: list[str],
+    prefix: str,
+    what: str,
+    rank: int,
+    name: str,
+    use: Callable[[bytes, str, int], Any] = parse,
+) -> Any:
+    """The array, or what `use` makes of it, in the file of `directory` with that prefix and content."""
     candidates = [f"{prefix}-{what}{joint}idx{rank}-ubyte{suffix}" for suffix in ("", ".gz") for joint in "-."]
     found = [candidate for candidate in candidates if candidate in entries]
     if not found:
@@ -128,4 +160,4 @@ def _read(
         raise InputError(
             f"{name}: can't read {found[0]} ({error.strerror or error}); make it a readable file"
         ) from error
-    return parse(data, f"{name}: {found[0]}", rank)
+    return use(data, f"{name}: {found[0]}", rank)

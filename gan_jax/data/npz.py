@@ -4,24 +4,25 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int32
 
-from gan_jax.data.dataset import Dataset, Split
+from gan_jax.data import classes
+from gan_jax.data.dataset import Dataset, Split, check_alike, without_alpha
 from gan_jax.errors import InputError
 
 _KEYS: dict[Split, tuple[tuple[str, ...], str]] = {
     "train": (("images", "x"), "labels"),
     "test": (("test_images", "test_x"), "test_labels"),
 }
+_KNOWN = [key for x_keys, labels_key in _KEYS.values() for key in (*x_keys, labels_key)]
 
 
 def load_file(path: Path, split: Split = "train") -> Dataset:
     """Loads one split of an archive written by `np.savez`.
 
-    `images` (or `x`) is uint8 [N, H, W] or [N, H, W, C], or float32 points [N, D]; `labels`, optional, are integers [N]
-    from 0, and their maximum + 1 is the number of classes. A test split is `test_images` (or `test_x`) and, when there
-    are `labels`, `test_labels`. Without one the test split is the training data itself: nothing is held out unless it
-    is marked as such.
+    `images` (or `x`) is uint8 [N, H, W] or [N, H, W, C], grey (C = 1), RGB, or RGBA, whose alpha is dropped; or
+    float32 points [N, D]. `labels`, optional, are whole numbers or strings [N]; those that occur are the classes. A
+    test split is `test_images` (or `test_x`) and, when there are `labels`, `test_labels`. Without one the test split is
+    the training data itself: nothing is held out unless it is marked as such. Other arrays are not read.
 
     Args:
       path: the archive.
@@ -32,28 +33,24 @@ def load_file(path: Path, split: Split = "train") -> Dataset:
     """
     name = f"npz:{path}"
     arrays = read_arrays(path)
-    train_labels = _labels(arrays, "labels", name)
     if split == "test" and not any(key.startswith("test_") for key in arrays):
         split = "train"
-    x_keys, labels_key = _KEYS[split]
-    found = [key for key in x_keys if key in arrays]
-    if len(found) != 1:
-        held = ", ".join(arrays) or "nothing"
-        raise InputError(
-            f"{name}: expected one array called {' or '.join(x_keys)}, the file holds {held}; save "
-            "it with np.savez(FILE, images=...)"
-        )
-    x = arrays[found[0]]
-    if x.dtype == np.uint8 and x.ndim == 3:
-        x = x[..., None]
-    labels = _labels(arrays, labels_key, name)
+    x, train_x = _examples(arrays, split, name), _examples(arrays, "train", name)
+    check_alike(name, x.shape[1:], train_x.shape[1:])
+    labels, train_labels = (_labels(arrays, _KEYS[of][1], name) for of in (split, "train"))
     if (labels is None) != (train_labels is None):
         raise InputError(
             f"{name}: expected both labels and test_labels or neither, the file holds only one of "
             "them; add the other to the file"
         )
-    num_classes = 0 if train_labels is None else int(train_labels.max()) + 1
-    return Dataset(name, x, labels, num_classes)
+    unread = [key for key in arrays if key not in _KNOWN]
+    notes: tuple[str, ...] = (f"not read: {classes.listed(unread)} (read are {', '.join(_KNOWN)})",) if unread else ()
+    x, of_alpha = without_alpha(x)
+    notes += of_alpha
+    if labels is None or train_labels is None:
+        return Dataset(name, x, notes=notes)
+    found = classes.occurring(name, labels, train_labels)
+    return Dataset(name, x, found.labels, found.classes, (*notes, *found.notes))
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -84,20 +81,51 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _labels(arrays: dict[str, np.ndarray], key: str, name: str) -> Int32[np.ndarray, " n"] | None:
-    """The labels under `key` as int32, None where there are none."""
+def _examples(arrays: dict[str, np.ndarray], split: Split, name: str) -> np.ndarray:
+    """The images or points of a split, images with their channels."""
+    keys = _KEYS[split][0]
+    found = [key for key in keys if key in arrays]
+    if len(found) != 1:
+        held = ", ".join(arrays) or "nothing"
+        raise InputError(
+            f"{name}: expected one array called {' or '.join(keys)}, the file holds {held}; save "
+            "it with np.savez(FILE, images=...)"
+        )
+    x = arrays[found[0]]
+    if x.dtype != np.uint8 or x.ndim != 3:
+        return x
+    if x.shape[2] in (3, 4) and x.shape[1] >= 8:
+        raise InputError(
+            f"{name}: {found[0]} of shape {list(x.shape)} looks like one image [H, W, C], expected many [N, H, W, C]; "
+            f"save {found[0]}[None] if it is one, or give the channel an axis"
+        )
+    return x[..., None]
+
+
+def _labels(arrays: dict[str, np.ndarray], key: str, name: str) -> np.ndarray | None:
+    """The labels under `key`, None where there are none."""
     labels = arrays.get(key)
     if labels is None:
         return None
-    if labels.dtype.kind not in "iu" or labels.ndim != 1 or labels.size == 0:
+    if labels.dtype.kind not in "iuU" or labels.ndim != 1 or labels.size == 0:
         raise InputError(
-            f"{name}: {key} must be integers of shape [N], got {labels.dtype} of shape "
-            f"{list(labels.shape)}; save one class number per example"
+            f"{name}: {key} must be integers or strings of shape [N], got {labels.dtype} of shape "
+            f"{list(labels.shape)}; {_advice(labels, key)}"
         )
-    low, high = int(labels.min()), int(labels.max())
-    if low < 0 or high >= np.iinfo(np.int32).max:
-        raise InputError(f"{name}: {key} run from {low} to {high}, expected class numbers from 0; correct them")
-    return labels.astype(np.int32)
+    if labels.dtype.kind == "U" and not labels.all():
+        raise InputError(f"{name}: some {key} are empty strings; give one class per example")
+    return labels
+
+
+def _advice(labels: np.ndarray, key: str) -> str:
+    """How labels of a usual wrong kind become right ones."""
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        return f"save {key}[:, 0]"
+    if labels.ndim == 2 and labels.dtype.kind in "biuf":
+        return f"save one class number per example, {key}.argmax(1) if they are one-hot"
+    if labels.ndim == 1 and labels.dtype.kind == "S":
+        return f"save {key}.astype(str)"
+    return "save one class number per example"
 
 
 def _first_line(error: Exception) -> str:

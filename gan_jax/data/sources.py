@@ -1,7 +1,9 @@
 """Load a dataset from a spec such as `mnist` or `folder:DIR`."""
 
+import dataclasses
 import difflib
 import importlib.resources
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple, cast, get_args
@@ -35,7 +37,7 @@ def _path(place: str) -> Path:
         raise InputError(f"{place}: the home directory is unknown; write the path in full") from error
 
 
-_NAMED: Mapping[str, Callable[[Split], Dataset]] = {
+NAMED: Mapping[str, Callable[[Split], Dataset]] = {
     "mnist": _mnist,
     "stacked": lambda split: stacked.load(_mnist, split),
     **{name: lambda split, name=name: toys.load(name, split) for name in toys.MIXTURES},  # type: ignore[misc]
@@ -47,11 +49,13 @@ _PLACED: Mapping[str, _Place] = {
     "tfds": _Place("NAME", _tfds),
 }
 
-FORMS = (*_NAMED, *(f"{kind}:{place.written}" for kind, place in _PLACED.items()))
+_MANY_COORDINATES = 64  # Of points; more are rather images that lost their shape.
+
+FORMS = (*NAMED, *(f"{kind}:{place.written}" for kind, place in _PLACED.items()))
 """The specs that `load` accepts."""
 
 
-def load(spec: str, split: str = "train") -> Dataset:
+def load(spec: str | os.PathLike[str], split: str = "train") -> Dataset:
     """Loads the dataset of a spec into memory.
 
     | spec          | what                                       | the test split is             |
@@ -66,29 +70,70 @@ def load(spec: str, split: str = "train") -> Dataset:
 
     "As train" means the training data itself, where a source holds nothing out.
 
+    Labels are numbered by the classes that have a training example, and `Dataset.classes` names those as the data calls
+    them: with labels 1 ... 26 in a file, label 0 is class "1".
+
     Args:
       spec: one of the forms above; `~` in a path is the home directory.
       split: "train" or "test".
 
     Raises:
-      InputError: no such spec or split, or the data can't be read.
+      InputError: no such spec or split, the data can't be read, or the test split has other shapes or classes than the
+        training split.
     """
+    spec = os.fspath(spec)
     if split not in get_args(Split):
         raise InputError(f"there is no split {split!r}; choose train or test")
     split = cast(Split, split)
     kind, _, place = spec.partition(":")
-    if spec in _NAMED:
-        return _NAMED[spec](split)
+    if spec in NAMED:
+        return NAMED[spec](split)
     if kind in _PLACED and place and "\0" not in place:
         try:
-            return _PLACED[kind].load(place, split)
+            dataset = _PLACED[kind].load(place, split)
         except OSError as error:  # Of the path itself, such as one that is too long.
             raise InputError(f"{spec}: {error.strerror or error}; choose a different file or directory") from error
-    raise InputError(f"there is no dataset {spec!r}{_hint(kind)}; choose one of {', '.join(FORMS)}")
+        odd = _oddities(dataset)
+        return dataclasses.replace(dataset, notes=dataset.notes + odd) if odd else dataset
+    raise InputError(f"there is no dataset {spec!r}{_hint(spec)}; choose one of {', '.join(FORMS)}")
 
 
-def _hint(kind: str) -> str:
-    """A question with the spec whose name is most like `kind`, or nothing if none is like it."""
+def path_of(spec: str) -> Path | None:
+    """The absolute path of a file or directory of data; None of data that has a name alone."""
+    kind, _, place = spec.partition(":")
+    return _path(place).absolute() if kind in ("idx", "npz", "folder") and place else None
+
+
+def _oddities(dataset: Dataset) -> tuple[str, ...]:
+    """Notes on data that can be used and is seldom meant so."""
+    notes = []
+    if dataset.is_image and (high := int(dataset.x.max())) <= 1:
+        notes.append(f"no pixel is above {high}, and white is 255: multiply by 255 if 1 is meant as white")
+    if not dataset.is_image and dataset.shape[0] >= _MANY_COORDINATES:
+        notes.append(f"points of {dataset.shape[0]} numbers, used unscaled: images are uint8 [N, H, W, C]")
+    if len(dataset) > 1 and dataset.num_classes == len(dataset):
+        notes.append("every example has a class of its own: labels are numbers or names of classes")
+    return tuple(notes)
+
+
+def _hint(spec: str) -> str:
+    """A question with the spec that is most like this one, or nothing if none is like it."""
+    kind, colon, _ = spec.partition(":")
+    if not colon and (of_path := _kind_of_path(spec)) is not None:
+        return f" (did you mean {of_path}:{spec}?)"
     names = {form.partition(":")[0]: form for form in FORMS}
     near = difflib.get_close_matches(kind.lower(), names, n=1)
     return f" (did you mean {names[near[0]]}?)" if near else ""
+
+
+def _kind_of_path(text: str) -> str | None:
+    """The kind of source that a path given alone may be."""
+    if text.lower().endswith(".npz"):
+        return "npz"
+    try:
+        path = _path(text)
+        if not text or "\0" in text or not path.is_dir():
+            return None
+        return "idx" if any("-ubyte" in entry.name for entry in path.iterdir()) else "folder"
+    except (OSError, InputError):  # A path that can't be looked at is no hint.
+        return None

@@ -29,4 +29,4 @@ def load(mnist: Callable[[Split], Dataset], split: Split = "train") -> Dataset:
     indices = np.random.default_rng(_SEEDS[split]).integers(len(digits), size=(_COUNTS[split], 3))
     x = np.stack([digits.x[indices[:, channel], :, :, 0] for channel in range(3)], axis=-1)
     labels = digits.labels[indices] @ np.array([100, 10, 1], np.int32)
-    return Dataset("stacked", x, labels, 1000)
+    return Dataset("stacked", x, labels, tuple(map(str, range(1000))))

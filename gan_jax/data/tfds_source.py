@@ -15,12 +15,12 @@ import urllib.error
 import urllib.request
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from gan_jax.data import npz
-from gan_jax.data.dataset import Dataset, Split
+from gan_jax.data import classes, npz
+from gan_jax.data.dataset import Dataset, Split, check_alike, without_alpha
 from gan_jax.errors import InputError
 from gan_jax.files import atomic
 
@@ -43,7 +43,7 @@ def load(name: str, split: Split = "train") -> Dataset:
 
     The data is looked up in $TFDS_DATA_DIR or ~/tensorflow_datasets, as tfds does. If it is not prepared yet, it is
     prepared, if there is a network and tfds can do so without TensorFlow. Decoding is slow, so it is done once: the
-    arrays are saved beside the prepared data, one file per split, and read from there the next time.
+    arrays are saved beside the prepared data, one file per split, and read from there until it is prepared again.
 
     Args:
       name: `NAME[/CONFIG][:VERSION]`, as in tfds.
@@ -56,8 +56,8 @@ def load(name: str, split: Split = "train") -> Dataset:
       else none.
 
     Raises:
-      InputError: the dataset is unknown, can't be prepared or read here, or does not consist of 8-bit images of one
-        size.
+      InputError: the dataset is unknown, can't be prepared or read here, does not consist of 8-bit images of one size,
+        or has labels without a class.
     """
     spec = f"tfds:{name}"
     builder = _prepared_builder(name, spec)
@@ -67,16 +67,32 @@ def load(name: str, split: Split = "train") -> Dataset:
             f"{spec}: there is no train split, only {', '.join(builder.info.splits) or 'nothing'}; "
             "choose a different dataset"
         )
-    image_key, label_key = _feature_keys(builder.info, spec)
+    keys = _feature_keys(builder.info, spec)
+    arrays = _arrays(builder, stored, keys, spec)
+    train = arrays if stored == "train" else _arrays(builder, "train", keys, spec)
+    check_alike(spec, arrays["images"].shape[1:], train["images"].shape[1:])
+    x, notes = without_alpha(arrays["images"])
+    if keys.label is None:
+        return Dataset(spec, x, notes=notes)
+    feature = builder.info.features[keys.label]
+    declared = None if feature.num_classes is None else feature.names
+    found = classes.occurring(spec, arrays["labels"], train["labels"], declared)
+    return Dataset(spec, x, found.labels, found.classes, (*notes, *found.notes))
+
+
+def _arrays(builder: Any, stored: str, keys: "_Keys", spec: str) -> dict[str, np.ndarray]:
+    """`images` and, with a label feature, `labels` int32 of a whole split, from the cache where it is of this data."""
+    directory = Path(builder.data_dir)
+    cache = directory / (f"gan_jax-{builder.info.full_name.replace('/', '-')}-{stored}.npz")
+    records = sorted(directory.glob(f"*-{stored}.*-of-*"))
+    made_of = "\n".join(f"{path.name} {(of := path.stat()).st_size} {of.st_mtime_ns}" for path in records)
     count = builder.info.splits[stored].num_examples
-    cache = Path(builder.data_dir) / (f"gan_jax-{builder.info.full_name.replace('/', '-')}-{stored}.npz")
-    num_classes = builder.info.features[label_key].num_classes if label_key else 0
-    cached = _read_cache(cache, count, labelled=label_key is not None)
-    arrays = cached or _decode(builder, stored, image_key, label_key, spec)
-    dataset = Dataset(spec, arrays["images"], arrays.get("labels"), num_classes)
-    if cached is None:
-        _write_cache(cache, arrays)
-    return dataset
+    cached = _read_cache(cache, count, made_of, labelled=keys.label is not None)
+    if cached is not None:
+        return cached
+    arrays = _decode(builder, stored, keys, spec)
+    _write_cache(cache, arrays | {"made_of": np.array(made_of)})
+    return arrays
 
 
 def _prepared_builder(name: str, spec: str) -> Any:
@@ -160,7 +176,14 @@ def _reachable(url: str, timeout: float = 3.0) -> bool:
     return answered.is_set()
 
 
-def _feature_keys(info: Any, spec: str) -> tuple[str, str | None]:
+class _Keys(NamedTuple):
+    """The names of two features."""
+
+    image: str
+    label: str | None
+
+
+def _feature_keys(info: Any, spec: str) -> _Keys:
     """The names of the features that hold the images and the labels."""
     from tensorflow_datasets import features as kinds
 
@@ -176,10 +199,10 @@ def _feature_keys(info: Any, spec: str) -> tuple[str, str | None]:
             f"{spec}: expected one image feature, found {', '.join(images) or 'none'} among "
             f"{', '.join(features)}; choose a different dataset, or save its images as an npz:FILE"
         )
-    return image[0], label[0] if len(label) == 1 else None
+    return _Keys(image[0], label[0] if len(label) == 1 else None)
 
 
-def _decode(builder: Any, split: str, image_key: str, label_key: str | None, spec: str) -> dict[str, np.ndarray]:
+def _decode(builder: Any, split: str, keys: _Keys, spec: str) -> dict[str, np.ndarray]:
     """`images` and, with a label feature, `labels` int32 of a whole split."""
     try:
         source = builder.as_data_source(split)
@@ -195,17 +218,17 @@ def _decode(builder: Any, split: str, image_key: str, label_key: str | None, spe
     images: np.ndarray | None = None
     labels = np.empty(count, np.int32)
     for start in range(0, count, _CHUNK):
-        keys = range(start, min(start + _CHUNK, count))
+        rows = range(start, min(start + _CHUNK, count))
         try:
-            examples = source.__getitems__(list(keys))
+            examples = source.__getitems__(list(rows))
         # The record reader and the decoders raise nearly anything for damaged data.
         except Exception as error:
             raise InputError(
                 f"{spec}: the data in {builder.data_dir} is damaged ({type(error).__name__}: "
                 f"{_first_line(error)}); prepare it again"
             ) from error
-        for i, example in zip(keys, examples, strict=True):
-            image = example[image_key]
+        for i, example in zip(rows, examples, strict=True):
+            image = example[keys.image]
             if images is None:
                 images = np.empty((count, *image.shape), image.dtype)
             if image.shape != images.shape[1:]:
@@ -214,13 +237,13 @@ def _decode(builder: Any, split: str, image_key: str, label_key: str | None, spe
                     f"{image.shape}; resize them to one size and save them as an npz:FILE"
                 )
             images[i] = image
-            if label_key is not None:
-                labels[i] = example[label_key]
+            if keys.label is not None:
+                labels[i] = example[keys.label]
     assert images is not None
-    return {"images": images} if label_key is None else {"images": images, "labels": labels}
+    return {"images": images} if keys.label is None else {"images": images, "labels": labels}
 
 
-def _read_cache(path: Path, count: int, *, labelled: bool) -> dict[str, np.ndarray] | None:
+def _read_cache(path: Path, count: int, made_of: str, *, labelled: bool) -> dict[str, np.ndarray] | None:
     """What `_write_cache` wrote, or None if it must be written again."""
     if not path.exists():
         return None
@@ -228,6 +251,8 @@ def _read_cache(path: Path, count: int, *, labelled: bool) -> dict[str, np.ndarr
         arrays = npz.read_arrays(path)
     except InputError as error:
         warnings.warn(f"decoding the dataset again, because its cache is bad: {error}", stacklevel=2)
+        return None
+    if str(arrays.pop("made_of", "")) != made_of:  # Prepared again since, or somewhere else.
         return None
     expected = {"images", "labels"} if labelled else {"images"}
     whole = set(arrays) == expected and all(a.shape[:1] == (count,) for a in arrays.values())

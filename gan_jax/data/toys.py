@@ -49,4 +49,4 @@ def load(name: str, split: Split = "train") -> Dataset:
     labels = rng.integers(modes, size=POINTS_PER_SPLIT, dtype=np.int32)
     noise = rng.standard_normal((POINTS_PER_SPLIT, 2), dtype=np.float32)
     x = mixture.centres[labels] + np.float32(mixture.sigma) * noise
-    return Dataset(name, x, labels, modes)
+    return Dataset(name, x, labels, tuple(map(str, range(modes))))

@@ -8,9 +8,11 @@ import jax
 import numpy as np
 from jaxtyping import Array
 
+from gan_jax.data import Dataset
 from gan_jax.errors import InputError
 from gan_jax.gan import GAN, GANState
 from gan_jax.lab import devices, objectives, values
+from gan_jax.lab.data_record import DataRecord
 from gan_jax.lab.experiment import Config
 from gan_jax.lab.options import OBJECTIVE_OPTIONS
 from gan_jax.population import Hyperparams
@@ -35,15 +37,41 @@ class Job:
       config: the experiment and its options. Schedules span `config.options["steps"]`.
       shape: shape of one example.
       num_classes: classes of the data, 0 when unlabelled.
+      data: which data exactly; None where only its form matters.
     """
 
     config: Config
     shape: Shape
     num_classes: int
+    data: DataRecord | None = None
 
     @property
     def options(self) -> Mapping[str, Any]:
         return self.config.options
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes by number, as the data calls them."""
+        named = None if self.data is None else self.data.classes
+        return tuple(map(str, range(self.num_classes))) if named is None else named
+
+    @property
+    def spec(self) -> str:
+        """What `gan_jax.data.load` loads the data by, from any directory. Raises InputError where it is gone."""
+        typed = self.options["data"]
+        return typed if self.data is None else self.data.spec(typed)
+
+    def check_data(self, train: Dataset) -> None:
+        """Raises InputError unless this training split is that of the run."""
+        typed = self.options["data"]
+        if (train.shape, train.num_classes) != (self.shape, self.num_classes):
+            difference: str | None = "its examples have another shape or other classes"
+        else:
+            difference = None if self.data is None else self.data.difference(train, typed)
+        if difference is not None:
+            raise InputError(
+                f"{typed} has changed since this run was started, {difference}: put it back, or start a new run"
+            )
 
     @property
     def keys(self) -> Keys:

@@ -15,7 +15,7 @@ from gan_jax.gan import GAN, GANState
 from gan_jax.lab import sampling
 from gan_jax.lab.experiment import Experiment
 from gan_jax.lab.job import Job
-from gan_jax.lab.runs import directory
+from gan_jax.lab.runs import directory, journal
 from gan_jax.lab.table import EXPERIMENTS
 
 
@@ -27,38 +27,55 @@ class Trained:
       gan: what it is.
       state: what it has learned.
       job: its options and the shape of its data.
+      path: the directory of the run.
     """
 
     gan: GAN
     state: GANState
     job: Job
+    path: Path
+
+    @property
+    def journal(self) -> dict[str, Any]:
+        """What happened to the run: status, sessions, seconds, images seen, metrics (`gan_jax.lab.runs.journal`).
+
+        Raises:
+          InputError: there is none.
+        """
+        return journal.read(self.path)
 
     @functools.cached_property
     def _generate(self) -> sampling.Generate:
         """Kept, because it keeps its compiled program."""
         return sampling.generator_of(self.gan)
 
-    def sample(self, n: int, *, label: int | None = None, y: Any = None, seed: int = 0) -> np.ndarray:
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, as the data calls them; empty when it is unlabelled."""
+        return self.job.classes
+
+    def sample(self, n: int, *, label: int | str | None = None, y: Any = None, seed: int = 0) -> np.ndarray:
         """n samples: uint8 images `[n, H, W, C]`, or float32 points `[n, D]`.
 
         Args:
           n: how many.
-          label: the class to ask for; None for labels drawn uniformly.
-          y: conditions `[n, ...]`, for a GAN whose conditions are no labels, or to choose every label.
+          label: the class to ask for, as the data calls it; None for labels drawn uniformly.
+          y: conditions `[n, ...]`, for a GAN whose conditions are no labels; or labels `[n]`, positions in `classes`.
           seed: decides latents and conditions.
 
         Raises:
-          InputError: there is no such class, or conditions are needed and none are given.
+          InputError: there is no such class, the run is unconditional, or conditions are needed and none are given.
           ValueError: both `label` and `y` are given.
         """
         if label is not None and y is not None:
             raise ValueError("label and y exclude each other: give one of them")
         z_rng, y_rng = jax.random.split(jax.random.key(seed))
         if label is not None:
-            sampling.check_label(self.job, self.gan, label)
-            y = jnp.full((n,), label, jnp.int32)
+            y = jnp.full((n,), sampling.label_of(self.job, self.gan, label), jnp.int32)
+        elif y is None:
+            y = self.gan.conditioning.draw(y_rng, n)
         else:
-            y = self.gan.conditioning.draw(y_rng, n) if y is None else jnp.asarray(y)
+            y = sampling.checked(self.job, self.gan, y, n)
         return self._generate(self.state, self.gan.prior(z_rng, n), y)
 
 
@@ -92,4 +109,4 @@ def load(
     found = directory.load(path, table)
     gan = found.job.gan()
     state = found.restore_best(gan) if best else found.restore(gan, step)
-    return Trained(gan, state, found.job)
+    return Trained(gan, state, found.job, path)

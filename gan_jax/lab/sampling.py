@@ -1,5 +1,7 @@
 """What a trained GAN shows: conditions on demand, samples in pieces, and the picture of each kind of data."""
 
+import difflib
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gan_jax import data, images
+from gan_jax.data.classes import described
 from gan_jax.errors import InputError
 from gan_jax.gan import GAN, GANState
 from gan_jax.lab.job import Job
@@ -20,12 +23,53 @@ COLUMNS = 10
 Generate = Callable[[GANState, Any, Any], np.ndarray]
 
 
-def check_label(job: Job, gan: GAN, label: int) -> None:
-    """Raises InputError unless the GAN can be asked for class `label`."""
+def label_of(job: Job, gan: GAN, name: str | int) -> int:
+    """The label of the class that the data calls by this name: of digits 3 and 8, the label of 8 is 1.
+
+    Raises:
+      InputError: the GAN is not conditioned on labels, or there is no such class.
+    """
     if gan.conditioning.kind != "labels":
         raise InputError(f"{job.config.name} is not conditioned on labels: leave out the label")
-    if not 0 <= label < job.num_classes:
-        raise InputError(f"label {label} is out of range: this data has classes 0 to {job.num_classes - 1}")
+    text, classes = str(name), job.classes
+    if text in classes:
+        return classes.index(text)
+    # 7 is the folder 07.
+    same = [label for label, c in enumerate(classes) if c.isdecimal() and text.isdecimal() and int(c) == int(text)]
+    if len(same) != 1:
+        near = [] if re.fullmatch(r"[-+.\d]*", text) else difflib.get_close_matches(text, classes, n=1)
+        raise InputError(
+            f"there is no class {text}{f' (did you mean {near[0]}?)' if near else ''}: this data has "
+            f"{described(classes)}"
+        )
+    return same[0]
+
+
+def checked(job: Job, gan: GAN, y: Any, n: int) -> jax.Array:
+    """Conditions that were given for n samples, as an array.
+
+    Raises:
+      InputError: the GAN takes none, they are not n, or labels are not positions of classes.
+    """
+    if gan.conditioning.kind == "none":
+        raise InputError(f"{job.config.name} is not conditioned: leave out y")
+    given = np.asarray(y)
+    if given.shape[:1] != (n,):
+        raise InputError(f"expected {n} conditions, one per sample, got shape {list(given.shape)}: give [{n}, ...]")
+    if gan.conditioning.kind == "data":
+        return jnp.asarray(given)
+    if given.ndim != 1 or given.dtype.kind not in "iu" or given.min() < 0 or given.max() >= job.num_classes:
+        raise InputError(
+            f"expected labels y as whole numbers from 0 to {job.num_classes - 1}, positions in the run's classes: give "
+            "those, or a label"
+        )
+    return jnp.asarray(given, jnp.int32)
+
+
+def written_labels(job: Job, labels: np.ndarray) -> np.ndarray:
+    """Labels as the data writes them: int32 `[N]` where all classes are numbers, else their names."""
+    numbers = all(c.isdecimal() and str(int(c)) == c and int(c) <= np.iinfo(np.int32).max for c in job.classes)
+    return np.array(job.classes, np.int32 if numbers else None)[labels]
 
 
 def class_rows(num_classes: int) -> np.ndarray:
@@ -36,9 +80,7 @@ def class_rows(num_classes: int) -> np.ndarray:
 
 def held_out(job: Job, gan: GAN, rng: jax.Array, n: int) -> tuple[np.ndarray, jax.Array]:
     """n test examples of the job's data, as stored, and the conditions made from them."""
-    dataset = data.load(job.options["data"], "test")
-    if dataset.shape != job.shape:
-        raise InputError(f"{dataset.name} has changed: its examples are {dataset.shape} and the run's are {job.shape}")
+    dataset = data.load(job.spec, "test")
     indices = np.asarray(jax.random.choice(rng, len(dataset), (n,), replace=n > len(dataset)))
     x = dataset.x[indices]
     batch = as_batch(gan, Examples(jnp.asarray(x), None if dataset.labels is None else dataset.labels[indices]))

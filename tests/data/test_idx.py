@@ -14,7 +14,7 @@ from gan_jax.errors import InputError
 TRAIN_IMAGES = np.arange(3 * 2 * 4, dtype=np.uint8).reshape(3, 2, 4)
 TRAIN_LABELS = np.array([1, 0, 5], np.uint8)
 TEST_IMAGES = 255 - TRAIN_IMAGES[:2]
-TEST_LABELS = np.array([2, 1], np.uint8)
+TEST_LABELS = np.array([5, 1], np.uint8)
 
 
 def idx_bytes(array: np.ndarray) -> bytes:
@@ -49,9 +49,10 @@ def test_reads_both_splits_with_the_classes_of_the_training_labels(tmp_path: Pat
     test = idx.load_directory(tmp_path, "test")
     np.testing.assert_array_equal(train.x, TRAIN_IMAGES[..., None])
     np.testing.assert_array_equal(test.x, TEST_IMAGES[..., None])
-    np.testing.assert_array_equal(train.labels, [1, 0, 5])
+    np.testing.assert_array_equal(train.labels, [1, 0, 2])
     np.testing.assert_array_equal(test.labels, [2, 1])
-    assert train.num_classes == test.num_classes == 6
+    assert train.classes == test.classes == ("0", "1", "5")
+    assert train.notes == ("classes 2..4 of 0..5 have no examples",)
     assert train.name == test.name == f"idx:{tmp_path}"
 
 
@@ -96,7 +97,28 @@ def test_different_counts(tmp_path: Path) -> None:
 def test_label_of_the_test_split_that_training_does_not_know(tmp_path: Path) -> None:
     path = write(tmp_path) / "t10k-labels-idx1-ubyte.gz"
     path.write_bytes(gzip.compress(idx_bytes(np.array([0, 6], np.uint8))))
-    with pytest.raises(InputError, match="labels run from 0 to 6, expected 0 to 5"):
+    with pytest.raises(
+        InputError, match="the test split has class 6, of which there is no training example, only of 0, 1, 5"
+    ):
+        idx.load_directory(tmp_path, "test")
+
+
+@pytest.mark.parametrize("gz", [True, False])
+def test_a_test_split_of_another_size(tmp_path: Path, gz: bool) -> None:
+    path = write(tmp_path, gz=gz) / f"t10k-images-idx3-ubyte{'.gz' if gz else ''}"
+    other = idx_bytes(np.zeros((2, 3, 4), np.uint8))
+    path.write_bytes(gzip.compress(other) if gz else other)
+    assert len(idx.load_directory(tmp_path)) == 3
+    with pytest.raises(InputError, match="test examples are 3 x 4 x 1 where training examples are 2 x 4 x 1"):
+        idx.load_directory(tmp_path, "test")
+
+
+def test_the_test_split_needs_no_more_of_the_training_images_than_their_header(tmp_path: Path) -> None:
+    path = write(tmp_path, gz=False) / "train-images-idx3-ubyte"
+    path.write_bytes(path.read_bytes()[:16])
+    assert len(idx.load_directory(tmp_path, "test")) == 2
+    path.write_bytes(path.read_bytes()[:15])
+    with pytest.raises(InputError, match="ends within its header"):
         idx.load_directory(tmp_path, "test")
 
 
@@ -118,7 +140,7 @@ HUGE = struct.pack(">4I", 0x0803, *[2**32 - 1] * 3)
         ("f", GOOD + b"\x00", "f is too long"),
         ("f", idx_bytes(TRAIN_LABELS) + b"\x00" * 9, "wrong magic number 0x00000801, expected 0x0"),
         ("f", b"\x00\x00\x0d\x03" + GOOD[4:], "wrong magic number 0x00000d03"),
-        ("f", ZIPPED, "wrong magic number 0x1f8b"),
+        ("f", ZIPPED, "f is gzipped; add .gz to its name"),
         ("f", struct.pack(">4I", 0x0803, 0, 28, 28), "f is empty"),
         ("f", HUGE, "f is truncated, its header declares 79228162458924105385300197375 bytes"),
         ("f.gz", gzip.compress(HUGE, mtime=0), "f.gz is truncated"),

@@ -41,6 +41,30 @@ def test_compressed_archive(file: Path) -> None:
     np.testing.assert_array_equal(npz.load_file(file).x, IMAGES)
 
 
+def test_labels_may_have_gaps_or_be_words(file: Path) -> None:
+    dataset = npz.load_file(save(file, images=IMAGES, labels=[8, 3, 3, 8]))
+    assert (dataset.labels.tolist(), dataset.classes) == ([1, 0, 0, 1], ("3", "8"))
+    assert dataset.notes == ("classes 0..2, 4..7 of 0..8 have no examples",)
+    save(file, images=IMAGES, labels=["dog", "cat", "dog", "ape"], test_images=IMAGES, test_labels=["cat"] * 4)
+    dataset = npz.load_file(file)
+    assert (dataset.labels.tolist(), dataset.classes) == ([2, 1, 2, 0], ("ape", "cat", "dog"))
+    assert npz.load_file(file, "test").labels.tolist() == [1, 1, 1, 1]
+
+
+def test_alpha_is_dropped_and_said_to_be(file: Path) -> None:
+    rgba = np.concatenate([IMAGES, IMAGES[..., :1]], axis=-1)
+    dataset = npz.load_file(save(file, images=rgba, test_images=rgba))
+    np.testing.assert_array_equal(dataset.x, IMAGES)
+    np.testing.assert_array_equal(npz.load_file(file, "test").x, IMAGES)
+    assert dataset.notes == ("the fourth channel, alpha, is dropped",)
+
+
+@pytest.mark.parametrize("key", ["y", "label", "x_test"])
+def test_arrays_that_are_not_read_are_named(file: Path, key: str) -> None:
+    (note,) = npz.load_file(save(file, images=IMAGES, **{key: LABELS})).notes
+    assert note == f"not read: {key} (read are images, x, labels, test_images, test_x, test_labels)"
+
+
 def test_images_without_channels_get_one(file: Path) -> None:
     assert npz.load_file(save(file, images=IMAGES[..., 0])).x.shape == (4, 3, 2, 1)
 
@@ -79,7 +103,18 @@ def test_without_a_test_split_it_is_the_training_data(file: Path) -> None:
         ({"images": np.array([IMAGES, None], object)}, "more than plain arrays"),
         ({"images": IMAGES, "labels": np.array([0, None, 1, 2])}, "more than plain arrays"),
         ({"images": IMAGES, "labels": LABELS / 2}, "labels must be integers"),
-        ({"images": IMAGES, "labels": np.eye(4, dtype=int)}, "labels must be integers"),
+        ({"images": IMAGES, "labels": np.eye(4, dtype=int)}, r"labels must be integers .*labels.argmax\(1\)"),
+        ({"images": IMAGES, "labels": np.eye(4)}, r"labels must be integers .*labels.argmax\(1\)"),
+        ({"images": IMAGES, "labels": LABELS[:, None]}, r"labels must be integers .*labels\[:, 0\]"),
+        ({"images": IMAGES, "labels": LABELS.astype(float)}, "labels must be integers"),
+        ({"images": IMAGES, "labels": LABELS > 1}, "labels must be integers"),
+        ({"images": IMAGES, "labels": np.array([b"a", b"b", b"a", b"a"])}, r"labels.astype\(str\)"),
+        ({"images": IMAGES, "labels": np.array(["a", "", "a", "a"])}, "some labels are empty strings"),
+        ({"images": np.moveaxis(IMAGES, -1, 1).repeat(3, -1)}, "move axis 1 to the end"),
+        ({"images": IMAGES[:, None, ..., 0].repeat(5, -1)}, "move axis 1 to the end"),
+        ({"images": IMAGES[..., :2]}, "keep one channel or three"),
+        ({"images": np.zeros((32, 32, 3), np.uint8)}, r"looks like one image .*images\[None\]"),
+        ({"x": np.zeros((32, 32, 4), np.uint8)}, r"looks like one image .*x\[None\]"),
         ({"images": IMAGES, "labels": LABELS[:0]}, "labels must be integers"),
         ({"images": IMAGES, "labels": LABELS - 1}, "labels run from -1 to 1"),
         ({"images": IMAGES, "labels": LABELS + 2**40}, "labels run from 1099511627776"),
@@ -94,12 +129,16 @@ def test_refuses_arrays(file: Path, arrays: dict[str, Any], words: str) -> None:
 @pytest.mark.parametrize(
     ("arrays", "words"),
     [
+        ({"test_images": IMAGES[:, :2]}, "test examples are 2 x 2 x 3 where training examples are 3 x 2 x 3"),
+        ({"test_x": IMAGES[..., 0]}, "test examples are 3 x 2 x 1 where training examples are 3 x 2 x 3"),
+        ({"test_images": np.zeros((4, 3), np.float32)}, "test examples are 3 where training examples are 3 x 2 x 3"),
+        ({"test_images": IMAGES.astype(np.float32)}, "float32 of shape"),
         ({"labels": LABELS, "test_images": IMAGES}, "expected both labels and test_labels"),
         ({"test_images": IMAGES, "test_labels": LABELS}, "expected both labels and test_labels"),
         ({"labels": LABELS, "test_labels": LABELS}, "one array called test_images or test_x"),
         (
             {"labels": LABELS, "test_images": IMAGES, "test_labels": LABELS + 1},
-            "labels run from 1 to 3, expected 0 to 2",
+            "the test split has class 3, of which there is no training example, only of 0 to 2",
         ),
     ],
 )

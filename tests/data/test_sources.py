@@ -1,6 +1,7 @@
 import gzip
 import hashlib
 import importlib.resources
+import re
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from PIL import Image
 
 import gan_jax.data
 from gan_jax.data import load
+from gan_jax.data.sources import path_of
 from gan_jax.errors import InputError
 
 MNIST_SHA256 = {
@@ -92,11 +94,65 @@ def test_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("", "no dataset ''; choose one of"),
         ("lfasjdhf", "no dataset 'lfasjdhf'; choose one of"),
         ("npz:~no_such_user/a.npz", "home directory is unknown"),
+        ("own.npz", r"did you mean npz:own.npz\?\);"),
+        ("~/deep/Own.NPZ", r"did you mean npz:~/deep/Own.NPZ\?\);"),
+        ("pictures", r"did you mean folder:pictures\?\);"),
+        (".", r"did you mean folder:\.\?\);"),
+        ("~", r"did you mean folder:~\?\);"),
+        ("digits", r"did you mean idx:digits\?\);"),
+        ("nzp:own.npz", r"did you mean npz:FILE\?\);"),
     ],
 )
-def test_unknown_spec(spec: str, words: str) -> None:
-    with pytest.raises(InputError, match=words):
-        load(spec)
+def test_unknown_spec(spec: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    Path("pictures").mkdir()
+    Path("digits").mkdir()
+    Path("digits/train-images-idx3-ubyte.gz").touch()
+    for given in (spec, Path(spec)) if str(Path(spec)) == spec else (spec,):
+        with pytest.raises(InputError, match=words):
+            load(given)
+
+
+def test_a_path_object_may_hold_a_spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.savez(tmp_path / "a.npz", images=np.zeros((1, 2, 3), np.uint8))
+    monkeypatch.chdir(tmp_path)
+    assert load(Path("npz:a.npz")).name == "npz:a.npz"
+    assert load(Path("mnist"), "test").name == "mnist"
+
+
+def test_the_absolute_path_of_a_spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/a")
+    monkeypatch.chdir(tmp_path)
+    assert path_of("npz:a/b.npz") == tmp_path / "a" / "b.npz"
+    assert path_of("folder:~/a") == Path("/home/a/a")
+    assert path_of("idx:/a") == Path("/a")
+    assert path_of("mnist") is path_of("tfds:mnist") is path_of("ring") is None
+
+
+@pytest.mark.parametrize(
+    ("arrays", "note"),
+    [
+        ({"images": np.ones((2, 4, 4), np.uint8)}, r"no pixel is above 1, and white is 255"),
+        ({"images": np.zeros((2, 4, 4), np.uint8)}, r"no pixel is above 0"),
+        ({"images": np.ones((2, 784), np.float32)}, r"points of 784 numbers, used unscaled"),
+        ({"images": np.full((3, 4, 4), 255, np.uint8), "labels": [0, 2, 1]}, "every example has a class of its own"),
+        ({"images": np.full((2, 4, 4), 255, np.uint8), "labels": ["a.png", "b.png"]}, "every example has a class"),
+    ],
+)
+def test_what_is_seldom_meant_is_noted(tmp_path: Path, arrays: dict[str, np.ndarray], note: str) -> None:
+    np.savez(tmp_path / "a.npz", **arrays)
+    (found,) = load(f"npz:{tmp_path / 'a.npz'}").notes
+    assert re.match(note, found)
+
+
+@pytest.mark.parametrize("name", ["mnist", "stacked", "ring", "grid"])
+def test_of_the_packages_own_data_nothing_is_noted_and_classes_are_numbers(name: str) -> None:
+    for split in ("train", "test"):
+        dataset = load(name, split)
+        assert dataset.notes == ()
+        assert dataset.classes == tuple(map(str, range(dataset.num_classes)))
+        assert np.array_equal(np.unique(dataset.labels), np.arange(dataset.num_classes))
 
 
 def test_unknown_split() -> None:

@@ -4,6 +4,7 @@ import http.server
 import io
 import json
 import os
+import shutil
 import socket
 import sys
 import threading
@@ -130,7 +131,7 @@ def test_the_second_time_nothing_is_decoded(data_dir: Path, monkeypatch: pytest.
     second = load("tfds:gan_jax_tiny")
     np.testing.assert_array_equal(first.x, second.x)
     np.testing.assert_array_equal(first.labels, second.labels)
-    names = [path.name for path in (data_dir / DIRECTORY).glob("*gan_jax-*")]
+    names = [path.name for path in (data_dir / DIRECTORY).glob("gan_jax-*")]
     assert names == ["gan_jax-gan_jax_tiny-1.2.3-train.npz"]
 
 
@@ -197,7 +198,58 @@ def test_supervised_features_are_preferred(data_dir: Path) -> None:
     prepare(data_dir, features, {"train": [example]}, ("b", "coarse"))
     dataset = load("tfds:gan_jax_tiny")
     assert dataset.x.max() == 2
-    assert dataset.labels is not None and dataset.labels.tolist() == [2]
+    assert dataset.labels is not None and dataset.labels.tolist() == [0]
+    assert dataset.classes == ("2",)
+
+
+def test_classes_have_the_names_of_the_builder(data_dir: Path) -> None:
+    label = tfds.features.ClassLabel(names=["zebra", "cat", "ape"])
+    rows = [{"image": png(i), "label": i % 2 * 2} for i in range(4)]
+    prepare(data_dir, {"image": IMAGE, "label": label}, {"train": rows, "test": [{"image": png(0), "label": 2}]})
+    train, test = load("tfds:gan_jax_tiny"), load("tfds:gan_jax_tiny", "test")
+    assert train.classes == test.classes == ("zebra", "ape")
+    np.testing.assert_array_equal(train.labels, train.x[:, 0, 0, 0] % 2)
+    assert test.labels is not None and test.labels.tolist() == [1]
+    assert train.notes == ("classes cat have no examples",)
+
+
+@pytest.mark.parametrize("label", [-1, 1])
+def test_labels_of_the_test_split_without_a_training_example(data_dir: Path, label: int) -> None:
+    splits = {"train": [{"image": png(1), "label": 0}], "test": [{"image": png(1), "label": label}]}
+    prepare(data_dir, {"image": IMAGE, "label": LABEL}, splits)
+    assert len(load("tfds:gan_jax_tiny")) == 1
+    with pytest.raises(InputError, match="labels run from -1" if label < 0 else "the test split has class 1"):
+        load("tfds:gan_jax_tiny", "test")
+
+
+def test_a_test_split_of_another_size(data_dir: Path) -> None:
+    image = tfds.features.Image(shape=(None, 5, 3))
+    prepare(data_dir, {"image": image}, {"train": [{"image": png(1)}], "test": [{"image": png(1, height=6)}]})
+    with pytest.raises(InputError, match="test examples are 6 x 5 x 3 where training examples are 4 x 5 x 3"):
+        load("tfds:gan_jax_tiny", "test")
+
+
+def test_alpha_is_dropped(data_dir: Path) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(np.full((4, 5, 4), [1, 2, 3, 4], np.uint8)).save(buffer, "PNG")
+    image = tfds.features.Image(shape=(4, 5, 4))
+    prepare(data_dir, {"image": image}, {"train": [{"image": buffer.getvalue()}]})
+    for _ in range(2):  # The second time from the cache.
+        dataset = load("tfds:gan_jax_tiny")
+        assert dataset.x[0, 0, 0].tolist() == [1, 2, 3]
+        assert dataset.notes == ("the fourth channel, alpha, is dropped",)
+
+
+def test_data_that_was_prepared_again_is_decoded_again(data_dir: Path) -> None:
+    prepare(data_dir)
+    first = load("tfds:gan_jax_tiny")
+    cache = data_dir / DIRECTORY / "gan_jax-gan_jax_tiny-1.2.3-train.npz"
+    kept = cache.read_bytes()
+    shutil.rmtree(data_dir / "gan_jax_tiny")
+    prepare(data_dir, splits={"train": examples(20, 27), "test": examples(7, 10)})
+    cache.write_bytes(kept)
+    assert load("tfds:gan_jax_tiny").x.min() == 20
+    assert first.x.max() == 6
 
 
 def test_ambiguous_images(data_dir: Path) -> None:

@@ -148,10 +148,18 @@ def test_what_can_not_be_loaded_is_an_input_error(run: str, options: dict[str, i
 def test_what_can_not_be_sampled_is_an_error() -> None:
     loaded = gan_jax.load("cgan")
     for label in (-1, 3):
-        with pytest.raises(InputError, match=f"label {label} is out of range: this data has classes 0 to 2"):
+        with pytest.raises(InputError, match=f"there is no class {label}: this data has 0 to 2"):
             loaded.sample(3, label=label)
     with pytest.raises(InputError, match="gan is not conditioned on labels"):
         gan_jax.load("ring").sample(3, label=0)
+    with pytest.raises(InputError, match="gan is not conditioned: leave out y"):
+        gan_jax.load("ring").sample(3, y=[0, 0, 0])
+    for y in ([0, 1, 3], [0, -1, 0], [0.0, 1.0, 2.0], np.eye(3), [True, False, True], ["a", "b", "c"]):
+        with pytest.raises(InputError, match="labels y as whole numbers from 0 to 2, positions in the run's classes"):
+            loaded.sample(3, y=y)
+    for y in ([0, 1], 1, [[0, 1, 2]]):
+        with pytest.raises(InputError, match="expected 3 conditions, one per sample"):
+            loaded.sample(3, y=y)
     with pytest.raises(ValueError, match="label and y exclude each other"):
         loaded.sample(3, label=1, y=[1, 1, 1])
     with pytest.raises(ValueError, match="step and best exclude each other"):

@@ -36,7 +36,7 @@ def test_the_shipped_weights_are_small_and_on_record(name: str, accuracy: float)
 def test_a_training_set_is_known_however_it_is_ordered() -> None:
     mnist = data.load("mnist")
     assert mnist.labels is not None
-    shuffled = data.Dataset("shuffled", mnist.x[::-1], mnist.labels[::-1], 10)
+    shuffled = data.Dataset("shuffled", mnist.x[::-1], mnist.labels[::-1], mnist.classes)
     assert features.of_dataset(shuffled) == "mnist"
     assert features.of_dataset(data.load("mnist", "test")) is None
     assert features.of_dataset(data.load("ring")) is None

@@ -1,13 +1,14 @@
 """Train an experiment."""
 
 import argparse
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 from gan_jax import checkpoint, data
 from gan_jax.data import Dataset
 from gan_jax.errors import InputError
-from gan_jax.lab import cli, experiment, files
+from gan_jax.lab import cli, experiment, files, sampling
 from gan_jax.lab.cli import Lab
 from gan_jax.lab.experiment import Config, Experiment
 from gan_jax.lab.job import Job
@@ -38,6 +39,8 @@ def _fresh(lab: Lab, name: str, typed: dict[str, Any]) -> tuple[RunDir, Dataset]
     """A new run, its directory made, and its data."""
     config = _config(lab, name, typed)
     dataset = data.load(config.options["data"])
+    for note in dataset.notes:
+        print(f"{dataset.name}: {note}")
     # Built once before the directory is made: what does not fit the data costs nothing that is on disk.
     job = Job(config, dataset.shape, dataset.num_classes)
     gan = job.gan()
@@ -46,6 +49,8 @@ def _fresh(lab: Lab, name: str, typed: dict[str, Any]) -> tuple[RunDir, Dataset]
         from gan_jax.lab.runs import tracking
 
         tracking.check(job, gan)
+    if gan.conditioning.kind == "data":
+        sampling.held_out(job, gan, job.keys.y, 1)
     return directory.create(config, dataset, typed.get("out"), overwrite=typed.get("overwrite", False)), dataset
 
 
@@ -60,7 +65,9 @@ def _resumed(lab: Lab, name: str, typed: dict[str, Any]) -> tuple[RunDir, Datase
         found = resume.find_resumable(lab.table, _config(lab, name, typed), typed.get("out"))
         if found is None:
             return _fresh(lab, name, typed)
-        run = found
+        assert found.job.data is not None
+        record = found.job.data.typed_here(found.job.options["data"])
+        run = dataclasses.replace(found, job=dataclasses.replace(found.job, data=record))
     else:
         run = directory.load(path, lab.table)
         if (of := run.job.config.name) != name:
@@ -69,9 +76,8 @@ def _resumed(lab: Lab, name: str, typed: dict[str, Any]) -> tuple[RunDir, Datase
         if others:
             raise InputError(f"a resumed run keeps its options: only --steps may be given with --resume, not {others}")
         run = RunDir(path, run.job, typed.get("steps", run.until))
-    dataset = data.load(run.job.options["data"])
-    if (dataset.shape, dataset.num_classes) != (run.job.shape, run.job.num_classes):
-        raise InputError(f"{dataset.name} has changed since {run.path} was started: put it back, or start a new run")
+    dataset = data.load(run.job.spec)
+    run.job.check_data(dataset)
     return run, dataset
 
 

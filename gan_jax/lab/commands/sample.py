@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax import images
+from gan_jax import data, images
+from gan_jax.data.classes import listed
 from gan_jax.errors import InputError
 from gan_jax.files import atomic
 from gan_jax.lab import cli, files, sampling
@@ -29,11 +30,12 @@ def main(lab: Lab, argv: list[str]) -> int:
     run = directory.load(options.run, lab.table)
     job, gan = run.job, run.job.gan()
     kind = gan.conditioning.kind
-    if options.label is not None:
-        sampling.check_label(job, gan, options.label)
+    label = None if options.label is None else sampling.label_of(job, gan, options.label)
     if options.classes and kind != "labels":
         raise InputError(f"{job.config.name} is not conditioned on labels: leave out --classes")
     files.check_parent(options.out)
+    if kind == "data":
+        job.check_data(data.load(job.spec))
     state = run.restore_best(gan) if options.best else run.restore(gan, options.step)
 
     columns, n = sampling.COLUMNS, options.n
@@ -43,28 +45,33 @@ def main(lab: Lab, argv: list[str]) -> int:
         y = jnp.asarray(sampling.class_rows(job.num_classes))
         n = len(y)
     elif kind == "labels":
-        y = gan.conditioning.draw(y_rng, n) if options.label is None else jnp.full((n,), options.label, jnp.int32)
+        y = gan.conditioning.draw(y_rng, n) if label is None else jnp.full((n,), label, jnp.int32)
     elif kind == "data":
         y = sampling.held_out(job, gan, y_rng, n)[1]
     if options.interpolate:
         n = -(-n // columns) * columns
         z = sampling.interpolations(gan.prior(z_rng, 2 * n // columns), columns)
         # A walk through z at one condition: every row keeps that of its first column.
-        y = None if y is None else jnp.repeat(y[: n // columns], columns, axis=0)
+        y = None if y is None else jnp.repeat(y[::columns], columns, axis=0)
     else:
         z = gan.prior(z_rng, n)
     samples = sampling.generator_of(gan)(state, z, y)
     with files.write_errors(options.out):
-        _write(options.out, samples, y if kind == "labels" else None, options.invert)
-    print(f"{len(samples)} samples at step {int(state.step)}: {options.out}")
+        labels = sampling.written_labels(job, np.asarray(y)) if kind == "labels" else None
+        _write(options.out, samples, labels, options.invert)
+    of_class = "" if label is None else f" of class {listed([job.classes[label]])}"
+    print(f"{len(samples)} samples{of_class} at step {int(state.step)}: {options.out}")
+    if options.classes:
+        rows = [job.classes[row] for row in np.asarray(y)[::columns]]
+        print(f"a row per class, from the top: {listed(rows, shown=len(rows))}")
     return 0
 
 
-def _write(out: Path, samples: np.ndarray, labels: Any, invert: bool) -> None:
+def _write(out: Path, samples: np.ndarray, labels: np.ndarray | None, invert: bool) -> None:
     if out.suffix == ".png":
         images.save_png(out, sampling.picture(samples, invert=invert))
         return
-    arrays: dict[str, Any] = {"images": samples} | ({} if labels is None else {"labels": np.asarray(labels, np.int32)})
+    arrays: dict[str, Any] = {"images": samples} | ({} if labels is None else {"labels": labels})
     with atomic(out) as partial, open(partial, "wb") as file:
         np.savez_compressed(file, **arrays)
 
@@ -73,15 +80,14 @@ def _parser(lab: Lab) -> argparse.ArgumentParser:
     parser = cli.Parser(
         prog=lab.command("sample"),
         description="Samples of a trained run: a grid as PNG, or arrays as npz (images uint8 [N, H, W, C], or points "
-        "float32 [N, D]; labels int32 [N] when the run is conditioned on labels).",
+        "float32 [N, D]; labels int32 [N] when the run is conditioned on labels, strings where classes have names).",
     )
     add = parser.add_argument
     add("run", type=cli.path, metavar="RUN", help="directory of a run, such as runs/wgan/001")
     add("--out", type=cli.path, required=True, metavar="FILE", help="FILE.png or FILE.npz")
     add("--n", type=cli.reader(integer(1, 10**7)), default=100, metavar="N", help="samples (default: 100)")
     add("--seed", type=cli.reader(integer(0, 2**32 - 1)), default=0, metavar="S", help="seed (default: 0)")
-    label = integer(0)
-    add("--label", type=cli.reader(label), metavar="K", help="class to ask for (default: drawn uniformly per sample)")
+    add("--label", metavar="K", help="class to ask for, as the data calls it (default: drawn uniformly per sample)")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--best", action="store_true", help="the best checkpoint that run --track kept, not the last")
     which.add_argument("--step", type=cli.reader(integer(0)), metavar="N", help="the checkpoint of this step")

@@ -29,10 +29,8 @@ def reference_of(job: Job, gan: GAN, classifier: str | None = None) -> Reference
             f"samples of {job.config.name} contain a part of a real image, so they can't be compared with real images: "
             "choose a run of a different experiment"
         )
-    spec = job.options["data"]
-    found = real_data.load(spec, conditional=gan.conditioning.kind == "labels", classifier=classifier)
-    if (found.train.shape, found.train.num_classes) != (job.shape, job.num_classes):
-        raise InputError(f"{spec} has changed since this run was trained: put the old data back")
+    found = real_data.load(job.spec, conditional=gan.conditioning.kind == "labels", classifier=classifier)
+    job.check_data(found.train)
     return found
 
 

@@ -13,7 +13,7 @@ from gan_jax import checkpoint
 from gan_jax.data import Dataset
 from gan_jax.errors import InputError
 from gan_jax.gan import GAN, GANState
-from gan_jax.lab import files
+from gan_jax.lab import data_record, files
 from gan_jax.lab.experiment import Config, Table, recorded
 from gan_jax.lab.job import Job
 from gan_jax.lab.options import integer
@@ -67,6 +67,7 @@ def create(config: Config, dataset: Dataset, out: Path | None, *, overwrite: boo
     Raises:
       InputError: the directory holds something already and `overwrite` was not asked for, or can't be written.
     """
+    data = data_record.of(dataset, config.options["data"])
     with files.write_errors(out or Path("runs")):
         path = files.next_free(Path("runs") / config.name) if out is None else out
         if not files.is_free(path):
@@ -80,11 +81,12 @@ def create(config: Config, dataset: Dataset, out: Path | None, *, overwrite: boo
             "options": config.record,
             "shape": list(dataset.shape),
             "num_classes": dataset.num_classes,
+            "data": dataclasses.asdict(data),
             "versions": {name: importlib.metadata.version(name) for name in _PACKAGES if _installed(name)},
             "commit": commit(),
         }
         files.write_text(path / "config.json", json.dumps(record, indent=2) + "\n")
-    return RunDir(path, Job(config, dataset.shape, dataset.num_classes), config.options["steps"])
+    return RunDir(path, Job(config, dataset.shape, dataset.num_classes, data), config.options["steps"])
 
 
 def load(path: Path, table: Table) -> RunDir:
@@ -104,7 +106,8 @@ def load(path: Path, table: Table) -> RunDir:
         raise InputError(f"{file} can't be read ({error}): choose a different run") from error
     try:
         config = recorded(table, record["experiment"], record["options"])
-        job = Job(config, _shape(record["shape"]), _count(record["num_classes"], 0))
+        num_classes = _count(record["num_classes"], 0)
+        job = Job(config, _shape(record["shape"]), num_classes, data_record.read(record["data"], num_classes))
         return RunDir(path, job, config.options["steps"])
     except InputError as error:
         raise InputError(f"{path}: {error}") from error

@@ -1,6 +1,7 @@
 """Whatever is typed, and whatever lies in the files: it works, or it is one sentence and exit code 2."""
 
 import contextlib
+import dataclasses
 import io
 import json
 import warnings
@@ -19,7 +20,7 @@ from PIL import Image
 from gan_jax import data
 from gan_jax.data import Dataset
 from gan_jax.errors import InputError
-from gan_jax.lab import EXPERIMENTS, cli, experiment
+from gan_jax.lab import EXPERIMENTS, cli, data_record, experiment
 from gan_jax.lab.commands import run
 from gan_jax.lab.runs import directory, loop
 from tests.lab.helpers import call, changed
@@ -84,7 +85,7 @@ _values: dict[str, list[Any]] = {
     "depth": [1, 4, 100],
     "latent": [1, 65536],
     "batch_size": [1, 65536],
-    "data": ["ring", "points", "images", "odd", "labels", "line", "mnist:", "\udcff"],
+    "data": ["ring", "points", "images", "odd", "labels", "words", "line", "mnist:", "\udcff"],
     "seed": [0, 2**32 - 1, 2**32],
     "conditional": ["yes", "no"],
     "loss": ["recipe", "hinge", "acgan"],
@@ -111,6 +112,7 @@ def test_what_is_typed_starts_a_run_or_is_one_sentence(chosen: st.DataObject, na
     np.savez("line.npz", images=np.ones((3, 1), np.float32))
     np.savez("images.npz", images=np.ones((3, 8, 8), np.uint8), labels=[0, 1, 1])
     np.savez("odd.npz", images=np.ones((3, 3, 1, 2), np.uint8))
+    np.savez("words.npz", images=np.ones((2, 8, 8), np.uint8), labels=["a", "\udcff"])
     np.savez("labels.npz", images=np.ones((2, 8, 8), np.uint8), labels=[0, 2**31 - 2])
     if Path(f"{values['data']}.npz").exists():
         values["data"] = f"npz:{values['data']}.npz"
@@ -138,6 +140,7 @@ _options = ["data", "steps", "seed", "path", "save_every", "lr", "width", "ema",
 _options += ["loss", "penalty", "lazy", "accumulate", "track"]
 _paths = [("experiment",), ("options",), ("shape",), ("num_classes",), ("path",), ("shape", 0), ("shape", 2)]
 _paths += [("options", name) for name in _options]
+_paths += [("data",), ("data", "classes", 1), *(("data", name) for name in ("path", "count", "fingerprint", "classes"))]
 
 
 def _record() -> dict[str, Any]:
@@ -146,6 +149,7 @@ def _record() -> dict[str, Any]:
         "options": experiment.config(EXPERIMENTS, "gan", {"data": "npz:nowhere.npz"}).record,
         "shape": [4, 4, 1],
         "num_classes": 3,
+        "data": {"path": "/nowhere.npz", "count": 7, "fingerprint": "0123456789abcdef", "classes": ["a", "b", "c"]},
     }
 
 
@@ -161,7 +165,8 @@ def test_any_record_is_a_run_in_its_directory_or_an_input_error(
         assert loaded.checkpoints == tmp_path / "checkpoints"
         assert loaded.job.config.name in EXPERIMENTS
         loaded.job.gan()
-        data.load(loaded.job.options["data"])
+        assert len(loaded.job.classes) == loaded.job.num_classes
+        data.load(loaded.job.spec)
 
 
 @many
@@ -192,8 +197,9 @@ def test_networks_for_any_shape_are_built_or_refused(
     tmp_path: Path, name: str, shape: list[int], num_classes: int
 ) -> None:
     width = {"width": 4} if "width" in EXPERIMENTS[name].options else {}
-    record = {"experiment": name, "options": experiment.config(EXPERIMENTS, name, width).record}
-    (tmp_path / "config.json").write_text(json.dumps(record | {"shape": shape, "num_classes": num_classes}))
+    record = _record() | {"experiment": name, "options": experiment.config(EXPERIMENTS, name, width).record}
+    record |= {"shape": shape, "num_classes": num_classes, "data": record["data"] | {"classes": None}}
+    (tmp_path / "config.json").write_text(json.dumps(record))
     with contextlib.suppress(InputError):
         job = directory.load(tmp_path, EXPERIMENTS).job
         job.abstract_state(job.gan())
@@ -299,7 +305,7 @@ def test_a_record_can_not_lead_out_of_the_directory_of_its_run(tmp_path: Path) -
     outside.mkdir()
     record = _record() | {"path": str(outside), "out": str(outside), "checkpoints": "../outside"}
     record["options"] |= {"data": "ring", "steps": 2, "log_every": 1}
-    record |= {"shape": [2], "num_classes": 8}
+    record |= {"shape": [2], "num_classes": 8, "data": dataclasses.asdict(data_record.of(data.load("ring"), "ring"))}
     inside.mkdir()
     (inside / "config.json").write_text(json.dumps(record))
     assert call("run", "gan", "--resume", inside) == 0

@@ -231,6 +231,37 @@ def test_an_objective_that_can_not_be_is_refused_before_anything_is_written(
     assert not Path("runs").exists()
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["run", "completion", "--width", 16, "--out", "a"],
+        ["run", "gan", "--track", "parzen", "--out", "a"],
+        ["run", "cgan", "--track", "gan_train", "--out", "a"],
+        ["classifier", "--out", "k.npz"],
+    ],
+)
+@pytest.mark.parametrize(
+    ("test", "labels", "words"),
+    [
+        (np.zeros((20, 12, 12), np.uint8), np.arange(20) % 3, "test examples are 12 x 12 x 1 where"),
+        (np.zeros((20, 8, 8, 3), np.uint8), np.arange(20) % 3, "test examples are 8 x 8 x 3 where"),
+        (np.zeros((20, 8, 8), np.uint8), np.arange(20) % 4, "the test split has class 3"),
+    ],
+)
+def test_a_test_split_of_other_data_is_refused_before_anything_is_trained(
+    command: list[object], test: np.ndarray, labels: np.ndarray, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pixels = np.full((30, 8, 8), 9, np.uint8)
+    np.savez("m.npz", images=pixels, labels=np.arange(30) % 3, test_images=test, test_labels=labels)
+    name, *typed = command
+    data = [*typed[:1], "--data", "npz:m.npz", *typed[1:]] if name == "run" else ["npz:m.npz", *typed]
+    assert call(str(name), *data) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+    assert [path.name for path in Path().iterdir()] == ["m.npz"]
+
+
 def test_flags_need_no_word_and_take_one(images: str) -> None:
     for out, typed, expected in (
         ("a", ["--saturating", "--stream"], (True, True)),

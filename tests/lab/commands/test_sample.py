@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import gan_jax
+from gan_jax import data
 from gan_jax.lab import sampling
 from tests.helpers import read_png
 from tests.lab.helpers import call
@@ -16,11 +18,104 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     pixels = np.random.default_rng(0).integers(0, 256, (30, 8, 8, 1)).astype(np.uint8)
     np.savez(folder / "tiny.npz", images=pixels, labels=np.arange(30) % 3)
-    for name, data in (("gan", "npz"), ("cgan", "npz"), ("completion", "npz"), ("wgan", "ring")):
-        spec = f"npz:{folder / 'tiny.npz'}" if data == "npz" else data
+    np.savez(folder / "gaps.npz", images=pixels, labels=np.array([3, 8, 12])[np.arange(30) % 3])
+    np.savez(folder / "words.npz", images=pixels, labels=np.array(["dog", "cat", "circle"])[np.arange(30) % 3])
+    for name, source in _DATA.items():
+        spec = source if source == "ring" else f"npz:{folder / source}"
+        recipe = name.partition("-")[0]
         arguments = ["--data", spec, "--steps", 1, "--batch-size", 4, "--width", 16, "--out", folder / name]
-        assert call("run", name, *arguments) == 0
+        assert call("run", recipe, *arguments) == 0
     return folder
+
+
+_DATA = {
+    "gan": "tiny.npz",
+    "cgan": "tiny.npz",
+    "completion": "tiny.npz",
+    "wgan": "ring",
+    "cgan-gaps": "gaps.npz",
+    "cgan-words": "words.npz",
+}
+
+
+def _of_label(run: Path, label: int, seed: int) -> np.ndarray:
+    """What the network gives for a label, by the engine alone."""
+    trained = gan_jax.load(run)
+    z_rng, _ = jax.random.split(jax.random.key(seed))
+    generate = sampling.generator_of(trained.gan)
+    return generate(trained.state, trained.gan.prior(z_rng, 4), jnp.full((4,), label, jnp.int32))
+
+
+@pytest.mark.parametrize(
+    ("run", "typed", "label", "written"),
+    [
+        ("cgan", "2", 2, 2),
+        ("cgan", "02", 2, 2),
+        ("cgan-gaps", "3", 0, 3),
+        ("cgan-gaps", "8", 1, 8),
+        ("cgan-gaps", "12", 2, 12),
+        ("cgan-words", "cat", 0, "cat"),
+        ("cgan-words", "circle", 1, "circle"),
+        ("cgan-words", "dog", 2, "dog"),
+    ],
+)
+def test_a_class_is_asked_for_by_its_own_name(
+    run: str,
+    typed: str,
+    label: int,
+    written: int | str,
+    runs: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "a.npz"
+    assert call("sample", runs / run, "--label", typed, "--n", 4, "--seed", 5, "--out", out) == 0
+    assert f"4 samples of class {written} at step 1" in capsys.readouterr().out
+    with np.load(out, allow_pickle=False) as arrays:
+        assert arrays["labels"].tolist() == [written] * 4
+        np.testing.assert_array_equal(arrays["images"], _of_label(runs / run, label, 5))
+
+
+@pytest.mark.parametrize(
+    ("run", "names"), [("cgan", [0, 1, 2]), ("cgan-gaps", [3, 8, 12]), ("cgan-words", ["cat", "circle", "dog"])]
+)
+def test_only_classes_that_occur_are_drawn_and_shown(
+    run: str, names: list[int | str], runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("sample", runs / run, "--n", 60, "--out", tmp_path / "a.npz") == 0
+    assert call("sample", runs / run, "--classes", "--out", tmp_path / "b.npz") == 0
+    assert f"a row per class, from the top: {', '.join(map(str, names))}\n" in capsys.readouterr().out
+    with np.load(tmp_path / "a.npz") as drawn, np.load(tmp_path / "b.npz") as shown:
+        assert sorted(set(drawn["labels"].tolist())) == names
+        assert shown["labels"].tolist() == [name for name in names for _ in range(10)]
+
+
+def test_samples_written_are_data_of_the_same_classes(runs: Path, tmp_path: Path) -> None:
+    for run, source in (("cgan-gaps", "gaps"), ("cgan-words", "words")):
+        assert call("sample", runs / run, "--classes", "--out", tmp_path / "a.npz") == 0
+        assert data.load(f"npz:{tmp_path / 'a.npz'}").classes == data.load(f"npz:{runs / source}.npz").classes
+
+
+def test_a_row_that_walks_is_of_one_class_and_the_rows_of_all(runs: Path, tmp_path: Path) -> None:
+    assert call("sample", runs / "cgan", "--classes", "--interpolate", "--out", tmp_path / "a.npz") == 0
+    with np.load(tmp_path / "a.npz") as arrays:
+        assert arrays["labels"].reshape(3, 10).tolist() == [[0] * 10, [1] * 10, [2] * 10]
+
+
+def test_the_data_of_the_conditions_must_be_that_of_the_run(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with np.load(runs / "tiny.npz") as arrays:
+        np.savez(tmp_path / "tiny.npz", images=arrays["images"], labels=arrays["labels"])
+    pixels = np.zeros((31, 8, 8, 1), np.uint8)
+    arguments = ["--steps", 1, "--batch-size", 4, "--width", 16, "--out", tmp_path / "run"]
+    assert call("run", "completion", "--data", f"npz:{tmp_path / 'tiny.npz'}", *arguments) == 0
+    np.savez(tmp_path / "tiny.npz", images=pixels, labels=np.arange(31) % 3)
+    capsys.readouterr()
+    assert call("sample", tmp_path / "run", "--out", tmp_path / "a.png") == 2
+    error = capsys.readouterr().err
+    assert "has changed since this run was started, it had 30 examples and has 31" in error
+    assert error.count("\n") == 1
 
 
 def test_arrays_hold_images_and_labels(runs: Path, tmp_path: Path) -> None:
@@ -116,8 +211,14 @@ def test_interpolation_draws_a_grid(runs: Path, tmp_path: Path, name: str) -> No
 _BAD: dict[str, tuple[list[str], str]] = {
     "label for an unconditional model": (["gan", "--label", "1"], "not conditioned on labels"),
     "classes of an unconditional model": (["gan", "--classes"], "not conditioned on labels"),
-    "label too large": (["cgan", "--label", "3"], "0 to 2"),
-    "label negative": (["cgan", "--label", "-1"], "at least 0"),
+    "label too large": (["cgan", "--label", "3"], "there is no class 3: this data has 0 to 2"),
+    "label negative": (["cgan", "--label", "-1"], "there is no class -1"),
+    "label that is no whole number": (["cgan", "--label", "1.5"], "there is no class 1.5: this data has 0 to 2"),
+    "label that is a word": (["cgan", "--label", "circle"], "there is no class circle: this data has 0 to 2"),
+    "label without an example": (["cgan-gaps", "--label", "0"], "there is no class 0: this data has 3, 8, 12"),
+    "label that is a position": (["cgan-words", "--label", "1"], "there is no class 1: this data has cat, circle, dog"),
+    "label mistyped": (["cgan-words", "--label", "circel"], "there is no class circel (did you mean circle?)"),
+    "label in another case": (["cgan-words", "--label", "Dog"], "did you mean dog?"),
     "no run": (["nowhere"], "not a run"),
     "no samples": (["gan", "--n", "0"], "at least 1"),
 }

@@ -465,7 +465,7 @@ def test_a_sweep_that_was_changed_is_not_gone_on_with(capsys: pytest.CaptureFixt
         (lambda: edited((("members", 1, "values", "lr"), 3e-3)), "has the states of other members"),
         (lambda: edited((("members", 0, "seed"), 9)), "has the states of other members"),
         (lambda: edited(*longer), "has the states of other members"),
-        (lambda: edited((("options", "width"), 12)), "has the states of other members"),
+        (lambda: edited((("options", "width"), 12)), "belongs to another configuration"),
         (copied, "has the states of other members"),
         (lambda: shutil.rmtree("cut/states"), "cut/states/0-0 has lost its checkpoint"),
         (lambda: Path("cut/states/0-0/4.json").unlink(), "cut/states/0-0 has lost its checkpoint"),
