@@ -88,8 +88,11 @@ def check_parent(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def lock(directory: Path) -> Iterator[None]:
+def lock(directory: Path) -> Iterator[bool]:
     """Holds a run's or sweep's directory for this process; the lock goes when the process does, however it ends.
+
+    Yields:
+      Whether it is held: some file systems have no locks.
 
     Raises:
       InputError: another process holds it, or the directory can't be written.
@@ -102,17 +105,17 @@ def lock(directory: Path) -> Iterator[None]:
             f"{directory} is in use by another process: wait for it, or choose a different --out"
         ) from error
     except NotImplementedError:  # How filelock says that the file system has no locks.
-        yield
+        yield False
         return
     except OSError as error:
         if error.errno in _WITHOUT_LOCKS:
-            yield
+            yield False
             return
         raise InputError(
             f"{directory} can't be written ({error.strerror or error}): make it writable, or copy it to a place that is"
         ) from error
     try:
-        yield
+        yield True
     finally:
         held.release()
 

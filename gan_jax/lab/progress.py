@@ -94,6 +94,15 @@ class Progress(contextlib.AbstractContextManager["Progress"]):
             left = (self._total - self.n) * seconds / max(self.n - self._initial, 1)
             self._line(f"{self._what}: {self.n}/{self._total} {self._unit}s, {tqdm.format_interval(left)} left")
 
+    def skip(self, n: int) -> None:
+        """So many units need not be done: they count as done, and in no rate."""
+        self.n += n
+        self._initial += n
+        self._bar.n += n
+        if self.on_terminal:
+            self._bar.initial += n
+            self._bar.last_print_n += n
+
     def say(self, text: str) -> None:
         """Writes lines to standard output, above the bar."""
         self._last_line = time.monotonic()

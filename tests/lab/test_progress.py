@@ -91,3 +91,24 @@ def test_a_closed_standard_error_is_no_error() -> None:
         ["sh", "-c", '"$0" -c "$1" 2>&-', sys.executable, program], stdout=subprocess.PIPE, text=True
     )
     assert (shell.returncode, shell.stdout) == (0, "step 600: saved\n")
+
+
+def test_what_need_not_be_done_counts_as_done_and_in_no_rate(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sweep's members that diverged, or what an earlier start has trained."""
+    with Progress(1000, what="sweep") as bar:
+        bar.skip(900)
+        monkeypatch.setattr(bar, "_started", bar._started - 10)
+        monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", -1)
+        bar.advance(50)
+    # 50 steps took ten seconds, and there are 50 more; of 950 steps in ten seconds there would be half a second left.
+    assert re.search(r"sweep: 950/1000 steps, 00:(09|10) left\n$", capfd.readouterr().err)
+
+
+def test_what_need_not_be_done_is_no_speed_on_a_terminal_either() -> None:
+    program = _PROGRAM.replace("for _ in range(8):", "bar.skip(400)\n    for _ in range(8):")
+    written = _on_a_terminal(program, 120)
+    rates = [float(rate) for rate in re.findall(r"([\d.]+)step/s", written)]
+    assert rates and rates[-1] <= 500
+    assert "1000/1000" in written

@@ -7,23 +7,23 @@ that sees the storage, share one study. Needs the extra `study`.
 
 import argparse
 import importlib.util
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gan_jax.errors import InputError
-from gan_jax.lab import cli, devices, files, values
+from gan_jax.lab import cli, devices, signals
 from gan_jax.lab.cli import Lab
 from gan_jax.lab.experiment import Config
 from gan_jax.lab.options import integer
-from gan_jax.lab.signals import stop_signals
+from gan_jax.lab.progress import Progress
 from gan_jax.lab.sweep import axes as sweep_axes
 from gan_jax.lab.sweep import plan as planning
-from gan_jax.lab.sweep.plan import Axis, Member, Plan, Span
+from gan_jax.lab.sweep.plan import Axis, Member, Plan
 
 
 def main(lab: Lab, argv: list[str]) -> int:
-    """Works on the study until it has its trials; returns 0, or 128 + signal when stopped."""
+    """Works on the study until it has its trials; returns 0, 1 for a full disk, or 128 + signal when stopped."""
     name = lab.experiment("study", argv)
     parser = _parser(lab, name)
     typed = vars(parser.parse_args(argv[1:]))
@@ -34,63 +34,98 @@ def main(lab: Lab, argv: list[str]) -> int:
         parser.error("studies need Optuna: pip install 'gan-jax[study]'")
 
     cli.start_jax(devices=devices.cores())
-    import optuna
-    from optuna.storages.journal import JournalFileBackend
+    from gan_jax.lab.sweep import trials
 
-    from gan_jax.lab.sweep import session
+    path: Path = typed["storage"]
+    trials.check(path)
+    try:
+        return _search(lab, base, axes, typed, lab.command("study", *argv))
+    except OSError as error:
+        print(
+            f"{path} can't be written any more ({error.strerror or error}); what was saved is whole: free some space, "
+            "then type the same command",
+            file=sys.stderr,
+        )
+        return 1
+
+
+def _search(lab: Lab, base: Config, axes: Mapping[str, Axis], typed: Mapping[str, Any], command: str) -> int:
+    """Trains population after population, for the command that was typed; returns the exit code."""
+    import optuna
+
+    from gan_jax.lab.sweep import cohorts, lines, session, trials
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    path: Path = typed["storage"]
-    files.check_name(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        storage = optuna.storages.JournalStorage(JournalFileBackend(str(path)))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} can't be used as a storage ({error}): choose a different --storage") from error
-    scoring = session.scoring_of(base, typed["metric"], typed["score_samples"])
-    session.check(_every_kind(base, axes), scoring)
-    study = optuna.create_study(
-        storage=storage,
-        study_name=name,
-        direction="minimize" if scoring.lower_is_better else "maximize",
-        load_if_exists=True,
-        # Workers start alike: what they propose must not be.
-        sampler=optuna.samplers.TPESampler(constant_liar=True, n_startup_trials=2 * typed["population"]),
-    )
-    states = optuna.trial.TrialState
-    with stop_signals("stopping: these trials are left out, the study keeps the others") as received:
-        while (done := _count(study, states.COMPLETE, states.FAIL)) < typed["trials"] and not received:
-            trials = [study.ask() for _ in range(min(typed["population"], typed["trials"] - done))]
-            try:
-                proposals = [_suggest(trial, axes) for trial in trials]
-            except ValueError as error:  # Optuna's, where a parameter was of another kind or had other choices.
-                raise InputError(
-                    f"{path} holds a study of {name} with other choices: type the same again, or choose a different "
-                    "--storage"
-                ) from error
-            members = tuple(Member(i, i, chosen, typed["seed"]) for i, chosen in enumerate(proposals))
-            directory = path.parent / f"{path.stem}-trials" / f"{trials[0].number:05d}"
-            directory.mkdir(parents=True, exist_ok=True)
-            plan = Plan(base, members, (base.options["steps"],))
-            for trial, member in zip(trials, members, strict=True):
-                trial.set_user_attr("setting", plan.label(member))
-            result = session.train(plan, scoring, directory, received)
-            if result.signal is not None:
-                for trial in trials:
-                    study.tell(trial, state=states.FAIL)
+    path, name, total, count = typed["storage"], base.name, typed["trials"], typed["population"]
+    with (
+        Progress(1, what=f"study of {name}") as bar,
+        bar.doing("reading the data"),
+        signals.leave_at_once("stopped before anything was trained"),
+    ):
+        scoring = session.scoring_of(base, typed["metric"], typed["score_samples"])
+        session.check(_every_kind(base, axes), scoring)
+        study = trials.opened(
+            path,
+            name,
+            trials.described(base, axes, scoring.measure, scoring.samples),
+            scoring.fingerprints,
+            lower_is_better=scoring.lower_is_better,
+            # Workers start alike: what they propose must not be.
+            sampler=optuna.samplers.TPESampler(constant_liar=True, n_startup_trials=2 * count),
+        )
+    farewell = "stopped, the study keeps what was trained; the same command continues"
+    memory = devices.usable_memory()
+    while True:
+        with trials.next_population(study, path, axes, most=count, total=total, memory=memory) as population:
+            if population is None:
                 break
-            for trial, member in zip(trials, members, strict=True):
-                score = result.outcomes[member.number].score
-                study.tell(trial, score, state=states.FAIL if score is None else states.COMPLETE)
-                if score is not None and study.best_trial.number == trial.number:
-                    metrics = session.history(plan, directory, member)
-                    best = session.save_as_run(plan, member, result, directory / "best", metrics)
-                    study.set_user_attr("best", str(best))
-            print(_shown(study, scoring.metric), flush=True)
-    if received:
-        print("stopped; the same command continues")
-        return 128 + received[0]
+            plan = _plan(base, population)
+            numbers = f"trials {min(population.numbers) + 1}-{max(population.numbers) + 1} of {total}"
+            with (
+                Progress(cohorts.total(plan), what=f"{name}, {numbers}") as bar,
+                signals.stop_signals("stopping after this step, what is trained will be saved") as received,
+            ):
+                place, memory_then = population.directory, population.memory
+                result = session.train(plan, scoring, place, received, bar=bar, farewell=farewell, memory=memory_then)
+                if result.signal is not None:
+                    bar.say(farewell)
+                    return 128 + result.signal
+                scores = [result.outcomes[member.number].score for member in plan.members]
+                with bar.doing("saving the best trial"):
+                    sign = 1 if scoring.lower_is_better else -1
+                    found = [(sign * score, k) for k, score in enumerate(scores) if score is not None]
+                    if found and trials.is_best(study, sign * min(found)[0]):
+                        best = plan.members[min(found)[1]]
+                        metrics = lines.read_metrics(population.directory, len(plan.members))[best.number]
+                        session.save_as_run(plan, best, result, population.directory / "best", metrics, command=command)
+                    trials.tell(study, population, scores)
+            print(_shown(study, path, base, axes, scoring), flush=True)
+            if received:
+                print(farewell)
+                return 128 + received[0]
+    _print_end(lab, study, base, axes, scoring, total)
     return 0
+
+
+def _plan(base: Config, population: Any) -> Plan:
+    chosen = enumerate(population.values)
+    members = tuple(Member(k, k, values, base.options["seed"]) for k, values in chosen)
+    return Plan(base, members, (base.options["steps"],))
+
+
+def _print_end(lab: Lab, study: Any, base: Config, axes: Mapping[str, Axis], scoring: Any, total: int) -> None:
+    """How far the study is, and the command that trains its best setting again."""
+    from gan_jax.lab.sweep import session, trials
+
+    done = trials.finished(study)
+    if done < total:
+        print(f"{done} of {total} trials are finished, other processes train the rest")
+    elif trials.scored(study):
+        best = base.replace(**trials.suggest(study.best_trial, axes))
+        print(
+            "the best of many is partly luck, so repeat it with fresh seeds: "
+            f"{session.repeated(lab, best, scoring, seeds=1)}"
+        )
 
 
 def _every_kind(base: Config, axes: Mapping[str, Axis]) -> Plan:
@@ -102,40 +137,16 @@ def _every_kind(base: Config, axes: Mapping[str, Axis]) -> Plan:
     return Plan(base, planning.members(kinds, None, 1, 0), (base.options["steps"],))
 
 
-def _suggest(trial: Any, axes: Mapping[str, Axis]) -> dict[str, Any]:
-    return {name: _suggest_one(trial, name, axis) for name, axis in axes.items()}
+def _shown(study: Any, path: Path, base: Config, axes: Mapping[str, Axis], scoring: Any) -> str:
+    from gan_jax.lab.sweep import trials
 
-
-def _suggest_one(trial: Any, name: str, axis: Axis) -> Any:
-    """A choice of the axis: the parameter NAME, where there are several; of a span also the numbers.
-
-    Those are the parameters NAME or, of the Kth of several choices, NAME.K; the number at place I > 0 has .I behind it.
-    """
-    chosen = axis[0]
-    if len(axis) > 1:
-        # Numbers, names and None as they are, anything else as it is typed.
-        words = [str(choice) if isinstance(choice, tuple) else choice for choice in axis]
-        index = words.index(trial.suggest_categorical(name, words))
-        name, chosen = f"{name}.{index}", axis[index]
-    if not isinstance(chosen, Span):
-        return chosen
-    drawn = [
-        low if low == high else trial.suggest_float(f"{name}.{k}" if k else name, low, high, log=log)
-        for k, (low, high, log) in enumerate(chosen.ranges)
-    ]
-    return values.with_numbers(chosen.low, drawn)
-
-
-def _count(study: Any, *states: Any) -> int:
-    return len(study.get_trials(deepcopy=False, states=states))
-
-
-def _shown(study: Any, metric: str) -> str:
-    finished = [trial for trial in study.get_trials(deepcopy=False) if trial.value is not None]
-    if not finished:
-        return f"{len(study.trials)} trials, none with a finite score: lower learning rates usually help"
-    best, path = study.best_trial, study.user_attrs.get("best", "no run")
-    return f"{len(finished)} trials; best {metric} {best.value:.4g}: {best.user_attrs['setting']} ({path})"
+    if not trials.scored(study):
+        return f"{trials.finished(study)} trials, none with a finite score: lower learning rates usually help"
+    best = Member(0, 0, trials.suggest(study.best_trial, axes), base.options["seed"])
+    return (
+        f"{trials.finished(study)} trials; best {scoring.metric} {study.best_value:.4g} ({scoring.better}): "
+        f"{Plan(base, (best,), ()).label(best)} ({trials.best_run(path, study)})"
+    )
 
 
 def _parser(lab: Lab, name: str) -> argparse.ArgumentParser:
@@ -152,6 +163,12 @@ def _parser(lab: Lab, name: str) -> argparse.ArgumentParser:
     add(
         "--storage", type=cli.path, required=True, metavar="FILE", help="the study: a journal file, which workers share"
     )
-    add("--trials", type=cli.reader(integer(1)), default=64, metavar="N", help="settings in all (default: 64)")
+    add(
+        "--trials",
+        type=cli.reader(integer(1)),
+        default=64,
+        metavar="N",
+        help="settings in all, may be raised later (default: 64)",
+    )
     add("--population", type=cli.reader(integer(1)), default=8, metavar="N", help="settings at a time (default: 8)")
     return parser

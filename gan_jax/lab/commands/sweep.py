@@ -47,7 +47,8 @@ def _plan(lab: Lab, name: str, typed: dict[str, Any]) -> Plan:
     axes, base = sweep_axes.read(lab, name, typed)
     members = planning.members(axes, typed["draws"], typed["seeds"], typed["seed"])
     steps, every = base.options["steps"], base.options["log_every"]
-    return Plan(base, members, planning.rungs(steps, members[-1].setting + 1, every, halving=typed["halving"]))
+    rungs = planning.rungs(steps, members[-1].setting + 1, every, halving=typed["halving"])
+    return Plan(base, members, rungs, planning.logarithmic(axes))
 
 
 def _untyped(options: argparse.ArgumentParser) -> dict[str, Any]:
@@ -83,7 +84,7 @@ def parser(lab: Lab, name: str) -> argparse.ArgumentParser:
         "sweeps/NAME, if it was started with the options typed; where there is none start a fresh one, and where the "
         "one in --out is finished do nothing, so that one command can be typed until it exits with 0",
     )
-    add("--dry-run", action="store_true", help="print the plan, with the memory that it needs, and train nothing")
+    add("--dry-run", action="store_true", help="print the plan, compile and train nothing")
     add(
         "--memory",
         type=cli.reader(lambda text: real(0.0, above=True)(text) * 2**30),

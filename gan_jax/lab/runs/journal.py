@@ -55,7 +55,9 @@ class Journal:
 
 
 @contextlib.contextmanager
-def keeping(directory: Path, job: Job, dataset: Dataset, command: str, step: int, steps: int) -> Iterator[Journal]:
+def keeping(
+    directory: Path, job: Job, dataset: Dataset, command: str, step: int, steps: int, *, used: int = 1
+) -> Iterator[Journal]:
     """A session of training from `step` on, in the run's journal.
 
     Args:
@@ -65,13 +67,14 @@ def keeping(directory: Path, job: Job, dataset: Dataset, command: str, step: int
       command: as it was typed.
       step: where the session starts.
       steps: where the run is to end.
+      used: how many devices train.
     """
     record = _read(directory)
     for session in record["sessions"]:
         if session["status"] == "training":
             session["status"] = "interrupted"
     session = {"command": command, "status": "training", "started": _now(), "ended": None}
-    session |= {"from_step": step, "to_step": step, "machine": machine(), "device": devices.described(used=1)}
+    session |= {"from_step": step, "to_step": step, "machine": machine(), "device": devices.described(used)}
     now = {
         "status": "training",
         "step": step,

@@ -48,8 +48,6 @@ def train(lab: Lab, run: RunDir, dataset: Dataset, command: str) -> int:
     resume = lab.command("run", run.job.config.name, "--resume", run.path)
     try:
         return _train(lab, run, dataset, command, resume)
-    except BrokenPipeError:
-        raise
     except OSError as error:
         run.check_there()
         steps = checkpoint.steps(run.checkpoints)

@@ -27,6 +27,7 @@ def parser(lab: Lab, command: str, name: str, description: str) -> argparse.Argu
     cli.add_options(parser, {key: options[key] for key in SHARED if key in options}, chosen)
     swept = {key: option for key, option in options.items() if key not in (*SHARED, *LEFT_OUT)}
     axes = {key: option._replace(parse=functools.partial(planning.axis, option)) for key, option in swept.items()}
+    parser.register("action", None, _Once)
     cli.add_options(parser, axes, chosen)
     parser.set_defaults(seed=0, metric=None, score_samples=2000, preset=None)
     add = parser.add_argument
@@ -41,6 +42,18 @@ def parser(lab: Lab, command: str, name: str, description: str) -> argparse.Argu
     if chosen.paper:
         add("--preset", choices=["paper"], help="the paper's own settings, for what is not typed")
     return parser
+
+
+class _Once(argparse.Action):
+    """Takes what is typed, in place of an earlier value; but not of an axis, which would be lost without a word."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, typed: Any, flag: str | None = None
+    ) -> None:
+        before = getattr(namespace, self.dest, typed)
+        if isinstance(before, tuple) and before != typed and (len(before) > 1 or isinstance(before[0], Span)):
+            parser.error(f"{flag} is typed twice: type all of its values at once, A,B,C")
+        setattr(namespace, self.dest, typed)
 
 
 def read(lab: Lab, name: str, typed: Mapping[str, Any]) -> tuple[dict[str, Axis], Config]:

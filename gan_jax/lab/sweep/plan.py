@@ -72,11 +72,13 @@ class Plan:
       members: in order of setting, then seed.
       rungs: the steps after which scores are taken, ascending; after each but the last only the better half of the
         settings continues.
+      logarithmic: the options whose numbers lie in the logarithm, for pictures.
     """
 
     base: Config
     members: tuple[Member, ...]
     rungs: tuple[int, ...]
+    logarithmic: tuple[str, ...] = ()
 
     def config(self, member: Member) -> Config:
         """The configuration that would train this member alone."""
@@ -100,7 +102,24 @@ class Plan:
 
 def axis(option: Option, text: str) -> Axis:
     """Reads A,B,C, each a value of the option or a span. ValueError says what was expected."""
-    return tuple(dict.fromkeys(_choice(option, item) for item in values.split_list(text)))
+    choices: list[Any] = []
+    for item in values.split_list(text):
+        # Members of two equal settings would have the same seeds, and be the same.
+        if (chosen := _choice(option, item)) in choices:
+            raise ValueError(f"expected different values, got {item!r} twice")
+        choices.append(chosen)
+    return tuple(choices)
+
+
+def logarithmic(axes: Mapping[str, Axis]) -> tuple[str, ...]:
+    """The options with a range to draw from in the logarithm, or a list of numbers far apart."""
+
+    def far_apart(axis: Axis) -> bool:
+        return all(type(choice) in (int, float) for choice in axis) and max(axis) >= 10 * min(axis) > 0
+
+    return tuple(
+        name for name, axis in axes.items() if any(isinstance(c, Span) and any(c.log) for c in axis) or far_apart(axis)
+    )
 
 
 def low_of(choice: Any) -> Any:
@@ -143,18 +162,27 @@ def members(axes: Mapping[str, Axis], draws: int | None, seeds: int, first_seed:
     """All combinations of choices, or `draws` random draws of every axis; each with `seeds` seeds.
 
     Raises:
-      ValueError: a span without `draws`, or more members than anybody could train.
+      ValueError: a span without `draws`, more draws than there are settings, or more members than anybody could train.
     """
     combinations = math.prod(len(choices) for choices in axes.values())
     if (count := (draws or combinations) * seeds) > _MOST:
         raise ValueError(f"{count} members requested, at most {_MOST} allowed: list fewer values, --draws or --seeds")
     settings: list[dict[str, Any]]
     if draws is not None:
-        rng = random.Random(first_seed)
+        finite = not any(isinstance(choice, Span) for choices in axes.values() for choice in choices)
+        if finite and draws > combinations:
+            raise ValueError(
+                f"--draws {draws} is more than the {combinations} setting(s) that there are: leave it out, or repeat "
+                "settings with --seeds"
+            )
+        rng, seen = random.Random(first_seed), set[tuple[Any, ...]]()
         settings = []
-        for _ in range(draws):
+        while len(settings) < draws:
             chosen = {name: rng.choice(choices) if len(choices) > 1 else choices[0] for name, choices in axes.items()}
-            settings.append({name: c.draw(rng) if isinstance(c, Span) else c for name, c in chosen.items()})
+            drawn = {name: c.draw(rng) if isinstance(c, Span) else c for name, c in chosen.items()}
+            if not finite or tuple(drawn.values()) not in seen:
+                seen.add(tuple(drawn.values()))
+                settings.append(drawn)
     else:
         for name, choices in axes.items():
             if any(isinstance(choice, Span) for choice in choices):
@@ -169,12 +197,22 @@ def rungs(steps: int, settings: int, every: int, *, halving: bool) -> tuple[int,
 
     As many halvings as leave one setting, and no rung shorter than two chunks of `every` steps, to whose multiples
     rungs are rounded (Jamieson & Talwalkar 2016, arXiv:1502.07943, with each rung twice as long as the one before).
+
+    Raises:
+      ValueError: there is nothing to halve, or no room for a rung.
     """
     ends = {steps}
     if halving:
+        if settings < 2:
+            raise ValueError("--halving stops the worse half of the settings and there is one: list values, or --draws")
         for k in range(1, math.ceil(math.log2(settings)) + 1):
             end = round(steps / 2**k / every) * every
             ends |= {end} if end >= 2 * every else set()
+        if len(ends) == 1:
+            raise ValueError(
+                f"--halving has no place to stop a half of the settings: half of {steps} steps is less than twice "
+                f"--log-every, {every}; lower that"
+            )
     return tuple(sorted(ends))
 
 
@@ -196,6 +234,20 @@ def groups(plan: Plan, chosen: Sequence[Member]) -> Iterator[tuple[list[Member],
         together = list(group)
         of = together[0].values
         yield together, [name for name in of if options[name].scales and values.numbers_of(of[name])]
+
+
+def described(plan: Plan, devices: int) -> str:
+    """The plan in a few lines, before anything is compiled."""
+    seeds, found = len(plan.members) // plan.settings, list(groups(plan, plan.members))
+    lines = [
+        f"{len(plan.members)} members ({plan.settings} settings x {seeds} seeds) in {len(found)} program(s), on "
+        f"{devices} device(s); scores after {', '.join(map(str, plan.rungs))} steps"
+    ]
+    for number, (group, names) in enumerate(found, 1):
+        static = {name: value for name, value in group[0].values.items() if name not in names}
+        of = f" of {plan.label(group[0]._replace(values=static))}" if static else ""
+        lines.append(f"  program {number}{of}: {len(group)} members; numbers that differ: {', '.join(names) or 'none'}")
+    return "\n".join(lines)
 
 
 def code(option: Option, value: Any) -> Hashable:

@@ -19,7 +19,7 @@ from gan_jax.gan import GAN, GANState
 from gan_jax.lab import devices
 from gan_jax.lab.job import Job
 from gan_jax.lab.runs import chunks
-from gan_jax.lab.sweep.plan import Member, Plan
+from gan_jax.lab.sweep.plan import Member, Plan, groups
 from gan_jax.population import Hyperparams
 from gan_jax.training import Examples
 from gan_jax.typing import Metrics
@@ -148,6 +148,12 @@ def compile_program(
                 "choose smaller networks or batches, or a larger --memory"
             )
         slots = max(mesh.size, min(fewer, slots - 1) // mesh.size * mesh.size)
+
+
+def state_bytes(plan: Plan, dataset: Dataset) -> int:
+    """What the state of the largest member takes; nothing is compiled for it."""
+    jobs = [Job(plan.config(group[0]), dataset.shape, dataset.num_classes) for group, _ in groups(plan, plan.members)]
+    return max(sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(_shapes(job, 1)[2])) for job in jobs)
 
 
 def _shapes(job: Job, count: int) -> tuple[Hyperparams, Any, GANState]:

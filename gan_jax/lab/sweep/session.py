@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import math
 import sys
@@ -16,18 +17,21 @@ import numpy as np
 
 from gan_jax import checkpoint, data, images, population
 from gan_jax.data import Dataset
+from gan_jax.errors import InputError
 from gan_jax.gan import GAN, GANState
-from gan_jax.lab import devices, files, sampling
+from gan_jax.lab import devices, files, sampling, signals
 from gan_jax.lab.cli import Lab
 from gan_jax.lab.experiment import Config
 from gan_jax.lab.job import Job
 from gan_jax.lab.measuring import evaluation, measures
 from gan_jax.lab.measuring.reference import Reference
+from gan_jax.lab.progress import Progress
 from gan_jax.lab.runs import directory, logs
-from gan_jax.lab.signals import stop_signals
-from gan_jax.lab.sweep import cohorts, report
+from gan_jax.lab.runs import journal as journaling
+from gan_jax.lab.sweep import cohorts, lines, programs, report
 from gan_jax.lab.sweep import plan as planning
 from gan_jax.lab.sweep import store as storing
+from gan_jax.lab.sweep.axes import LEFT_OUT
 from gan_jax.lab.sweep.cohorts import Result, Sweep
 from gan_jax.lab.sweep.plan import Member, Plan
 from gan_jax.lab.sweep.programs import Program
@@ -44,6 +48,25 @@ class Scoring(NamedTuple):
     lower_is_better: bool
     samples: int
 
+    @property
+    def kind(self) -> dict[str, Any]:
+        """What a score is of, as it is recorded: scores of another kind can't be compared with it."""
+        classifier = self.reference.classifier
+        # A file may be replaced by that of another classifier.
+        trained = None if classifier is None else json.dumps(dict(classifier.record), sort_keys=True)
+        digest = None if trained is None else hashlib.blake2b(trained.encode(), digest_size=4).hexdigest()
+        return {"metric": self.metric, "samples": self.samples, "classifier": digest}
+
+    @property
+    def better(self) -> str:
+        """Which scores are better, in words."""
+        return f"{'lower' if self.lower_is_better else 'higher'} is better"
+
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """Of the data: other data is not what scores of this one can be compared with."""
+        return self.dataset.fingerprint, self.reference.test.fingerprint
+
     def reference_of(self, gan: GAN) -> Reference:
         """What samples of a GAN are compared with: conditional where it is."""
         return dataclasses.replace(self.reference, conditional=gan.conditioning.kind == "labels")
@@ -57,7 +80,13 @@ def scoring_of(base: Config, metric: str | None, samples: int) -> Scoring:
     """
     dataset = data.load(base.options["data"])
     job = Job(base, dataset.shape, dataset.num_classes)
-    reference = evaluation.reference_of(job, job.gan())
+    gan = job.gan()
+    if gan.conditioning.kind == "data":
+        raise InputError(
+            f"members of {base.name} can't be scored, their samples contain a part of a real image: sweep and study "
+            "take experiments that generate whole examples"
+        )
+    reference = evaluation.reference_of(job, gan)
     chosen = [metric] if metric is not None else measures.scoring(reference)[:1]
     evaluation.check_fitting(job, reference, chosen)
     deciding = measures.decider(chosen[0])
@@ -75,38 +104,56 @@ def run(lab: Lab, store: Store, *, dry_run: bool, memory: float | None, mapping:
     """Trains from where the sweep stands, scores, reports; returns 0, 1 for a full disk, or 128 + signal.
 
     Raises:
-      InputError: another process uses it, its checkpoints can't be read, or a member can't be built or does not fit.
+      InputError: another process uses it, its data or its checkpoints can't be read or have changed, or a member can't
+        be built or does not fit.
     """
     # As it was at the start, or what is free now: cohorts that are continued must be those that were begun.
     memory = memory or store.memory or devices.usable_memory()
-    plan = store.plan
-    scoring = scoring_of(plan.base, store.metric, store.score_samples)
-    check(plan, scoring)
-    if store.memory is None and not dry_run and jax.process_index() == 0:
-        store = storing.begin(dataclasses.replace(store, memory=memory))
-    path = store.path
-    resume = lab.command("sweep", plan.base.name, "--resume", path)
-    started = time.perf_counter()
+    plan, first = store.plan, jax.process_index() == 0
+    bar = Progress(cohorts.total(plan), what=f"{len(plan.members)} x {plan.base.name}", quiet=not first)
     with contextlib.ExitStack() as stack:
-        if not dry_run and jax.process_index() == 0:
+        stack.enter_context(bar)
+        with signals.leave_at_once("stopped before anything was trained"), bar.doing("reading the data"):
+            scoring = scoring_of(plan.base, store.metric, store.score_samples)
+            check(plan, scoring)
+            if store.data not in (None, scoring.fingerprints):
+                raise InputError(
+                    f"{plan.base.options['data']} has changed since {store.path} was started: put it back, or start a "
+                    "new sweep"
+                )
+        if first:
+            bar.say(planning.described(plan, jax.device_count()))
+        if dry_run:
+            size = programs.state_bytes(plan, scoring.dataset) / 2**20
+            if first:
+                bar.say(f"  a member's state takes {size:.3g} MiB; a program's memory is known when it is compiled")
+            return 0
+        if first and store.memory is None:
+            store = storing.begin(dataclasses.replace(store, memory=memory, data=scoring.fingerprints))
+        path = store.path
+        resume = lab.command("sweep", plan.base.name, "--resume", path)
+        if first:
             stack.enter_context(files.lock(path))
-        received = stack.enter_context(stop_signals("stopping: what is trained will be saved"))
+        started = time.perf_counter()
         try:
-            result = train(plan, scoring, path, received, dry_run=dry_run, memory=memory, mapping=mapping)
-            if dry_run:
-                return 0
-            if result.signal is not None:
-                print(f"stopped and saved; continue with: {resume}")
-                return 128 + result.signal
-            best = _best(plan, result, scoring)
-            states = cohorts.states_of(result, report.shown_members(plan.members))
-            metrics = report.read_metrics(path / "metrics.jsonl", len(plan.members))
-            if best is not None:
-                save_as_run(plan, best, result, path / "best", metrics[best.number])
-            if jax.process_index() == 0:
-                _report(lab, store, result, scoring, best, states, metrics, time.perf_counter() - started)
-        except BrokenPipeError:
-            raise
+            with signals.stop_signals("stopping after this step, what is trained will be saved") as received:
+                farewell = f"stopped, what was trained is saved; continue with: {resume}"
+                result = train(
+                    plan, scoring, path, received, bar=bar, farewell=farewell, memory=memory, mapping=mapping
+                )
+                if result.signal is not None:
+                    bar.say(farewell)
+                    return 128 + result.signal
+                with signals.leave_at_once(farewell), bar.doing("writing tables and pictures"):
+                    metrics = lines.read_metrics(path, len(plan.members))
+                    best = _best(plan, result, scoring)
+                    states = cohorts.states_of(result, report.shown_members(_ranked_members(plan, result, scoring)))
+                    if best is not None:
+                        save_as_run(plan, best, result, path / "best", metrics[best.number], command=resume)
+                    if first:
+                        _report(store, result, scoring, best, states, metrics, time.perf_counter() - started)
+            if first:
+                bar.say(_summary(lab, store, result, scoring, best))
         except OSError as error:
             print(
                 f"{path} can't be written any more ({error.strerror or error}); what was saved is whole: free some "
@@ -125,17 +172,29 @@ def _best(plan: Plan, result: Result, scoring: Scoring) -> Member | None:
     return plan.members[min(scores, key=lambda number: scores[number])] if scores else None
 
 
+def _ranked_members(plan: Plan, result: Result, scoring: Scoring) -> list[Member]:
+    """The members, best first: those that came furthest, by their scores."""
+    sign = 1 if scoring.lower_is_better else -1
+
+    def key(member: Member) -> tuple[Any, ...]:
+        outcome = result.outcomes[member.number]
+        return outcome.score is None, -outcome.step, sign * (outcome.score or 0), member.number
+
+    return sorted(plan.members, key=key)
+
+
 def train(
     plan: Plan,
     scoring: Scoring,
     path: Path,
     received: Sequence[int],
     *,
-    dry_run: bool = False,
-    memory: float | None = None,
+    bar: Progress,
+    farewell: str,
+    memory: float,
     mapping: population.Mapping | None = None,
 ) -> Result:
-    """Trains and scores the members of a plan, with their states and metrics in `path`."""
+    """Trains and scores the members of a plan, with their states and what is measured in `path`."""
     # Every member's samples come from the same latents, so that scores differ by what was learned.
     rng = jax.random.key(plan.base.options["seed"])
 
@@ -151,18 +210,24 @@ def train(
             return math.nan
         return measures.MEASURES[scoring.measure].of(scoring.reference, draw)[scoring.metric].value
 
-    limit = devices.usable_memory() if memory is None else memory
-    sweep = Sweep(plan, scoring.dataset, path, score, scoring.lower_is_better, mapping, limit)
-    return cohorts.train(sweep, received, dry_run=dry_run)
+    kind, lower = scoring.kind, scoring.lower_is_better
+    return cohorts.train(
+        Sweep(plan, scoring.dataset, path, score, kind, lower, mapping, memory, farewell), received, bar
+    )
 
 
-def history(plan: Plan, path: Path, member: Member) -> dict[int, dict[str, float]]:
-    """A member's metrics by step, of a plan that was trained in `path`."""
-    return report.read_metrics(path / "metrics.jsonl", len(plan.members))[member.number]
+def repeated(lab: Lab, config: Config, scoring: Scoring, seeds: int) -> str:
+    """The command that trains one setting again, with so many seeds that it has not seen, and at least three."""
+    defaults, options = config.experiment.defaults, config.options
+    typed: list[Any] = []
+    for name, value in options.items():
+        if name not in LEFT_OUT and value != defaults[name]:
+            typed += [f"--{name.replace('_', '-')}", config.spelled(name)]
+    typed += ["--metric", scoring.measure, "--score-samples", scoring.samples]
+    return lab.command("sweep", config.name, *typed, "--seed", options["seed"] + seeds, "--seeds", max(3, seeds))
 
 
 def _report(
-    lab: Lab,
     store: Store,
     result: Result,
     scoring: Scoring,
@@ -171,43 +236,72 @@ def _report(
     metrics: Sequence[dict[int, dict[str, float]]],
     seconds: float,
 ) -> None:
-    """Tables and pictures; `states` are those of `report.shown_members`."""
-    plan, path, deciding = store.plan, store.path, scoring.metric
-    sign = 1 if scoring.lower_is_better else -1
-    means = cohorts.mean_scores(plan.members, result.outcomes)
-    order = sorted(means, key=lambda k: (means[k] is None, sign * (means[k] or 0)))
-    report.write_tables(path, plan, result.outcomes, metrics, deciding)
-    report.plot_curves(path / "curves.png", plan, metrics, order)
-    report.plot_scores(path / "scores.png", plan, means, deciding)
-    images.save_png(path / "samples.png", _samples(plan, result, scoring.dataset, states))
+    """Tables and pictures; `states` are those of the members that `report.shown_members` chooses of the ranked ones."""
+    plan, path, outcomes = store.plan, store.path, result.outcomes
+    order = cohorts.ranked(plan.members, outcomes, lower_is_better=scoring.lower_is_better)
+    report.write_tables(path, plan, outcomes, metrics, scoring.metric)
+    scores = lines.read_scores(path, scoring.kind)
+    report.plot_curves(path / "curves.png", plan, outcomes, metrics, scores, order, scoring.metric, scoring.better)
+    report.plot_scores(path / "scores.png", plan, outcomes, order, scoring.metric, scoring.better)
+    images.save_png(path / "samples.png", _samples(plan, result, scoring, states))
     summary = {
         "seconds": seconds,
         "compilations": result.compilations,
         "devices": jax.device_count(),
-        "metric": deciding,
+        "metric": scoring.metric,
         "best_member": None if best is None else best.number,
-        "broken": sum(outcome.broken is not None for outcome in result.outcomes.values()),
+        "best_setting": _best_setting(plan, result, order),
+        "broken": sum(outcome.broken is not None for outcome in outcomes.values()),
     }
     files.write_text(path / "summary.json", json.dumps(summary, indent=1) + "\n")
-    print(f"{path}: members.csv, settings.csv, curves.png, scores.png, samples.png (one row per member)")
-    if summary["broken"]:
-        print(f"{summary['broken']} member(s) stopped being finite: members.csv says which and when")
+
+
+def _best_setting(plan: Plan, result: Result, order: Sequence[int]) -> int | None:
+    """The setting with the best mean score of those that came to the end; None where none of them has any."""
+    means = cohorts.mean_scores(plan.members, result.outcomes)
+    done = {m.setting for m in plan.members if result.outcomes[m.number].step == plan.rungs[-1]}
+    return next((setting for setting in order if setting in done and means[setting] is not None), None)
+
+
+def _summary(lab: Lab, store: Store, result: Result, scoring: Scoring, best: Member | None) -> str:
+    """What came out, and what to do next."""
+    plan, path, outcomes = store.plan, store.path, result.outcomes
+    found = [f"{path}: members.csv, settings.csv, curves.png, scores.png, samples.png (one row per member)"]
+    broken = sum(outcome.broken is not None for outcome in outcomes.values())
+    unscored = sum(outcome.score is None for outcome in outcomes.values()) - broken
+    if broken:
+        found.append(f"{broken} member(s) stopped being finite: members.csv says which and when")
+    if unscored:
+        found.append(f"{unscored} member(s) have a {scoring.metric} that is not finite: members.csv says which")
     if best is None:
-        print("no member has a finite score: lower learning rates usually help")
-        return
+        return "\n".join([*found, "no member has a finite score: lower learning rates usually help"])
     setting = ", ".join(filter(None, [plan.label(best), f"seed {best.seed}"]))
-    print(
-        f"best by {deciding} ({result.outcomes[best.number].score:.4g}): member {best.number} ({setting}); "
-        f"next: {lab.command('sample', path / 'best', '--out', 'samples.png')}"
+    found.append(
+        f"best member by {scoring.metric} ({outcomes[best.number].score:.4g}, {scoring.better}): member {best.number} "
+        f"({setting}); next: {lab.command('sample', path / 'best', '--out', 'samples.png')}"
     )
+    order = cohorts.ranked(plan.members, outcomes, lower_is_better=scoring.lower_is_better)
+    chosen, seeds = _best_setting(plan, result, order), len(plan.members) // plan.settings
+    if chosen is not None and plan.swept:
+        members = [member for member in plan.members if member.setting == chosen]
+        mean, spread = report.mean_and_spread([outcomes[member.number].score for member in members])
+        around = "" if spread is None else f" +- {spread:.2g}"
+        found.append(
+            f"best setting by the mean of {seeds} seed(s) ({mean:.4g}{around}): {plan.label(members[0])}; the best of "
+            f"many is partly luck, so repeat it with fresh seeds: "
+            f"{repeated(lab, plan.config(members[0]), scoring, seeds)}"
+        )
+    return "\n".join(found)
 
 
-def _samples(plan: Plan, result: Result, dataset: Dataset, states: Sequence[GANState]) -> np.ndarray:
-    """A row of samples for every member, on the same latents; of points a picture."""
+def _samples(plan: Plan, result: Result, scoring: Scoring, states: Sequence[GANState]) -> np.ndarray:
+    """Samples of every member, best first, all from the same latents; of points a picture for each."""
+    dataset = scoring.dataset
     z_rng = Job(plan.config(plan.members[0]), dataset.shape, dataset.num_classes).keys.z
+    members = report.shown_members(_ranked_members(plan, result, scoring))
     rows: list[np.ndarray] = []
     generators: dict[Program, tuple[Any, Any, Any]] = {}
-    for member, state in zip(report.shown_members(plan.members), states, strict=True):
+    for member, state in zip(members, states, strict=True):
         program = result.locations[member.number][0].program
         if program not in generators:
             gan = program.gan
@@ -217,22 +311,31 @@ def _samples(plan: Plan, result: Result, dataset: Dataset, states: Sequence[GANS
             generators[program] = sampling.generator_of(gan), gan.prior(z_rng, n), y
         generate, z, y = generators[program]
         rows.append(generate(jax.tree.map(jnp.asarray, state), z, y))
+    titles = [report.title(plan, member, result.outcomes[member.number], scoring.metric) for member in members]
     if dataset.is_image:
-        return images.grid(np.concatenate(rows), sampling.COLUMNS)
+        return report.labelled([images.grid(row, sampling.COLUMNS) for row in rows], titles)
     reference = sampling.points_of(dataset)
-    pictures = [images.scatter(row, reference, size=240) for row in rows]
-    return images.grid(np.stack(pictures), min(8, len(pictures)))
+    return report.tiled([images.scatter(row, reference, size=240) for row in rows], titles)
 
 
-def save_as_run(plan: Plan, member: Member, result: Result, out: Path, metrics: dict[int, dict[str, float]]) -> Path:
-    """A member as a run that was trained alone: `sample`, `evaluate` and `run --resume` take it."""
+def save_as_run(
+    plan: Plan, member: Member, result: Result, out: Path, metrics: dict[int, dict[str, float]], *, command: str
+) -> Path:
+    """A member as a run that was trained alone: `sample`, `evaluate` and `run --resume` take it.
+
+    Its journal names the command that trained it, and no seconds: many members shared them.
+    """
     (state,) = cohorts.states_of(result, [member])
     config, dataset = plan.config(member), data.load(plan.base.options["data"])
+    job, step = Job(config, dataset.shape, dataset.num_classes), int(state.step)
     if jax.process_index() == 0:
         directory.create(config, dataset, out, overwrite=True)
         lines = [json.dumps({"step": step, **record}) for step, record in sorted(metrics.items())]
         files.write_text(out / "metrics.jsonl", "\n".join([*lines, ""]))
-    run = directory.RunDir(out, Job(config, dataset.shape, dataset.num_classes), config.options["steps"])
+        with journaling.keeping(out, job, dataset, command, 0, step, used=jax.device_count()) as journal:
+            journal.note(step, 0.0, metrics[max(metrics)] if metrics else {})
+            journal.status = "finished"
+    run = directory.RunDir(out, job, config.options["steps"])
     notes = {"window": logs.Window()._asdict(), "run": run.identity}
-    checkpoint.save(run.checkpoints, int(state.step), state, notes=notes)
+    checkpoint.save(run.checkpoints, step, state, notes=notes)
     return out

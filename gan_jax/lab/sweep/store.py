@@ -28,6 +28,7 @@ class Store:
       metric: what it scores by, in `gan_jax.lab.measuring.measures.MEASURES`; None for what fits the data.
       score_samples: samples of a score.
       memory: bytes that a device might use when the sweep began; None before that.
+      data: the fingerprints of the training and the test set that it began with; None before that.
       numbered: whether the path is the next free number, of which another start may have made one by now.
     """
 
@@ -36,6 +37,7 @@ class Store:
     metric: str | None
     score_samples: int
     memory: float | None = None
+    data: tuple[str, ...] | None = None
     numbered: bool = False
 
 
@@ -108,9 +110,11 @@ def _write(store: Store) -> None:
         "options": plan.base.record,
         "members": [{**member._asdict(), "values": _values(plan.base, member)} for member in plan.members],
         "rungs": list(plan.rungs),
+        "logarithmic": list(plan.logarithmic),
         "metric": store.metric,
         "score_samples": store.score_samples,
         "memory": store.memory,
+        "data": store.data,
     }
     files.write_text(store.path / "sweep.json", json.dumps(record, indent=1) + "\n")
 
@@ -136,11 +140,13 @@ def load(path: Path, name: str, lab: Lab) -> Store:
             Member(i, int(m["setting"]), _read(base.experiment, m["values"]), int(m["seed"]))
             for i, m in enumerate(record["members"])
         )
-        plan = Plan(base, members, tuple(int(rung) for rung in record["rungs"]))
+        # Sweeps of earlier versions have neither.
+        logarithmic, fingerprints = tuple(map(str, record.get("logarithmic", ()))), record.get("data")
+        plan = Plan(base, members, tuple(int(rung) for rung in record["rungs"]), logarithmic)
         _check(plan)
         metric = optional(choice(*MEASURES))(record["metric"] or "none")
         samples, memory = integer(1)(str(record["score_samples"])), real(0.0, above=True)(str(record["memory"]))
-        return Store(path, plan, metric, samples, memory)
+        return Store(path, plan, metric, samples, memory, fingerprints and tuple(map(str, fingerprints)))
     except InputError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -160,6 +166,8 @@ def _check(plan: Plan) -> None:
         raise ValueError("seeds must be at least 0 and below 2^32")
     if [*plan.rungs] != sorted({*plan.rungs}) or plan.rungs[:1] < (1,) or plan.rungs[-1] != plan.base.options["steps"]:
         raise ValueError("rungs must ascend to the last step")
+    if not {*plan.logarithmic} <= {*plan.swept}:
+        raise ValueError("only numbers that are swept can lie in the logarithm")
 
 
 def _values(base: Config, member: Member) -> dict[str, Any]:

@@ -97,7 +97,8 @@ _json = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_text, inner, max_size=3),
     max_leaves=4,
 )
-_paths: list[tuple[Any, ...]] = [(key,) for key in ("experiment", "options", "members", "rungs", "metric")]
+_paths: list[tuple[Any, ...]] = [(key,) for key in ("experiment", "options", "members", "rungs", "metric", "data")]
+_paths += [("logarithmic",), ("data", 0)]
 _paths += [("score_samples",), ("memory",), ("members", 0), ("members", 1, "values"), ("members", 0, "values", "lr")]
 _paths += [("members", 1, "seed"), ("members", 0, "setting"), ("rungs", 0), ("options", "data"), ("options", "width")]
 _paths += [("members", 1, "values", "penalty"), ("options", "loss"), ("options", "warmup_steps"), ("options", "steps")]
@@ -107,7 +108,7 @@ def _written(*typed: object) -> Path:
     path = Path("sweep")
     shutil.rmtree(path, ignore_errors=True)
     options = vars(sweep.parser(_LAB, "wgan").parse_args(list(map(str, typed))))
-    store.begin(store.Store(path, sweep._plan(_LAB, "wgan", options), None, 100, 1e9))
+    store.begin(store.Store(path, sweep._plan(_LAB, "wgan", options), None, 100, 1e9, ("a", "b")))
     return path
 
 
@@ -139,6 +140,7 @@ def test_any_sweep_json_is_a_sweep_or_an_input_error(changes: list[tuple[tuple[A
         ([(("members", 1, "setting"), 2)], "settings must be numbered"),
         ([(("members", 1, "seed"), -1)], "seeds must be at least 0"),
         ([(("rungs", 0), 7)], "rungs must ascend to the last step"),
+        ([(("logarithmic",), ["clip"])], "only numbers that are swept can lie in the logarithm"),
         ([(("members", 0, "values", "lr"), "cosine:1e-3")], "expected cosine:START:END"),
         ([(("experiment",), "gan")], "continue it with python -m experiments.sweep gan --resume sweep"),
     ],
@@ -149,6 +151,38 @@ def test_what_is_wrong_with_a_sweep_json_is_said(changes: list[tuple[tuple[Any, 
     with pytest.raises(InputError) as error:
         store.load(path, "wgan", _LAB)
     assert words in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        (["--lr", "1e-4,1e-3", "--lr", "1e-3"], "--lr is typed twice"),
+        (["--lr", "log:1e-5:1e-3", "--draws", "4", "--lr", "1e-3"], "--lr is typed twice"),
+        (["--width", "8,16", "--clip", "0.1", "--width", "8,32"], "--width is typed twice"),
+        (["--lr", "1e-3,1e-4,0.001"], "got '0.001' twice"),
+        (["--lr", "log:1e-3:1e-5", "--draws", "4"], "LOW < HIGH"),
+        (["--draws", "4"], "more than the 1 setting(s)"),
+        (["--lr", "1e-3,1e-4", "--draws", "3"], "more than the 2 setting(s)"),
+        (["--halving"], "--halving stops the worse half"),
+        (["--halving", "--lr", "1e-3", "--seeds", "8"], "--halving stops the worse half"),
+        (["--halving", "--lr", "1e-3,1e-4", "--steps", "4", "--log-every", "4"], "lower that"),
+    ],
+)
+def test_what_would_be_lost_without_a_word_is_said(
+    typed: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("sweep", "wgan", *typed) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+
+
+def test_a_later_value_replaces_a_single_one() -> None:
+    """As a common beginning of commands is varied."""
+    options = vars(
+        sweep.parser(_LAB, "wgan").parse_args(["--lr", "1e-3", "--width", "8", "--width", "8,16", "--lr", "1"])
+    )
+    assert (options["lr"], options["width"]) == ((1.0,), (8, 16))
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "[]", "{}", "7", '"wgan"', ""])
@@ -179,7 +213,8 @@ def test_schedules_penalties_and_none_are_read_again_as_they_were() -> None:
     typed += ["--penalty", "none,recipe,r1:log(0.1,10)+r2:linear:1:0", "--loss", "recipe,hinge", "--width", "8,12"]
     path = _written(*typed, "--ema", "none,0.9", "--warmup-steps", 3)
     record = json.loads((path / "sweep.json").read_text())
-    assert record.keys() == {"experiment", "options", "members", "rungs", "metric", "score_samples", "memory"}
+    kept = {"experiment", "options", "members", "rungs", "logarithmic", "metric", "score_samples", "memory", "data"}
+    assert record.keys() == kept
     plain = (bool, int, float, str, type(None))
     assert all(type(value) in plain for value in record["options"].values())
     for member in record["members"]:
@@ -190,4 +225,4 @@ def test_schedules_penalties_and_none_are_read_again_as_they_were() -> None:
     )
     loaded = store.load(path, "wgan", _LAB)
     assert loaded.plan == sweep._plan(_LAB, "wgan", options)
-    assert loaded == store.Store(path, loaded.plan, None, 100, 1e9)
+    assert loaded == store.Store(path, loaded.plan, None, 100, 1e9, ("a", "b"))

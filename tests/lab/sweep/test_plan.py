@@ -31,7 +31,7 @@ R1, R1_AND_R2 = Penalties((("r1", 1.0),)), Penalties((("r1", 1.0), ("r2", 0.1)))
     ("option", "text", "expected"),
     [
         ("lr", "1e-3", (1e-3,)),
-        ("lr", "1e-3,2e-3,1e-3", (1e-3, 2e-3)),
+        ("lr", "1e-3,2e-3,3e-3", (1e-3, 2e-3, 3e-3)),
         ("lr", "log:1e-5:1e-3", (Span(1e-5, 1e-3, (True,)),)),
         ("lr", "log(1e-5,1e-3)", (Span(1e-5, 1e-3, (True,)),)),
         ("lr", "1e-3,log:1e-5:1e-3,uniform(0.1,0.2)", (1e-3, Span(1e-5, 1e-3, (True,)), Span(0.1, 0.2, (False,)))),
@@ -39,8 +39,8 @@ R1, R1_AND_R2 = Penalties((("r1", 1.0),)), Penalties((("r1", 1.0), ("r2", 0.1)))
         ("ema", "none,0.9", (None, 0.9)),
         ("d_lr", "none,log:1e-5:1e-3", (None, Span(1e-5, 1e-3, (True,)))),
         ("width", "8,16", (8, 16)),
-        # Schedules: whole, twice the same, and with ranges in them.
-        ("lr", "cosine:1e-3:0,cosine:0.001:0.0", (cosine(1e-3, 0.0),)),
+        # Schedules: whole, and with ranges in them.
+        ("lr", "cosine:1e-3:0,cosine:1e-3:1e-4", (cosine(1e-3, 0.0), cosine(1e-3, 1e-4))),
         ("lr", "1e-3,steps:1e-3,1e-4,cosine:1e-3:0", (1e-3, Scheduled("steps", (1e-3, 1e-4)), cosine(1e-3, 0.0))),
         ("lr", "cosine:log(1e-5,1e-3):0", (Span(cosine(1e-5, 0.0), cosine(1e-3, 0.0), (True, False)),)),
         ("lr", "cosine:1e-3:uniform(0,1e-4):0.5",
@@ -51,7 +51,7 @@ R1, R1_AND_R2 = Penalties((("r1", 1.0),)), Penalties((("r1", 1.0), ("r2", 0.1)))
          (Span(Scheduled("steps", (1e-3, 1e-5, 1e-4, 2e-3)), Scheduled("steps", (1e-3, 1e-3, 1e-4, 2e-3)),
                (False, True, False, False)),)),
         # Objectives.
-        ("loss", "hinge,wasserstein,recipe,hinge", ("hinge", "wasserstein", None)),
+        ("loss", "hinge,wasserstein,recipe", ("hinge", "wasserstein", None)),
         ("penalty", "none,recipe,r1:1,r1:1.0+r2:0.1", (Penalties(()), None, R1, R1_AND_R2)),
         ("penalty", "r1:log(1,10)+r2:0.1",
          (Span(R1_AND_R2, Penalties((("r1", 10.0), ("r2", 0.1))), (True, False)),)),
@@ -67,6 +67,14 @@ def test_what_is_typed_for_an_option(option: str, text: str, expected: plan.Axis
 @pytest.mark.parametrize(
     ("option", "text", "words"),
     [
+        # One value, spelled in two ways, among the others.
+        ("lr", "1e-3,2e-3,0.001", "expected different values, got '0.001' twice"),
+        ("lr", "cosine:1e-3:0,2e-3,cosine:0.001:0.0", "got 'cosine:0.001:0.0' twice"),
+        ("lr", "log:1e-5:1e-3,log(1e-5,1e-3)", "twice"),
+        ("width", "8,16,08", "got '08' twice"),
+        ("penalty", "r1:1,r1:1.0", "twice"),
+        ("loss", "recipe,hinge,recipe", "twice"),
+        ("ema", "none,0.9,none", "twice"),
         ("lr", "fast", "expected a number"),
         ("lr", "1e-3,", "expected a number"),
         ("lr", "log", "expected a number"),
@@ -188,7 +196,53 @@ def test_rungs_double_and_are_whole_chunks() -> None:
     assert plan.rungs(1600, 8, 100, halving=True) == (200, 400, 800, 1600)
     # No rung is shorter than two chunks.
     assert plan.rungs(1600, 100, 200, halving=True) == (400, 800, 1600)
-    assert plan.rungs(1600, 1, 100, halving=True) == (1600,)
+
+
+@pytest.mark.parametrize(
+    ("steps", "settings", "every", "words"),
+    [
+        (1600, 1, 100, "there is one: list values, or --draws"),
+        (200, 8, 100, "half of 200 steps is less than twice --log-every, 100"),
+        (2, 8, 100, "half of 2 steps is less than twice --log-every, 100"),
+    ],
+)
+def test_halving_that_would_halve_nothing_is_refused(steps: int, settings: int, every: int, words: str) -> None:
+    with pytest.raises(ValueError, match=r"^--halving .* settings") as error:
+        plan.rungs(steps, settings, every, halving=True)
+    assert words in str(error.value)
+    assert plan.rungs(steps, settings, every, halving=False) == (steps,)
+
+
+@pytest.mark.parametrize(
+    ("axes", "combinations"), [({}, 1), ({"b1": (0.0, 0.5), "width": (8, 16, 32)}, 6), ({"loss": (None, "hinge")}, 2)]
+)
+def test_no_setting_is_drawn_twice_where_they_can_be_counted(axes: dict[str, plan.Axis], combinations: int) -> None:
+    """Members of equal settings have the same seeds: they would be the same."""
+    drawn = [tuple(member.values.values()) for member in members(axes, draws=combinations)]
+    assert len(set(drawn)) == len(drawn) == combinations
+    with pytest.raises(ValueError, match=rf"--draws {combinations + 1} is more than the {combinations} setting"):
+        members(axes, draws=combinations + 1)
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "expected"),
+    [
+        ("lr", "log:1e-4:2e-4", True),
+        ("lr", "1e-3,log:1e-5:1e-3", True),
+        ("lr", "cosine:log(1e-5,1e-3):0", True),
+        ("lr", "uniform:1e-6:1e-3", False),
+        ("lr", "1e-5,1e-4", True),
+        ("lr", "1e-4,2e-4,5e-4", False),
+        ("lr", "1e-5,cosine:1e-3:0", False),
+        ("lr", "1e-5,uniform:1e-4:1e-3", False),
+        ("width", "8,16,128", True),
+        ("b1", "0.0,0.9", False),
+        ("ema", "none,0.9", False),
+        ("loss", "hinge,recipe", False),
+    ],
+)
+def test_which_numbers_lie_in_the_logarithm(option: str, text: str, expected: bool) -> None:
+    assert (option in plan.logarithmic({option: plan.axis(OPTIONS[option], text)})) == expected
 
 
 def test_the_better_half_survives_and_what_broke_does_not() -> None:

@@ -3,9 +3,14 @@ import csv
 import errno
 import json
 import os
+import re
+import shlex
+import shutil
+import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,13 +23,14 @@ from orbax.checkpoint import v1 as ocp
 
 from gan_jax import population
 from gan_jax.gan import GANState
-from gan_jax.lab import EXPERIMENTS, devices, files
+from gan_jax.lab import EXPERIMENTS, devices, files, signals
+from gan_jax.lab.progress import Progress
 from gan_jax.lab.runs import chunks, directory
 from gan_jax.lab.runs.directory import RunDir
-from gan_jax.lab.sweep import cohorts, report, session
+from gan_jax.lab.sweep import cohorts, lines, programs, report
 from gan_jax.lab.sweep.plan import Plan
 from tests.helpers import assert_close, assert_same, differ, read_png
-from tests.lab.helpers import call
+from tests.lab.helpers import call, changed
 
 _REPOSITORY = Path(__file__).parents[3]
 
@@ -52,6 +58,11 @@ def _run(path: str | Path) -> tuple[RunDir, GANState]:
     return loaded, loaded.restore(loaded.job.gan())
 
 
+def _said(error: str) -> list[str]:
+    """The lines on standard error that are no progress."""
+    return [line for line in error.splitlines() if not re.match(r"\d+ x \w+: ", line)]
+
+
 def _best(path: str) -> GANState:
     return _run(Path(path) / "best")[1]
 
@@ -60,8 +71,8 @@ def _swept(*typed: object) -> tuple[Plan, list[GANState]]:
     """The plan of a sweep, and the last states of all its members."""
     train, kept = cohorts.train, []
 
-    def kept_train(sweep: cohorts.Sweep, received: Sequence[int], **options: bool) -> cohorts.Result:
-        result = train(sweep, received, **options)
+    def kept_train(sweep: cohorts.Sweep, received: Sequence[int], bar: Progress) -> cohorts.Result:
+        result = train(sweep, received, bar)
         kept.append((sweep.plan, cohorts.states_of(result, sweep.plan.members)))
         return result
 
@@ -75,7 +86,7 @@ def test_a_sweep_scores_every_member_and_leaves_the_best_as_a_run(capsys: pytest
     typed = [*_WGAN, "--steps", 5, "--lr", "1e-4,1e-2", "--clip", "0.01,0.1", "--seeds", 2, "--out", "out"]
     assert call("sweep", *typed) == 0
     output = capsys.readouterr().out
-    assert "8 members (4 settings) in 1 cohort(s) of 1 program(s), on 8 device(s)" in output
+    assert "8 members (4 settings x 2 seeds) in 1 program(s), on 8 device(s)" in output
     members, settings = _table("out/members.csv"), _table("out/settings.csv")
     assert [(m["lr"], m["clip"], m["seed"], m["status"], m["step"]) for m in members][:3] == [
         ("0.0001", "0.01", "0", "done", "5"), ("0.0001", "0.01", "1", "done", "5"), ("0.0001", "0.1", "0", "done", "5"),
@@ -91,8 +102,8 @@ def test_a_sweep_scores_every_member_and_leaves_the_best_as_a_run(capsys: pytest
     summary = json.loads(Path("out/summary.json").read_text())
     assert summary["compilations"] == 1
     assert summary["best_member"] == scores.argmin()
-    lines = [json.loads(line) for line in Path("out/metrics.jsonl").read_text().splitlines()]
-    assert sorted((line["member"], line["step"]) for line in lines) == [(k, s) for k in range(8) for s in (2, 4, 5)]
+    logged = [json.loads(line) for line in Path("out/metrics.jsonl").read_text().splitlines()]
+    assert sorted((line["member"], line["step"]) for line in logged) == [(k, s) for k in range(8) for s in (2, 4, 5)]
 
     # The best member is what the run that its config.json describes would have been.
     best = members[scores.argmin()]
@@ -146,7 +157,7 @@ def test_a_warm_up_is_trained_as_it_is_alone_whatever_the_number_of_dispatches(
     assert_same(_best("two"), _best("six"))
     # A phase each.
     assert json.loads(Path("two/summary.json").read_text())["compilations"] == 2
-    assert "of 1 program(s)" in capsys.readouterr().out
+    assert "in 1 program(s)" in capsys.readouterr().out
 
 
 # Two widths of eight steps each; or of four, and then the better half of six settings, of both widths or of one; or
@@ -181,7 +192,7 @@ def test_a_sweep_stopped_anywhere_goes_on_to_the_same_bits(
         yield Later([15])
 
     with monkeypatch.context() as patch:
-        patch.setattr(session, "stop_signals", stop_signals)
+        patch.setattr(signals, "stop_signals", stop_signals)
         patch.setattr(chunks, "next_pace", lambda pace, n, seconds: 1)
         # The machine that it is stopped on has other devices than the one that it goes on with.
         patch.setattr(devices, "population_mesh", lambda: Mesh(np.array(jax.devices()[:3]), (population.AXIS,)))
@@ -211,8 +222,8 @@ def test_the_same_command_goes_on_until_there_is_nothing_to_do(
             patch.setattr(*what, fail_once)
             assert call("sweep", *typed) == 1
         error = capsys.readouterr().err
-        assert "sweeps/wgan/001 can't be written any more (No space left on device)" in error
-        assert error.count("\n") == 1
+        (said,) = _said(error)
+        assert "sweeps/wgan/001 can't be written any more (No space left on device)" in said
     assert call("sweep", *typed) == 0
     assert call("sweep", *typed, "--out", "sweeps/wgan/001") == 0
     assert "sweeps/wgan/001 is finished" in capsys.readouterr().out
@@ -229,19 +240,14 @@ def test_the_same_command_goes_on_until_there_is_nothing_to_do(
 
 def test_what_does_not_fit_is_split_into_rounds(capsys: pytest.CaptureFixture[str]) -> None:
     typed = [*_WGAN, "--steps", 2, "--lr", "log:1e-5:1e-2", "--draws", 20]
-    assert call("sweep", *typed, "--dry-run") == 0
+    assert call("sweep", *typed, "--out", "whole") == 0
     whole = capsys.readouterr().out
-    assert "20 members (20 settings) in 1 cohort(s)" in whole
-    assert "24 members at a time" in whole
-    assert not Path("sweeps").exists()
+    assert "20 members (20 settings x 1 seeds) in 1 program(s)" in whole
+    assert "20 members, 24 at a time by map:" in whole
     kib = float(whole.split(" KiB per device")[0].split()[-1])
     # Three members a device need it all; of states, the largest part, two need two thirds.
-    less = 0.9 * kib / 2**20
-    assert call("sweep", *typed, "--dry-run", "--memory", less) == 0
-    assert "in 2 cohort(s)" in (split := capsys.readouterr().out)
-    assert "16 members at a time" in split
-    assert call("sweep", *typed, "--out", "whole") == 0
-    assert call("sweep", *typed, "--memory", less, "--out", "split") == 0
+    assert call("sweep", *typed, "--memory", 0.9 * kib / 2**20, "--out", "split") == 0
+    assert "20 members, 16 at a time by map, in 2 rounds:" in capsys.readouterr().out
     assert Path("split/members.csv").read_text() == Path("whole/members.csv").read_text()
     assert_same(_best("split"), _best("whole"))
     assert call("sweep", *typed, "--memory", 1e-7, "--out", "none") == 2
@@ -281,8 +287,8 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
 ) -> None:
     assert call("sweep", *arguments) == 2
     error = capsys.readouterr().err
-    assert words in error
-    assert error.count("\n") == 1
+    assert len(_said(error)) == 1
+    assert words in _said(error)[0]
     assert not Path("sweeps").exists()
 
 
@@ -301,8 +307,8 @@ def test_what_cant_be_combined_is_said_before_anything_is_compiled(
     monkeypatch.setattr(cohorts, "train", None)
     assert call("sweep", *arguments) == 2
     error = capsys.readouterr().err
-    assert words in error
-    assert error.count("\n") == 1
+    assert len(_said(error)) == 1
+    assert words in _said(error)[0]
     assert not Path("sweeps").exists()
 
 
@@ -354,8 +360,8 @@ def test_two_processes_share_a_sweep() -> None:
     assert call("sweep", *typed, "--out", "one") == 0
     assert_close(_best("two"), _best("one"), rtol=1e-4, atol=1e-6)
     assert len(_table("two/members.csv")) == 6
-    lines = [json.loads(line) for line in Path("two/metrics.jsonl").read_text().splitlines()]
-    assert sorted((line["member"], line["step"]) for line in lines) == [(k, s) for k in range(6) for s in (2, 4)]
+    logged = [json.loads(line) for line in Path("two/metrics.jsonl").read_text().splitlines()]
+    assert sorted((line["member"], line["step"]) for line in logged) == [(k, s) for k in range(6) for s in (2, 4)]
     assert jax.process_count() == 1
 
 
@@ -377,3 +383,162 @@ def test_images_of_ones_own_are_swept(
     expected = str(tmp_path / "k.npz") if typed else None
     for record in ("sweep/sweep.json", "sweep/best/config.json"):
         assert json.loads(Path(record).read_text())["options"]["classifier"] == expected
+
+
+def test_a_dry_run_says_the_plan_and_compiles_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(programs, "compile_program", None)
+    typed = [*_WGAN, "--steps", 8, "--lr", "1e-4,1e-3", "--width", "8,12", "--seeds", 3, "--halving"]
+    assert call("sweep", *typed, "--dry-run") == 0
+    first, *others, last = capsys.readouterr().out.splitlines()
+    assert first.startswith("12 members (4 settings x 3 seeds) in 2 program(s)")
+    assert first.endswith("scores after 4, 8 steps")
+    assert others == [
+        "  program 1 of width 12: 6 members; numbers that differ: lr",
+        "  program 2 of width 8: 6 members; numbers that differ: lr",
+    ]
+    assert "MiB" in last
+    assert not Path("sweeps").exists()
+
+
+def test_seeds_alone_are_a_sweep(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing warns (a warning fails a test), and what is named is there."""
+    assert call("sweep", "gan", *_TINY, "--steps", 2, "--seeds", 2, "--out", "out") == 0
+    named = re.match(r"out: ([^(]*)", capsys.readouterr().out.splitlines()[-2])
+    assert named is not None
+    assert all(Path("out", name.strip()).is_file() for name in named[1].split(","))
+
+
+@pytest.mark.parametrize("command", [["sweep"], ["study", "--storage", "s.log"]])
+def test_what_completes_real_images_cant_be_scored(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    name, *own = command
+    assert call(name, "completion", *own, "--lr", "1e-4,1e-3") == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith(f"{name}: members of completion can't be scored")
+    assert "name a run" not in error and "run of" not in error
+
+
+def test_the_best_setting_is_named_with_the_command_that_repeats_it(capsys: pytest.CaptureFixture[str]) -> None:
+    typed = [*_TINY, "--steps", 2, "--lr", "1e-4,linear:3e-3:0", "--penalty", "none,r1:1", "--b1", 0.3]
+    assert call("sweep", "gan", *typed, "--seeds", 4, "--seed", 5, "--out", "out") == 0
+    line = capsys.readouterr().out.splitlines()[-1]
+    settings = _table("out/settings.csv")
+    best = min(settings, key=lambda setting: float(setting["sliced_wasserstein_mean"]))
+    assert json.loads(Path("out/summary.json").read_text())["best_setting"] == int(best["setting"])
+    mean, spread = float(best["sliced_wasserstein_mean"]), float(best["sliced_wasserstein_sd"])
+    assert f"best setting by the mean of 4 seed(s) ({mean:.4g} +- {spread:.2g}): lr " in line
+    command = shlex.split(line.partition("fresh seeds: ")[2])
+    assert command[:4] == ["python", "-m", "experiments.sweep", "gan"]
+    assert call("sweep", *command[3:], "--out", "again") == 0
+    # The same setting and score, and four seeds that had no part in choosing it.
+    members, kept = _table("again/members.csv"), ("lr", "penalty", "b1", "width", "steps", "data", "batch_size")
+    assert [{name: member[name] for name in kept} for member in members] == [{name: best[name] for name in kept}] * 4
+    assert [member["seed"] for member in members] == ["9", "10", "11", "12"]
+    assert all(float(member["sliced_wasserstein"]) > 0 for member in members)
+    kinds = [json.loads(Path(name, "scores.jsonl").read_text().splitlines()[0]) for name in ("out", "again")]
+    assert kinds[0]["samples"] == kinds[1]["samples"] == 100
+
+
+def test_no_score_is_measured_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    typed = [*_WGAN, "--steps", 4, "--lr", "1e-4,1e-3,1e-2", "--resume", "auto", "--out", "out"]
+    write_score, written = lines.write_score, []
+
+    def write_one(log: Any, member: int, *rest: Any) -> None:
+        if written:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written.append(member)
+        write_score(log, member, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lines, "write_score", write_one)
+        assert call("sweep", *typed) == 1
+    logged, scores = Path("out/metrics.jsonl").read_bytes(), Path("out/scores.jsonl").read_bytes()
+    assert scores.count(b"\n") == 1
+    assert call("sweep", *typed) == 0
+    assert Path("out/metrics.jsonl").read_bytes() == logged
+    assert Path("out/scores.jsonl").read_bytes().startswith(scores)
+    kept = [json.loads(line) for line in Path("out/scores.jsonl").read_text().splitlines()]
+    assert [(line["member"], line["step"]) for line in kept] == [(0, 4), (1, 4), (2, 4)]
+    assert [line["score"] for line in kept] == [float(m["sliced_wasserstein"]) for m in _table("out/members.csv")]
+
+
+def test_a_sweep_that_was_changed_is_not_gone_on_with(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nor is what it has left of one: not edited, partly deleted, copied over another, or trained on other data."""
+    typed = [*_WGAN, "--steps", 4, "--lr", "1e-4,1e-3"]
+    assert call("sweep", *typed, "--out", "whole") == 0
+    assert call("sweep", *typed, "--seed", 7, "--out", "other") == 0
+
+    def edited(*changes: tuple[tuple[Any, ...], Any]) -> None:
+        record = json.loads(Path("cut/sweep.json").read_text())
+        Path("cut/sweep.json").write_text(json.dumps(changed(record, changes)))
+
+    def copied() -> None:
+        shutil.rmtree("cut/states")
+        shutil.copytree("other/states", "cut/states")
+
+    def other_data() -> None:
+        np.savez("points.npz", images=np.ones((200, 2), np.float32))
+
+    longer = (("options", "steps"), 8), (("rungs", 0), 8)
+    for change, words in (
+        (lambda: edited((("members", 1, "values", "lr"), 3e-3)), "has the states of other members"),
+        (lambda: edited((("members", 0, "seed"), 9)), "has the states of other members"),
+        (lambda: edited(*longer), "has the states of other members"),
+        (lambda: edited((("options", "width"), 12)), "belongs to another configuration"),
+        (copied, "has the states of other members"),
+        (lambda: shutil.rmtree("cut/states"), "cut/states/0-0 has lost its checkpoint"),
+        (lambda: Path("cut/states/0-0/4.json").unlink(), "cut/states/0-0 has lost its checkpoint"),
+        (lambda: Path("cut/metrics.jsonl").unlink(), "cut/metrics.jsonl is missing"),
+        (lambda: shutil.copy("two/metrics.jsonl", "cut"), "lines of members that the sweep has not"),
+        (other_data, "npz:points.npz has changed since cut was started"),
+    ):
+        shutil.rmtree("cut", ignore_errors=True)
+        shutil.copytree("whole", "cut")
+        Path("two").mkdir(exist_ok=True)
+        Path("two/metrics.jsonl").write_text('{"member": 2, "step": 2, "d_loss": 1.0}\n')
+        change()
+        before = {path: path.read_bytes() for path in Path("cut").rglob("*") if path.is_file()}
+        capsys.readouterr()
+        assert call("sweep", "wgan", "--resume", "cut") == 2
+        (said,) = _said(capsys.readouterr().err)
+        assert words in said
+        assert {path: path.read_bytes() for path in Path("cut").rglob("*") if path.is_file()} == before
+
+
+def test_a_whole_copy_of_a_sweep_goes_on() -> None:
+    typed = [*_WGAN, "--steps", 4, "--lr", "1e-4,1e-3"]
+    assert call("sweep", *typed, "--out", "whole") == 0
+    shutil.copytree("whole", "copy")
+    Path("copy/summary.json").unlink()
+    assert call("sweep", "wgan", "--resume", "copy") == 0
+    assert Path("copy/members.csv").read_text() == Path("whole/members.csv").read_text()
+
+
+def test_ctrl_c_while_it_compiles_ends_it_with_a_sentence() -> None:
+    """Compiling takes minutes, in which Python does not see a signal."""
+    script = (
+        "import sys, time; from gan_jax.lab import EXPERIMENTS, main; from gan_jax.lab.sweep import programs\n"
+        "programs.compile_program = lambda *arguments, **options: time.sleep(60)\n"
+        "main(EXPERIMENTS)"
+    )
+    typed = map(str, ["sweep", *_WGAN, "--lr", "1e-4,1e-3", "--width", "8,12", "--out", "out"])
+    environment = os.environ | {"PYTHONPATH": str(_REPOSITORY)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, *typed],
+        env=environment,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    with process:
+        said = iter(process.stderr.readline, "")
+        assert any("compiling 1 of 2 programs" in line for line in said)
+        started = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+        assert time.monotonic() - started < 10
+        (sentence,) = said
+    assert "stopped, what was trained is saved; continue with:" in sentence
+    assert Path("out/sweep.json").exists()
