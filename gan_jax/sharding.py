@@ -17,8 +17,8 @@ class _Spread:
     module: Any
     sharding: Any
 
-    def init(self, *args: Any, **kwargs: Any) -> Any:
-        return self.module.init(*args, **kwargs)
+    def init_with_output(self, *args: Any, **kwargs: Any) -> Any:
+        return self.module.init_with_output(*args, **kwargs)
 
     def apply(self, variables: Any, inputs: Array, *args: Any, **kwargs: Any) -> Any:
         return self.module.apply(variables, lax.with_sharding_constraint(inputs, self.sharding), *args, **kwargs)
