@@ -30,7 +30,7 @@ def check_labels(labels: Any, size: tuple[int, ...], num_classes: int = 0) -> No
             f"{list(labels.shape)}"
         )
     if num_classes and math.prod(size) and is_concrete(labels):
-        low, high = int(np.min(labels)), int(np.max(labels))
+        low, high = int(np.asarray(labels).min()), int(np.asarray(labels).max())
         if low < 0 or high >= num_classes:
             raise ValueError(f"labels must be classes 0 to {num_classes - 1}, got {low} to {high}")
 

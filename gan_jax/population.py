@@ -76,7 +76,8 @@ def train_until(
 
     With `map` a member's arithmetic is that of `training.train_until` alone, bit for bit on CPUs (on a mesh of
     several CPU devices jaxlib 0.10 fuses convolutions with BatchNorm in another way, and their last bits differ);
-    `vmap` batches matrix products, whose sums may then round in another order. `map` suits CPUs, where a member
+    `vmap` batches matrix products, whose sums may then round in another order (and with keys that are not JAX's default
+    threefry draws other latents, see `jax.random`). `map` suits CPUs, where a member
     fills a core, and convolutions, which vmap turns into grouped ones (four times slower on CPUs); `vmap` suits
     small dense nets on accelerators. `suitable_mapping` chooses by these rules.
 
@@ -94,6 +95,10 @@ def train_until(
       mesh: its axis "population" divides the members; the last is repeated where M does not divide evenly. Other axes
         are left to the compiler: see `gan_jax.sharding.data_parallel`. None for one device.
 
+    Raises:
+      ValueError: hyperparams, states, alive and rngs are not of equally many members, there is no such mapping, or the
+        mesh has no axis "population".
+
     Returns:
       States; metrics with leaves `[M, capacity]`, zero where no step was taken, non-finite from where a member's become
       so; and `finite` `[M]`: whether the member reached its last step.
@@ -109,6 +114,11 @@ def train_until(
         return lax.map(lambda one: member(one, stop, data), inputs)
 
     inputs = (hyperparams, states, alive, rngs)
+    counts = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(inputs)}
+    if len(counts) != 1 or () in counts:
+        raise ValueError(f"a population of M members has leaves [M, ...], got leading axes {sorted(counts)}")
+    if mapping not in ("map", "vmap"):
+        raise ValueError(f"members are mapped by map or vmap, got {mapping!r}")
 
     stop = jnp.asarray(stop, jnp.int32)
     if mesh is None:

@@ -68,7 +68,7 @@ def draw_indices(rng: Key, step: Step, n_critic: int, batch_size: int, count: in
     """Which of `count` examples step number `step` trains on: int32 `[n_critic, B]`, uniform with replacement.
 
     Independent draws are what the papers' algorithms specify ("sample a batch from the real data"); they make a
-    minibatch a function of (rng, step) alone, with no epoch to keep track of.
+    minibatch a function of (rng, step) alone, with no epoch to keep track of, under `jax.vmap` too.
 
     Args:
       rng: the run's key.
@@ -77,7 +77,14 @@ def draw_indices(rng: Key, step: Step, n_critic: int, batch_size: int, count: in
       batch_size: B, examples per minibatch.
       count: examples in the data set.
     """
-    return jax.random.randint(_step_keys(rng, step)[0], (n_critic, batch_size), 0, count)
+
+    def draw(rng: Key, step: Step) -> Array:
+        return jax.random.randint(_step_keys(rng, step)[0], (n_critic, batch_size), 0, count, jnp.int32)
+
+    if jax.random.key_impl(rng) != "threefry2x32":
+        # Under vmap, other generators (rbg, the usual one on TPUs) draw all numbers from the first key alone.
+        draw = jax.custom_batching.sequential_vmap(draw)
+    return draw(rng, jnp.asarray(step, jnp.int32))
 
 
 def train(

@@ -83,7 +83,7 @@ def load(name: str | Path) -> Trained:
     return trained(net, traverse_util.unflatten_dict(flat, sep="/"), record)
 
 
-def save(path: Path, net: Classifier, params: Any, record: Mapping[str, Any]) -> None:
+def save(path: str | Path, net: Classifier, params: Any, record: Mapping[str, Any]) -> None:
     """Writes a trained classifier as a compressed npz.
 
     Args:

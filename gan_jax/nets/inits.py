@@ -12,7 +12,7 @@ from gan_jax.typing import Initializer, Key, Shape
 
 
 def lecun_normal(**axes: int) -> Initializer:
-    """Truncated normal with std sqrt(1 / fan_in): `flax.linen.initializers.lecun_normal`, of which axes are in_axis, ..."""
+    """Truncated normal with std sqrt(1 / fan_in), `flax.linen.initializers.lecun_normal`, whose axes these are."""
     return functools.partial(_made, functools.partial(nn.initializers.lecun_normal, **axes))
 
 
