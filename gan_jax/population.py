@@ -30,6 +30,7 @@ from jaxtyping import Array, Bool, Key
 
 from gan_jax import training
 from gan_jax.gan import GAN, GANState
+from gan_jax.sharding import auto_axes
 from gan_jax.training import Examples
 from gan_jax.typing import Metrics, Step
 
@@ -93,7 +94,8 @@ def train_until(
       capacity: the most steps that one call takes; static.
       mapping: one member after the other (`map`) or all at once (`vmap`), on each device.
       mesh: its axis "population" divides the members; the last is repeated where M does not divide evenly. Other axes
-        are left to the compiler: see `gan_jax.sharding.data_parallel`. None for one device.
+        are left to the compiler: see `gan_jax.sharding.data_parallel`. Axes may be Auto or Explicit, but not those of
+        a `jax.set_mesh` around the call. None for one device.
 
     Raises:
       ValueError: hyperparams, states, alive and rngs are not of equally many members, there is no such mapping, or the
@@ -119,6 +121,8 @@ def train_until(
         raise ValueError(f"a population of M members has leaves [M, ...], got leading axes {sorted(counts)}")
     if mapping not in ("map", "vmap"):
         raise ValueError(f"members are mapped by map or vmap, got {mapping!r}")
+    if mesh is not None and AXIS not in mesh.axis_names:
+        raise ValueError(f"the mesh must have an axis {AXIS!r}, which divides the members, got {mesh.axis_names}")
 
     stop = jnp.asarray(stop, jnp.int32)
     if mesh is None:
@@ -126,7 +130,7 @@ def train_until(
     each = P(AXIS)
     spread = jax.shard_map(
         members,
-        mesh=mesh,
+        mesh=auto_axes(mesh),
         in_specs=(each, P(), P()),
         out_specs=each,
         axis_names={AXIS},

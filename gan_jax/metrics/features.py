@@ -30,6 +30,7 @@ import numpy as np
 from flax import traverse_util
 from jaxtyping import Array, Float, UInt8
 
+from gan_jax.checks import check_images
 from gan_jax.data import Dataset
 from gan_jax.errors import InputError
 from gan_jax.files import atomic
@@ -109,7 +110,12 @@ def trained(net: Classifier, params: Any, record: Mapping[str, Any] | None = Non
 
 
 def unit(images: Images) -> Float[Array, "batch height width channels"]:
-    """uint8 images scaled to [0, 1], the input of the classifiers."""
+    """uint8 images scaled to [0, 1], the input of the classifiers.
+
+    Raises:
+      ValueError: they are not uint8 `[B, H, W, C]`.
+    """
+    check_images(images)
     return images.astype(jnp.float32) / 255
 
 
@@ -137,6 +143,9 @@ def in_pieces(f: Callable[[Array], Array], images: np.ndarray, size: int = 500) 
 
     Returns:
       `f` of all images, `[N, ...]`, on the host.
+
+    Raises:
+      ValueError: there are no images.
     """
     return map_in_pieces(_jitted(f), images, size=size)
 
