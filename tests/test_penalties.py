@@ -1,4 +1,5 @@
 import math
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -217,3 +218,40 @@ def test_lazy_penalty_computes_nothing_in_between() -> None:
 def test_lazy_below_one_is_refused(every: int) -> None:
     with pytest.raises(ValueError, match=f"every={every}"):
         penalties.lazy(penalties.r1(), every=every)
+
+
+def test_penalties_can_be_pickled() -> None:
+    whole = penalties.total(penalties.lazy(penalties.r1(lambda_free), every=2), *(make(2.0) for make in ALL.values()))
+    again = pickle.loads(pickle.dumps(whole))
+    np.testing.assert_array_equal(again(quadratic, REAL, FAKE, KEY, STEP), whole(quadratic, REAL, FAKE, KEY, STEP))
+
+
+def lambda_free(step: Any) -> float:
+    return 0.5
+
+
+def test_dragan_over_devices_has_the_deviation_of_the_whole_batch() -> None:
+    """Two devices with one number each, 1 and 5: apart they have no spread, together a deviation of 2."""
+    real = jnp.array([[[1.0]], [[5.0]]])
+
+    def radius_seen(axis_name: str | None) -> jax.Array:
+        def of_device(real: jax.Array) -> jax.Array:
+            moved = []
+
+            def critic(x: jax.Array) -> jax.Array:
+                moved.append(x)
+                return x[:, 0]
+
+            penalties.dragan(axis_name=axis_name)(critic, real, real, KEY, STEP)
+            return jax.lax.stop_gradient(moved[0]) - real
+
+        return jax.vmap(of_device, axis_name="device")(real)
+
+    alone = jnp.array([[1.0], [5.0]])
+    (expected,) = [points_seen_by_critic(penalties.dragan(), alone, alone, KEY)]
+    np.testing.assert_array_equal(radius_seen(None), 0.0)
+    together = radius_seen("device")
+    # The same keys on both devices: their noise is equal, and in units of .5 * 2 lies in (0, 1).
+    assert (together > 0).all() and (together < 1).all()
+    np.testing.assert_allclose(together[0], together[1], rtol=1e-5)
+    assert np.std(expected - alone) > 0
