@@ -796,13 +796,13 @@ WRONG_BATCHES = {
 }
 
 
-@pytest.mark.parametrize("wrong", WRONG_BATCHES)
+# Numbers can't be looked at while they are traced.
+@pytest.mark.parametrize(
+    ("wrong", "compiled"), [(wrong, c) for wrong in WRONG_BATCHES for c in (False, True) if not c or "one" not in wrong]
+)
 @pytest.mark.parametrize("method", ["init", "train_step"])
-@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "jit"])
 @untyped()
 def test_batches_of_the_wrong_kind_are_refused(method: str, wrong: str, compiled: bool) -> None:
-    if compiled and wrong == "labels from one":
-        pytest.skip("numbers can't be looked at while they are traced")
     gan, abstract = of_images()
     changed, message = WRONG_BATCHES[wrong]
     state = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), abstract)
@@ -863,24 +863,16 @@ def test_a_generator_of_another_shape_than_the_data_is_refused() -> None:
 
 
 @pytest.mark.parametrize("output", [nn.sigmoid, layers.sigmoid], ids=["flax", "ours"])
-@pytest.mark.parametrize(
-    "wrap", [lambda net: net, lambda net: nn.remat(type(net), static_argnums=(3,))(*net_fields(net))]
-)
-def test_a_generator_that_can_not_reach_the_data_is_refused(output: Any, wrap: Any) -> None:
-    gan = recipes.gan(SHAPE, width=4, latent=2)
-    batch = Batch(jnp.zeros((1, 4, *SHAPE)))
-    sigmoid = gan.replace(generator=wrap(mlp.Generator(SHAPE, (4,), output)))
+@pytest.mark.parametrize("net", [mlp.Generator, nn.remat(mlp.Generator, static_argnums=(3,))], ids=["net", "remat"])
+def test_a_generator_that_can_not_reach_the_data_is_refused(output: Any, net: Any) -> None:
+    gan, batch = recipes.gan(SHAPE, width=4, latent=2), Batch(jnp.zeros((1, 4, *SHAPE)))
+    sigmoid, tanh = (gan.replace(generator=net(SHAPE, (4,), last)) for last in (output, jnp.tanh))
     jax.eval_shape(sigmoid.init, KEY, batch)
+    jax.eval_shape(tanh.replace(data_range=(-1.0, 1.0)).init, KEY, batch)
     with pytest.raises(ValueError, match=r"between 0 and 1 and data_range is \(-1\.0, 1\.0\): set data_range"):
         jax.eval_shape(sigmoid.replace(data_range=(-1.0, 1.0)).init, KEY, batch)
     with pytest.raises(ValueError, match=r"between -1 and 1 and data_range is \(0, 255\)"):
-        jax.eval_shape(
-            gan.replace(generator=mlp.Generator(SHAPE, (4,), jnp.tanh), data_range=(0, 255)).init, KEY, batch
-        )
-
-
-def net_fields(net: nn.Module) -> tuple[Any, ...]:
-    return tuple(getattr(net, f.name) for f in dataclasses.fields(net) if f.init and f.name not in ("parent", "name"))
+        jax.eval_shape(tanh.replace(data_range=(0, 255)).init, KEY, batch)
 
 
 @pytest.mark.parametrize("data_range", [(1.0, -1.0), (0.0, 0.0)])

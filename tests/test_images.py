@@ -1,10 +1,11 @@
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from gan_jax import images
-from tests.helpers import read_png
+from tests.helpers import read_png, untyped
 
 
 def test_a_grid_lays_images_out_in_rows_with_gaps() -> None:
@@ -44,3 +45,45 @@ def test_a_scatter_shows_points_where_they_are(centre: tuple[float, float]) -> N
     # The axes span [-1.25, 1.25] in both directions and fill most of the picture.
     where = [columns.mean() / 400, 1 - rows.mean() / 400]
     np.testing.assert_allclose(where, (np.array(centre) + 1.25) / 2.5, atol=0.12)
+
+
+WRONG_IMAGES = {
+    "floats": (np.zeros((4, 8, 8, 1), np.float32), "got float32 .*to_uint8"),
+    "integers": (np.zeros((4, 8, 8, 1), np.int64), "got int64"),
+    "one image": (np.zeros((8, 8, 3), np.uint8), r"got uint8 \[8, 8, 3\]"),
+    "none": (np.zeros((0, 8, 8, 1), np.uint8), r"\[0, 8, 8, 1\]"),
+    "channels first": (np.zeros((4, 3, 32, 32), np.uint8), "channels last"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_IMAGES)
+@untyped()
+def test_no_grid_of_what_is_no_images(wrong: str) -> None:
+    found, message = WRONG_IMAGES[wrong]
+    with pytest.raises(ValueError, match=message):
+        images.grid(found, 2)
+
+
+@pytest.mark.parametrize(
+    "wrong", [np.zeros((4, 2), np.uint8), np.zeros(4, np.float32), np.zeros((4, 8, 8, 1), np.uint8)]
+)
+@untyped()
+def test_no_scatter_of_what_is_no_points(wrong: np.ndarray) -> None:
+    right = np.zeros((4, 2), np.float32)
+    for points, reference in ((wrong, right), (right, wrong)):
+        with pytest.raises(ValueError, match=r"points must be float \[N, D\]"):
+            images.scatter(points, reference)
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((4, 4, 3)), np.zeros((4, 4), np.uint8), np.zeros((2, 4, 4, 3), np.uint8)])
+@untyped()
+def test_no_file_of_what_is_no_picture(wrong: np.ndarray, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"picture must be uint8 \[H, W, 3\]"):
+        images.save_png(tmp_path / "a.png", wrong)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_device_arrays_and_paths_as_strings_are_taken(tmp_path: Path) -> None:
+    picture = images.grid(jnp.full((2, 4, 4, 3), 7, jnp.uint8), 2, gap=0)
+    images.save_png(str(tmp_path / "a.png"), jnp.asarray(picture))
+    assert np.array_equal(read_png(tmp_path / "a.png"), np.full((4, 8, 3), 7))
