@@ -98,6 +98,7 @@ def gan_train(
       ValueError: as `train_classifier`, for both sets; or their images are of different shapes.
     """
     generated, test_images, test_labels = (jnp.asarray(x) for x in (generated, test_images, test_labels))
+    check_images(generated)
     check_images(test_images)
     check_labels(test_labels, test_images.shape[:1], net.num_classes)
     if generated.shape[1:] != test_images.shape[1:]:

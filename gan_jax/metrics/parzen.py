@@ -57,10 +57,14 @@ def protocol(samples: Points, validation: Float[Array, "v d"], test: Float[Array
 
 
 def choose_sigma(samples: Points, validation: Float[Array, "v d"]) -> Float[Array, ""]:
-    """The one of `SIGMAS` with the highest mean log-likelihood of the validation set `[V, D]`, pixels in [0, 1]."""
+    """The one of `SIGMAS` with the highest mean log-likelihood of the validation set `[V, D]`, pixels in [0, 1].
+
+    NaN where a likelihood is.
+    """
     samples, validation = as_float(samples, validation)
     sigmas = jnp.asarray(SIGMAS)
-    return sigmas[jnp.argmax(lax.map(lambda sigma: log_likelihoods(samples, validation, sigma).mean(), sigmas))]
+    means = lax.map(lambda sigma: log_likelihoods(samples, validation, sigma).mean(), sigmas)
+    return jnp.where(jnp.isnan(means).any(), jnp.nan, sigmas[jnp.argmax(means)])  # The largest of NaN is the first.
 
 
 def log_likelihoods(
