@@ -92,7 +92,8 @@ def check(conditioning: Conditioning, y: Condition, size: tuple[int, ...]) -> No
         return
     if not shapes or any(shape[: len(size)] != size for shape in shapes):
         raise ValueError(
-            f"this GAN is conditioned: give y {[*size, '...']}, a condition for each example, got {shapes}"
+            f"this GAN is conditioned: give y with leading axes {list(size)}, a condition for each example, got "
+            f"{shapes or None}"
         )
     if conditioning.kind == "labels":
         check_labels(y, size, conditioning.num_classes)

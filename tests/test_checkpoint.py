@@ -122,6 +122,7 @@ def test_a_damaged_step_is_saved_again(tmp_path: Path) -> None:
     _assert_same_bits(checkpoint.restore(tmp_path, FIRST)[1]["a"], FIRST["a"])
 
 
+@untyped()
 def test_paths_may_be_strings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     checkpoint.save("ck", np.int64(3), FIRST, notes={"a": 1})
@@ -180,6 +181,7 @@ def test_steps_and_notes_that_could_not_be_found_again_are_refused(
     assert not (tmp_path / "ck").exists()
 
 
+@untyped()
 def test_notes_with_numbers_for_keys_are_no_damage(tmp_path: Path) -> None:
     checkpoint.save(tmp_path, 1, FIRST, notes={2: "a", 10: "b"})  # type: ignore[dict-item]
     checkpoint.restore(tmp_path, FIRST)

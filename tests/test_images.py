@@ -83,6 +83,7 @@ def test_no_file_of_what_is_no_picture(wrong: np.ndarray, tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
+@untyped()
 def test_device_arrays_and_paths_as_strings_are_taken(tmp_path: Path) -> None:
     picture = images.grid(jnp.full((2, 4, 4, 3), 7, jnp.uint8), 2, gap=0)
     images.save_png(str(tmp_path / "a.png"), jnp.asarray(picture))
