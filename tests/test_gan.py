@@ -881,6 +881,7 @@ def test_an_empty_data_range_is_refused(data_range: tuple[float, float]) -> None
         recipes.gan(SHAPE).replace(data_range=data_range)
 
 
+@untyped()
 def test_labels_to_sample_may_be_one_a_list_or_an_array() -> None:
     gan, _ = of_images(recipes.cgan)
     state = jit(gan.init)(KEY, images(gan))
