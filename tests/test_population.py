@@ -192,10 +192,14 @@ def test_dense_nets_are_batched_on_accelerators_only(make: population.MakeGAN, p
 def test_meshes_of_jax_make_mesh_are_taken_too(place: bool) -> None:
     """Their axes are Explicit, those of `Mesh` are Auto."""
     explicit = jax.make_mesh((2,), (population.AXIS,), devices=jax.devices()[:2])
-    numbers, _ = population_inputs()
+    numbers, rngs = population_inputs()
+    states = jit(population.initial_states, static_argnums=0)(make, numbers, rngs, data())
     if place:
-        numbers = jax.device_put(numbers, NamedSharding(explicit, P(population.AXIS)))
-    assert_same(jax.tree.map(np.asarray, trained(make, numbers=numbers, mesh=explicit)), one_device(make))
+        numbers, states, rngs = jax.device_put((numbers, states, rngs), NamedSharding(explicit, P(population.AXIS)))
+    train = jit(functools.partial(population.train_until, mesh=explicit), static_argnames=STATIC)
+    inputs = {"alive": jnp.ones(MEMBERS, bool), "rngs": rngs, "stop": STEPS}
+    found = train(make, numbers, states, data(), **inputs, batch_size=BATCH, capacity=STEPS)
+    assert_same(jax.tree.map(np.asarray, found), one_device(make))
 
 
 @pytest.mark.parametrize(

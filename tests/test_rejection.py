@@ -91,7 +91,7 @@ def test_images_are_compared_as_they_are_stored() -> None:
     assert float(losses[-1]) == pytest.approx(2 * np.log(2), abs=1e-3)
 
 
-@pytest.mark.parametrize("share", [0.0, 1.0, 25])
+@pytest.mark.parametrize("share", [0.0, 1.0, 25.0])
 def test_a_share_that_is_none_is_refused(share: float) -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):
         rejection.acceptance(jnp.zeros(4), share)
