@@ -6,7 +6,8 @@
 
 Orbax does not notice a flipped bit in array data, and a killed clean-up can leave a step half deleted. So a step exists
 once its manifest does, a clean-up removes the manifest first, and a step whose files do not match its manifest is
-skipped for the one before. Only one program at a time may save into a directory; if it has several processes, all of
+skipped for the one before. Nothing is deleted that this run has not made: STEP.damaged and STEP.aside are another's to
+look at. Only one program at a time may save into a directory; if it has several processes, all of
 them call `save` and `restore`, on a shared disk, and the first writes the manifests.
 
 Orbax is imported where it is used: the import takes a third of a second, and a run's first step does not need it.
@@ -14,7 +15,9 @@ Orbax is imported where it is used: the import takes a third of a second, and a 
 
 import contextlib
 import hashlib
+import itertools
 import json
+import operator
 import os
 import re
 import shutil
@@ -35,25 +38,43 @@ LAYOUT_VERSION = 3
 
 State = TypeVar("State")
 
+_SCALARS = (bool, int, float, complex, np.generic)
+_KINDS = (np.number, np.bool_, jax.dtypes.prng_key)
 
-def save(directory: Path, step: int, state: Any, *, keep: int = 2, notes: Mapping[str, Any] | None = None) -> None:
-    """Saves `state` as the checkpoint of `step` and keeps the latest `keep`; an existing one is not replaced.
+
+def save(
+    directory: str | Path, step: int, state: Any, *, keep: int = 2, notes: Mapping[str, Any] | None = None
+) -> None:
+    """Saves `state` as the checkpoint of `step`, which is then the newest, and keeps the latest `keep`.
+
+    A checkpoint of this step that holds this very state stays as it is. Other states of this step or of later ones,
+    which another run has left in the directory, are renamed to STEP.aside, with a UserWarning: so neither run's are
+    lost.
 
     Args:
       directory: holds the checkpoints of one run; created if missing.
       step: the number of the checkpoint, >= 0.
-      state: any pytree of arrays, such as a GANState or a population of them.
+      state: any pytree of arrays, such as a GANState or a population of them. Numbers of Python and NumPy are saved as
+        arrays without axes.
       keep: how many checkpoints remain, >= 1; two survive damage to the newest.
       notes: data to store beside the state, as JSON; Python's floats keep every bit.
 
     Raises:
       OSError: the directory can't be written, or the disk is full; earlier checkpoints are untouched.
+      TypeError: step is no integer, the state has leaves that are not arrays of numbers, or notes are not JSON.
+      ValueError: step or keep is too small, or the state has no leaves, or an empty one.
     """
-    directory = directory.absolute()
+    directory, step = Path(directory).absolute(), operator.index(step)
+    if step < 0 or keep < 1:
+        raise ValueError(f"a checkpoint has a step of at least 0 and keeps at least one, got step={step}, keep={keep}")
+    state, noted = _arrays(state), json.loads(json.dumps(notes or {}))
     path = directory / str(step)
-    if step in steps(directory):
-        return
     first = jax.process_index() == 0
+    if step in steps(directory):
+        if _holds(path, state):
+            return
+        if first:
+            _set_aside(path)
     if first:
         directory.mkdir(parents=True, exist_ok=True)
         _clear(directory)
@@ -61,20 +82,24 @@ def save(directory: Path, step: int, state: Any, *, keep: int = 2, notes: Mappin
     try:
         _write(path, state)
         if first:
-            _write_manifest(path, state, notes or {})
+            _write_manifest(path, state, noted)
     except OSError:
         # Files that are still being written elsewhere may reappear: the next save removes them.
         with contextlib.suppress(OSError):
             _clear(directory)
         raise
     if first:
+        for later in (found for found in steps(directory) if found > step):
+            _set_aside(directory / str(later))
         for old in steps(directory)[keep:]:
             _manifest(directory / str(old)).unlink()
             shutil.rmtree(directory / str(old))
     _barrier(f"saved {path}")
 
 
-def restore(directory: Path, like: State, *, step: int | None = None, quarantine: bool = False) -> tuple[int, State]:
+def restore(
+    directory: str | Path, like: State, *, step: int | None = None, quarantine: bool = False
+) -> tuple[int, State]:
     """Loads the newest intact checkpoint, or that of `step`.
 
     A damaged one is skipped with a UserWarning that names the file.
@@ -82,7 +107,8 @@ def restore(directory: Path, like: State, *, step: int | None = None, quarantine
     Args:
       directory: where `save` saved.
       like: a state of arrays or of `jax.ShapeDtypeStruct`s with the expected structure, shapes and dtypes. Each leaf
-        is placed by its `sharding`, however many devices it was saved from; without one, on the default device.
+        is placed by its `sharding`, however many devices it was saved from; without one, on the default device. Where
+        its dtype is one that JAX would narrow (float64, unless jax_enable_x64), it stays a NumPy array.
       step: which checkpoint; None for the newest.
       quarantine: rename damaged checkpoints to STEP.damaged, so that the run can save these steps again.
 
@@ -92,7 +118,7 @@ def restore(directory: Path, like: State, *, step: int | None = None, quarantine
     Raises:
       InputError: there is no checkpoint, none is intact, or they belong to another configuration or version.
     """
-    directory = directory.absolute()
+    directory, like = Path(directory).absolute(), _arrays(like)
     found = steps(directory)
     if not found:
         raise InputError(f"{directory} holds no checkpoint, the run was stopped before its first save: start it again")
@@ -117,14 +143,66 @@ def restore(directory: Path, like: State, *, step: int | None = None, quarantine
     raise InputError(f"{directory} holds no intact checkpoint, all {len(found)} are damaged: start the run again")
 
 
-def steps(directory: Path) -> list[int]:
+def steps(directory: str | Path) -> list[int]:
     """The steps with a checkpoint, newest first; they may turn out to be damaged."""
-    return sorted((int(path.stem) for path in directory.glob("*.json") if path.stem.isdecimal()), reverse=True)
+    return sorted((int(path.stem) for path in Path(directory).glob("*.json") if path.stem.isdecimal()), reverse=True)
 
 
-def notes(directory: Path, step: int) -> dict[str, Any]:
+def notes(directory: str | Path, step: int) -> dict[str, Any]:
     """The notes saved with the checkpoint of `step`, which `restore` has found intact."""
-    return json.loads(_manifest(directory / str(step)).read_text())["notes"]
+    return json.loads(_manifest(Path(directory) / str(step)).read_text())["notes"]
+
+
+def _arrays(state: State) -> State:
+    """The state with numbers of Python and NumPy as arrays. Raises TypeError and ValueError as `save` does."""
+    if not jax.tree.leaves(state):
+        raise ValueError("a checkpoint holds arrays and this state has none: give the state that is to be restored")
+    state = jax.tree.map(lambda leaf: np.asarray(leaf) if isinstance(leaf, _SCALARS) else leaf, state)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(state):
+        name, dtype = jax.tree_util.keystr(path) or "the state", getattr(leaf, "dtype", None)
+        if dtype is None or not any(jax.dtypes.issubdtype(dtype, kind) for kind in _KINDS):
+            raise TypeError(
+                f"{name} is {dtype or type(leaf).__name__}: a checkpoint holds arrays of numbers; use notes"
+            )
+        if 0 in leaf.shape:
+            raise ValueError(f"{name} is empty, {list(leaf.shape)}: a checkpoint holds no empty arrays, leave it out")
+    return state
+
+
+def _holds(path: Path, state: Any) -> bool:
+    """Whether the checkpoint is whole and its state is this one, bit for bit."""
+    manifest, damage = _verified(path)
+    same = damage is None and manifest["version"] == LAYOUT_VERSION and manifest["leaves"] == _leaves(state)
+    if same:
+        saved = _read(path, manifest, state)
+        same = all(jax.tree.leaves(jax.tree.map(lambda a, b: _bits(a) == _bits(b), saved, state)))
+    if jax.process_count() == 1:
+        return same
+    return bool(multihost_utils.process_allgather(np.asarray(same)).all())
+
+
+def _bits(leaf: Any) -> list[bytes]:
+    """The bits of the parts of an array that this process holds."""
+    if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        leaf = jax.random.key_data(leaf)
+    if getattr(leaf, "is_fully_addressable", True):
+        return [np.asarray(leaf).tobytes()]
+    return [np.asarray(shard.data).tobytes() for shard in leaf.addressable_shards]
+
+
+def _set_aside(path: Path) -> None:
+    """Renames a checkpoint that another run has left, its manifest first: so it is whole or does not count."""
+    names = (f"aside{n}" for n in itertools.chain([""], itertools.count(2)))
+    suffix = next(name for name in names if not path.with_name(f"{path.name}.{name}").exists())
+    aside = path.with_name(f"{path.name}.{suffix}")
+    _manifest(path).rename(_manifest(path).with_name(f"{path.name}.json.{suffix}"))
+    if path.exists():
+        path.rename(aside)
+    warnings.warn(
+        f"{path.parent} holds a checkpoint of step {path.name} by another run, now renamed to {aside.name}: give every "
+        "run a directory of its own",
+        stacklevel=3,
+    )
 
 
 def _read(path: Path, manifest: dict[str, Any], like: State) -> State:
@@ -144,6 +222,8 @@ def _read(path: Path, manifest: dict[str, Any], like: State) -> State:
     def place(leaf: Any) -> Any:
         if jax.process_count() > 1 and getattr(leaf, "sharding", None) is None:
             return np.empty(leaf.shape, leaf.dtype)  # On every host: there is no default device of all processes.
+        if jax.dtypes.canonicalize_dtype(leaf.dtype, allow_extended_dtype=True) != leaf.dtype:
+            return np.empty(leaf.shape, leaf.dtype)  # As the host has it: JAX would narrow it.
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=getattr(leaf, "sharding", None) or default)
 
     from orbax.checkpoint import v1 as ocp

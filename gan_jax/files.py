@@ -7,13 +7,14 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def atomic(path: Path, *, shared: bool = False) -> Iterator[Path]:
+def atomic(path: str | Path, *, shared: bool = False) -> Iterator[Path]:
     """A path beside `path` to write to, which takes its place when the block ends without an exception.
 
     Args:
       path: the file to write.
       shared: whether other processes may write the same file at the same time.
     """
+    path = Path(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial" if shared else f".{path.name}.partial")
     try:
         yield partial

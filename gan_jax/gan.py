@@ -16,11 +16,13 @@ import optax
 from jax import lax
 from jaxtyping import Array
 
+from gan_jax import conditioning as conditions
 from gan_jax import penalties
 from gan_jax.conditioning import Conditioning, none
 from gan_jax.losses import Loss
 from gan_jax.penalties import Penalty
 from gan_jax.priors import Prior
+from gan_jax.reach import reach
 from gan_jax.schedules import at
 from gan_jax.typing import Condition, Data, Key, Latents, Logits, Metrics, Number, Params, Scalar, Step
 
@@ -120,6 +122,9 @@ class GAN:
     be traced arrays (build the GAN inside the mapped function to train a population with a value per member) or
     schedules (`gan_jax.schedules`).
 
+    A GAN can be pickled if its parts can: those of `gan_jax` can, optax's optimizers, which are closures, through
+    `scheduled(optax.adam, 2e-4)`.
+
     Both modules are called as `module(inputs, y, train)`, positionally. They may draw from the rng streams `STREAMS`,
     keep variables in collections of their own, and sow per-example terms `[B]` into the collection "losses": those of D
     are averaged and added to the losses of both players (such as AC-GAN's classifier), those of G to G's loss only.
@@ -145,7 +150,7 @@ class GAN:
         differs per device even if the key does not. Modules with BatchNorm need the same axis_name.
 
     Raises:
-      ValueError: n_critic or accumulate is below 1.
+      ValueError: n_critic or accumulate is below 1, or data_range is empty.
     """
 
     generator: Any
@@ -166,6 +171,8 @@ class GAN:
         for name in ("n_critic", "accumulate"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not self.data_range[0] < self.data_range[1]:
+            raise ValueError(f"data_range must be (low, high) with low < high, got {self.data_range}")
 
     def replace(self, **changes: Any) -> "GAN":
         """The same GAN with some fields changed."""
@@ -179,16 +186,24 @@ class GAN:
           batch: leaves `[n_critic, B, ...]`; only shapes and dtypes matter.
 
         Raises:
-          ValueError: the batch's leading axis is not n_critic.
+          ValueError: the batch's leading axis is not n_critic, x is not float, or y not what `conditioning` says; the
+            generator makes examples of another shape than x, or can't reach all of data_range.
         """
-        self._check(batch)
+        self._check_minibatches(batch)
         g_rng, d_rng, z_rng = jax.random.split(rng, 3)
         x, y = jax.tree.map(lambda leaf: leaf[0, :1], batch)
-        generator = _player(self.generator, self.g_optimizer, g_rng, self.prior(z_rng, 1), y)
+        z = self.prior(z_rng, 1)
+        generator, fake = _player(self.generator, self.g_optimizer, g_rng, z, y)
+        if fake.shape != x.shape:
+            raise ValueError(
+                f"the generator makes examples of shape {fake.shape[1:]} and the data has {x.shape[1:]}: give both the "
+                "same, images as [H, W, C]"
+            )
+        self._check_range(generator, z, y, x)
         return GANState(
             step=jnp.zeros((), jnp.int32),
             generator=generator,
-            discriminator=_player(self.discriminator, self.d_optimizer, d_rng, x, y),
+            discriminator=_player(self.discriminator, self.d_optimizer, d_rng, x, y)[0],
             ema=None if self.ema_decay is None else jax.tree.map(jnp.copy, generator.variables),
         )
 
@@ -211,7 +226,7 @@ class GAN:
         Raises:
           ValueError: the batch's leading axis is not n_critic; also as in `d_step`.
         """
-        self._check(batch)
+        self._check_minibatches(batch)
         keys = self.step_keys(rng)
         # G does not change while D does, so all fakes can be made at once: in larger matrix products, which are faster.
         fakes = jax.vmap(self.fakes, (None, 0, 0))(state, batch, keys.d)
@@ -233,7 +248,8 @@ class GAN:
           The state after the update, and the metrics of the minibatch before it.
 
         Raises:
-          ValueError: the discriminator's logits are not `[B]`, or `accumulate` does not divide B.
+          ValueError: the discriminator's logits are not `[B]`, `accumulate` does not divide B, x is not float, or y not
+            what `conditioning` says.
         """
         fakes = self.fakes(state, batch, rng) if fakes is None else fakes
 
@@ -258,7 +274,8 @@ class GAN:
           The state after the update, and the metrics of the minibatch before it.
 
         Raises:
-          ValueError: the discriminator's logits are not `[B]`, or `accumulate` does not divide B.
+          ValueError: the discriminator's logits are not `[B]`, `accumulate` does not divide B, x is not float, or y not
+            what `conditioning` says.
         """
 
         def loss(params: Params, collections: Collections, inputs: tuple[Batch, Inputs], rng: Key) -> Any:
@@ -293,8 +310,12 @@ class GAN:
           The scalar to minimise; then D's other collections after both passes, and the metrics of `d_step`.
 
         Raises:
-          ValueError: the discriminator's logits are not `[B]`.
+          ValueError: the discriminator's logits are not `[B]`, real and generated examples have different shapes, x is
+            not float, or y not what `conditioning` says.
         """
+        self._check(batch)
+        if fakes.x.shape[1:] != batch.x.shape[1:]:
+            raise ValueError(f"real examples have shape {batch.x.shape[1:]} and generated ones {fakes.x.shape[1:]}")
         keys, collections = self._keys(rng), state.discriminator.collections
 
         def critic(x: Data) -> Logits:
@@ -344,6 +365,7 @@ class GAN:
 
     def inputs(self, batch: Batch, rng: Key) -> Inputs:
         """The generator's inputs for a minibatch with leaves `[B, ...]`: latents, and the conditions of the fakes."""
+        self._check(batch)
         keys = self._keys(rng)
         return Inputs(self.prior(keys.z, batch.x.shape[0]), self.conditioning.for_fakes(keys.condition, batch.y))
 
@@ -354,7 +376,13 @@ class GAN:
         return Batch(x, inputs.y)
 
     def discriminate(self, state: GANState, x: Data, y: Condition = None) -> Logits:
-        """D(x, y) in inference mode: logits `[B]` of data `[B, *shape]` in `data_range`."""
+        """D(x, y) in inference mode: logits `[B]` of data `[B, *shape]` in `data_range`.
+
+        Raises:
+          ValueError: x is not float, or y not what `conditioning` says.
+        """
+        x, y = jnp.asarray(x), None if y is None else jnp.asarray(y)
+        self._check(Batch(x, y))
         return self.discriminator.apply(state.discriminator.variables, x, y, False)
 
     def generate(self, state: GANState, z: Latents, y: Condition = None, rng: Key | None = None) -> Data:
@@ -365,7 +393,12 @@ class GAN:
           z: latents `[B, Z]`.
           y: conditions `[B, ...]`.
           rng: needed by generators that draw noise of their own in inference mode.
+
+        Raises:
+          ValueError: y is not what `conditioning` says.
         """
+        z, y = jnp.asarray(z), None if y is None else jnp.asarray(y)
+        conditions.check(self.conditioning, y, z.shape[:1])
         variables = state.generator.variables if state.ema is None else state.ema
         return self.generator.apply(variables, z, y, False, rngs=None if rng is None else _streams(rng))
 
@@ -376,21 +409,44 @@ class GAN:
           state: the trained state.
           rng: decides latents, conditions and the generator's own noise.
           n: number of samples.
-          y: conditions `[n, ...]`; None to draw them, see `Conditioning.draw`.
+          y: conditions `[n, ...]`, or one label for all; None to draw them, see `Conditioning.draw`.
 
         Raises:
           InputError: y is None, and the GAN is conditioned on data.
+          ValueError: y is not what `conditioning` says.
         """
         z_rng, y_rng, g_rng = jax.random.split(rng, 3)
         y = self.conditioning.draw(y_rng, n) if y is None else jnp.asarray(y)
+        if self.conditioning.kind == "labels" and y.ndim == 0:
+            y = jnp.broadcast_to(y, (n,))
         return self.generate(state, self.prior(z_rng, n), y, g_rng)
 
-    def _check(self, batch: Batch) -> None:
+    def _check(self, batch: Batch, axes: int = 1) -> None:
+        """Checks a minibatch, leaves `[B, ...]`, or several; from shapes and dtypes, which cost nothing under jit."""
+        if not jnp.issubdtype(batch.x.dtype, jnp.floating):
+            raise ValueError(
+                f"x must be float32 in data_range {self.data_range}, got {batch.x.dtype}: "
+                "gan_jax.training.as_batch scales uint8 images"
+            )
+        conditions.check(self.conditioning, batch.y, batch.x.shape[:axes])
+
+    def _check_minibatches(self, batch: Batch) -> None:
         sizes = {leaf.shape[:1] for leaf in jax.tree.leaves(batch)}
         if sizes != {(self.n_critic,)}:
             raise ValueError(
                 f"every leaf of the batch must be [n_critic={self.n_critic}, B, ...], a fresh minibatch for each "
                 f"discriminator update; got shapes {[leaf.shape for leaf in jax.tree.leaves(batch)]}"
+            )
+        self._check(batch, axes=2)
+
+    def _check_range(self, generator: Player, z: Latents, y: Condition, x: Data) -> None:
+        if x.ndim != 4:  # Only images are scaled to data_range.
+            return
+        low, high = reach(lambda z, y: self.generator.apply(generator.variables, z, y, False), z, y)
+        if self.data_range[0] < low or high < self.data_range[1]:
+            raise ValueError(
+                f"the generator's outputs lie between {low:g} and {high:g} and data_range is {self.data_range}: set "
+                "data_range to what the generator's last activation reaches, (-1, 1) of tanh, (0, 1) of sigmoid"
             )
 
     def _keys(self, rng: Key) -> _Keys:
@@ -469,11 +525,14 @@ def _streams(rng: Key) -> dict[str, Key]:
     return dict(zip(STREAMS, jax.random.split(rng, len(STREAMS)), strict=True))
 
 
-def _player(module: Any, optimizer: optax.GradientTransformation, rng: Key, inputs: Array, y: Condition) -> Player:
-    variables = module.init(_streams(rng), inputs, y, False)
+def _player(
+    module: Any, optimizer: optax.GradientTransformation, rng: Key, inputs: Array, y: Condition
+) -> tuple[Player, Array]:
+    """A fresh player, and its output."""
+    output, variables = module.init_with_output(_streams(rng), inputs, y, False)
     params = variables.get("params", {})  # A player without any is a fixed function.
     kept = {name: value for name, value in variables.items() if name not in ("params", "losses", "intermediates")}
-    return Player(params, kept, optimizer.init(params))
+    return Player(params, kept, optimizer.init(params)), output
 
 
 def _applied(

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from gan_jax.checks import check_images
 from gan_jax.files import atomic
 
 Images = UInt8[np.ndarray, "n height width channels"]
@@ -18,7 +19,12 @@ def grid(images: Images, columns: int, *, gap: int = 2, invert: bool = False) ->
       columns: images per row.
       gap: pixels between images and around them.
       invert: show dark on white.
+
+    Raises:
+      ValueError: the images are not uint8 `[N, H, W, C]`, or there are none.
     """
+    images = np.asarray(images)
+    check_images(images)
     n, height, width, channels = images.shape
     rows = -(-n // columns)
     cells = np.zeros((rows * columns, height + gap, width + gap, 3), np.uint8)
@@ -42,7 +48,14 @@ def scatter(
       reference: points of the data `[M, D]`, which decide the limits of the axes; None where there are none: then the
         generated ones do.
       size: width and height of the image, pixels.
+
+    Raises:
+      ValueError: points or reference are not float `[N, D]`.
     """
+    points, reference = np.asarray(points), None if reference is None else np.asarray(reference)
+    for x in (points,) if reference is None else (points, reference):
+        if x.ndim != 2 or not np.issubdtype(x.dtype, np.floating):
+            raise ValueError(f"points must be float [N, D], got {x.dtype} {list(x.shape)}")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -83,8 +96,17 @@ def scatter(
 
 
 def save_png(path: str | Path, image: UInt8[np.ndarray, "height width 3"]) -> None:
-    """Writes an RGB image as PNG; the file appears whole or not at all."""
+    """Writes an RGB image as PNG; the file appears whole or not at all.
+
+    Raises:
+      ValueError: the image is not uint8 `[H, W, 3]`.
+    """
     from PIL import Image
 
+    image = np.asarray(image)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3:
+        raise ValueError(
+            f"a picture must be uint8 [H, W, 3], got {image.dtype} {list(image.shape)}: images.grid makes one of images"
+        )
     with atomic(Path(path)) as partial:
         Image.fromarray(image).save(partial, format="PNG", optimize=True)

@@ -5,9 +5,11 @@ A penalty is any function `penalty(critic, real, fake, rng, step) -> scalar` tha
 so a conditional recipe that penalises at fakes or in between must generate fakes of the same labels
 (`conditioning.labels` without `resample`); `real` and `fake` are `[B, *shape]`; `step` is the number of generator
 updates so far. Numbers only scale, so they may be traced scalars (one per member of a population) or schedules. A new
-penalty is a new function of this form; `total` adds several, `lazy` evaluates one every few steps.
+penalty is a new function of this form; `total` adds several, `lazy` evaluates one every few steps. Those made here can
+be pickled.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 
 import jax
@@ -51,14 +53,15 @@ def wgan_gp(weight: Number = 10.0) -> Penalty:
       weight: the paper's lambda.
     """
 
-    def penalty(critic: Critic, real: Data, fake: Data, rng: Key, step: Step) -> Scalar:
-        between = fake + _per_example(rng, real) * (real - fake)
-        return at(weight, step) * jnp.mean(jnp.square(_norms(_squared_gradient_norms(critic, between)) - 1))
-
-    return penalty
+    return functools.partial(_wgan_gp, weight)
 
 
-def dragan(weight: Number = 10.0, radius: Number = 0.5) -> Penalty:
+def _wgan_gp(weight: Number, critic: Critic, real: Data, fake: Data, rng: Key, step: Step) -> Scalar:
+    between = fake + _per_example(rng, real) * (real - fake)
+    return at(weight, step) * jnp.mean(jnp.square(_norms(_squared_gradient_norms(critic, between)) - 1))
+
+
+def dragan(weight: Number = 10.0, radius: Number = 0.5, *, axis_name: str | None = None) -> Penalty:
     """DRAGAN (Kodali et al. 2017, arXiv:1705.07215): the WGAN-GP penalty around the data alone.
 
     weight * E (||grad D(x + d)|| - 1)^2 with d = a * radius * std(x) * u, u ~ U(0, 1) per pixel and a ~ U(0, 1) per
@@ -67,15 +70,25 @@ def dragan(weight: Number = 10.0, radius: Number = 0.5) -> Penalty:
     Args:
       weight: the paper's lambda.
       radius: length of the noise, in standard deviations of the data.
+      axis_name: that of the GAN, over whose devices std is taken too; None for the minibatch that the penalty is given.
     """
+    return functools.partial(_dragan, weight, radius, axis_name)
 
-    def penalty(critic: Critic, real: Data, fake: Data, rng: Key, step: Step) -> Scalar:
-        noise_rng, length_rng = jax.random.split(rng)
-        noise = at(radius, step) * jnp.std(real) * jax.random.uniform(noise_rng, real.shape, real.dtype)
-        nearby = real + _per_example(length_rng, real) * noise
-        return at(weight, step) * jnp.mean(jnp.square(_norms(_squared_gradient_norms(critic, nearby)) - 1))
 
-    return penalty
+def _dragan(
+    weight: Number, radius: Number, axis_name: str | None, critic: Critic, real: Data, fake: Data, rng: Key, step: Step
+) -> Scalar:
+    noise_rng, length_rng = jax.random.split(rng)
+    noise = at(radius, step) * _std(real, axis_name) * jax.random.uniform(noise_rng, real.shape, real.dtype)
+    nearby = real + _per_example(length_rng, real) * noise
+    return at(weight, step) * jnp.mean(jnp.square(_norms(_squared_gradient_norms(critic, nearby)) - 1))
+
+
+def _std(x: Data, axis_name: str | None) -> Scalar:
+    if axis_name is None:
+        return jnp.std(x)
+    mean = lax.pmean(jnp.mean(x), axis_name)
+    return jnp.sqrt(lax.pmean(jnp.mean(jnp.square(x - mean)), axis_name))
 
 
 def r1(gamma: Number = 10.0) -> Penalty:
@@ -84,7 +97,11 @@ def r1(gamma: Number = 10.0) -> Penalty:
     Args:
       gamma: weight of the penalty, of which the paper's formula takes half.
     """
-    return lambda critic, real, fake, rng, step: at(gamma, step) / 2 * jnp.mean(_squared_gradient_norms(critic, real))
+    return functools.partial(_r1, gamma)
+
+
+def _r1(gamma: Number, critic: Critic, real: Data, fake: Data, rng: Key, step: Step) -> Scalar:
+    return at(gamma, step) / 2 * jnp.mean(_squared_gradient_norms(critic, real))
 
 
 def r2(gamma: Number = 10.0) -> Penalty:
@@ -93,20 +110,23 @@ def r2(gamma: Number = 10.0) -> Penalty:
     Args:
       gamma: weight of the penalty, of which the paper's formula takes half.
     """
-    return lambda critic, real, fake, rng, step: at(gamma, step) / 2 * jnp.mean(_squared_gradient_norms(critic, fake))
+    return functools.partial(_r2, gamma)
+
+
+def _r2(gamma: Number, critic: Critic, real: Data, fake: Data, rng: Key, step: Step) -> Scalar:
+    return at(gamma, step) / 2 * jnp.mean(_squared_gradient_norms(critic, fake))
 
 
 def total(*penalties: Penalty) -> Penalty:
     """The sum of several penalties, each with its own key."""
+    return functools.partial(_total, penalties)
 
-    def penalty(critic: Critic, real: Data, fake: Data, rng: Key, step: Step) -> Scalar:
-        keys = jax.random.split(rng, len(penalties))
-        return sum(
-            (term(critic, real, fake, key, step) for term, key in zip(penalties, keys, strict=True)),
-            start=jnp.zeros(()),
-        )
 
-    return penalty
+def _total(penalties: tuple[Penalty, ...], critic: Critic, real: Data, fake: Data, rng: Key, step: Step) -> Scalar:
+    keys = jax.random.split(rng, len(penalties))
+    return sum(
+        (term(critic, real, fake, key, step) for term, key in zip(penalties, keys, strict=True)), start=jnp.zeros(())
+    )
 
 
 def lazy(penalty: Penalty, *, every: int) -> Penalty:
@@ -126,13 +146,13 @@ def lazy(penalty: Penalty, *, every: int) -> Penalty:
     """
     if every < 1:
         raise ValueError(f"a lazy penalty is evaluated every k-th step, k >= 1, got every={every}")
+    return functools.partial(_lazy, penalty, every)
 
-    def evaluated(critic: Critic, real: Data, fake: Data, rng: Key, step: Step) -> Scalar:
-        # Not a constant: under shard_map both branches must vary over the same axes.
-        nothing = jnp.sum(real[:0])
-        return lax.cond(step % every == 0, lambda: every * penalty(critic, real, fake, rng, step), lambda: nothing)
 
-    return evaluated
+def _lazy(penalty: Penalty, every: int, critic: Critic, real: Data, fake: Data, rng: Key, step: Step) -> Scalar:
+    # Not a constant: under shard_map both branches must vary over the same axes.
+    nothing = jnp.sum(real[:0])
+    return lax.cond(step % every == 0, lambda: every * penalty(critic, real, fake, rng, step), lambda: nothing)
 
 
 PENALTIES: Mapping[str, Callable[[Number], Penalty]] = {

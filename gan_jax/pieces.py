@@ -17,8 +17,14 @@ def map_in_pieces(f: Callable[[Any], Any], examples: Any, *, size: int = 500) ->
 
     Returns:
       What `f` returns for all examples, `[N, ...]`, on the host.
+
+    Raises:
+      ValueError: there are no examples, or the leaves are not equally long.
     """
-    n = jax.tree.leaves(examples)[0].shape[0]
+    counts = {leaf.shape[0] for leaf in jax.tree.leaves(examples)}
+    if len(counts) != 1 or 0 in counts:
+        raise ValueError(f"the leaves of examples must be equally long, and not empty, got {sorted(counts)} examples")
+    (n,) = counts
     size = min(size, n)
     starts = [min(start, n - size) for start in range(0, n, size)]
     pieces = [np.asarray(f(jax.tree.map(lambda x: x[start : start + size], examples))) for start in starts]  # noqa: B023

@@ -30,6 +30,7 @@ from jaxtyping import Array, Bool, Key
 
 from gan_jax import training
 from gan_jax.gan import GAN, GANState
+from gan_jax.sharding import auto_axes
 from gan_jax.training import Examples
 from gan_jax.typing import Metrics, Step
 
@@ -76,7 +77,8 @@ def train_until(
 
     With `map` a member's arithmetic is that of `training.train_until` alone, bit for bit on CPUs (on a mesh of
     several CPU devices jaxlib 0.10 fuses convolutions with BatchNorm in another way, and their last bits differ);
-    `vmap` batches matrix products, whose sums may then round in another order. `map` suits CPUs, where a member
+    `vmap` batches matrix products, whose sums may then round in another order (and with keys that are not JAX's default
+    threefry draws other latents, see `jax.random`). `map` suits CPUs, where a member
     fills a core, and convolutions, which vmap turns into grouped ones (four times slower on CPUs); `vmap` suits
     small dense nets on accelerators. `suitable_mapping` chooses by these rules.
 
@@ -92,7 +94,12 @@ def train_until(
       capacity: the most steps that one call takes; static.
       mapping: one member after the other (`map`) or all at once (`vmap`), on each device.
       mesh: its axis "population" divides the members; the last is repeated where M does not divide evenly. Other axes
-        are left to the compiler: see `gan_jax.sharding.data_parallel`. None for one device.
+        are left to the compiler: see `gan_jax.sharding.data_parallel`. Axes may be Auto or Explicit, but not those of
+        a `jax.set_mesh` around the call. None for one device.
+
+    Raises:
+      ValueError: hyperparams, states, alive and rngs are not of equally many members, there is no such mapping, or the
+        mesh has no axis "population".
 
     Returns:
       States; metrics with leaves `[M, capacity]`, zero where no step was taken, non-finite from where a member's become
@@ -109,6 +116,13 @@ def train_until(
         return lax.map(lambda one: member(one, stop, data), inputs)
 
     inputs = (hyperparams, states, alive, rngs)
+    counts = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(inputs)}
+    if len(counts) != 1 or () in counts:
+        raise ValueError(f"a population of M members has leaves [M, ...], got leading axes {sorted(counts)}")
+    if mapping not in ("map", "vmap"):
+        raise ValueError(f"members are mapped by map or vmap, got {mapping!r}")
+    if mesh is not None and AXIS not in mesh.axis_names:
+        raise ValueError(f"the mesh must have an axis {AXIS!r}, which divides the members, got {mesh.axis_names}")
 
     stop = jnp.asarray(stop, jnp.int32)
     if mesh is None:
@@ -116,7 +130,7 @@ def train_until(
     each = P(AXIS)
     spread = jax.shard_map(
         members,
-        mesh=mesh,
+        mesh=auto_axes(mesh),
         in_specs=(each, P(), P()),
         out_specs=each,
         axis_names={AXIS},

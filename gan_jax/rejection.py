@@ -22,6 +22,8 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from gan_jax import losses
+from gan_jax.checks import is_concrete
+from gan_jax.examples import count
 from gan_jax.gan import GAN, GANState
 from gan_jax.training import Examples, as_batch, from_uint8, to_uint8
 from gan_jax.typing import Data, Key, Params
@@ -56,7 +58,11 @@ def train_ratio(
 
     Returns:
       The net's parameters, and the loss of every step, nats `[steps]`.
+
+    Raises:
+      ValueError: x and labels are not equally many, images are not uint8, or the net's logits are not `[B]`.
     """
+    n = count(data)
     init_rng, rng = jax.random.split(rng)
     optimizer = optax.adam(optax.cosine_decay_schedule(lr, steps))
     one = as_batch(gan, jax.tree.map(lambda leaf: leaf[:1], data))
@@ -66,13 +72,16 @@ def train_ratio(
     def body(carry: tuple[Params, Any], step: Array) -> tuple[tuple[Params, Any], Array]:
         params, opt_state = carry
         draw_rng, z_rng, real_rng, fake_rng = jax.random.split(jax.random.fold_in(rng, step), 4)
-        indices = jax.random.randint(draw_rng, (batch_size,), 0, data.x.shape[0])
+        indices = jax.random.randint(draw_rng, (batch_size,), 0, n)
         x, y = as_batch(gan, jax.tree.map(lambda leaf: leaf[indices], data))
         fake = _as_stored(gan, gan.generate(state, gan.prior(z_rng, batch_size), y))
 
         def loss_of(params: Params) -> Array:
             def logits(x: Data, rng: Key) -> Array:
-                return net.apply({"params": params}, x, y, True, rngs={"dropout": rng})
+                found = net.apply({"params": params}, x, y, True, rngs={"dropout": rng})
+                if found.shape != (batch_size,):
+                    raise ValueError(f"the net must return logits [B] = {(batch_size,)}, got {found.shape}")
+                return found
 
             return cross_entropy.d(logits(x, real_rng), logits(fake, fake_rng))
 
@@ -91,7 +100,11 @@ def log_ratio(net: Any, params: Params, gan: GAN, examples: Examples) -> Float[A
       net, params: what `train_ratio` trained.
       gan: the GAN; its generator is not used.
       examples: uint8 images or float32 points, and labels if the GAN is conditioned on them, leaves `[N, ...]`.
+
+    Raises:
+      ValueError: x and labels are not equally many, or images are not uint8.
     """
+    count(examples)
     x, y = as_batch(gan, examples)
     return net.apply({"params": params}, x, y, False)
 
@@ -102,7 +115,12 @@ def acceptance(log_ratios: Float[Array, " n"], share: float) -> Float[Array, " n
     Args:
       log_ratios: log r of samples, nats `[N]`.
       share: mean of the result, in (0, 1), which decides M.
+
+    Raises:
+      ValueError: share is not in (0, 1).
     """
+    if is_concrete(share) and not 0 < share < 1:
+        raise ValueError(f"the accepted share must be between 0 and 1, got {share}")
 
     def halve(_: Array, ends: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = ends

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from jax import lax
-from jax.sharding import NamedSharding
+from jax.sharding import Mesh, NamedSharding
 from jaxtyping import Array
 
 from gan_jax.gan import GAN
@@ -17,11 +17,16 @@ class _Spread:
     module: Any
     sharding: Any
 
-    def init(self, *args: Any, **kwargs: Any) -> Any:
-        return self.module.init(*args, **kwargs)
+    def init_with_output(self, *args: Any, **kwargs: Any) -> Any:
+        return self.module.init_with_output(*args, **kwargs)
 
     def apply(self, variables: Any, inputs: Array, *args: Any, **kwargs: Any) -> Any:
         return self.module.apply(variables, lax.with_sharding_constraint(inputs, self.sharding), *args, **kwargs)
+
+
+def auto_axes(mesh: Mesh) -> Mesh:
+    """The same devices with axes that the compiler may use: `jax.make_mesh` makes Explicit ones."""
+    return Mesh(mesh.devices, mesh.axis_names)
 
 
 def data_parallel(gan: GAN, sharding: NamedSharding) -> GAN:
@@ -34,6 +39,8 @@ def data_parallel(gan: GAN, sharding: NamedSharding) -> GAN:
 
     Args:
       gan: without an axis_name.
-      sharding: that of a batch, such as `NamedSharding(mesh, P("data"))`.
+      sharding: that of a batch, such as `NamedSharding(mesh, P("data"))`; of a mesh with Auto or Explicit axes.
     """
+    assert isinstance(sharding.mesh, Mesh)
+    sharding = NamedSharding(auto_axes(sharding.mesh), sharding.spec)
     return gan.replace(generator=_Spread(gan.generator, sharding), discriminator=_Spread(gan.discriminator, sharding))

@@ -16,21 +16,33 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from gan_jax.examples import Examples
+from gan_jax.examples import Examples, count
 from gan_jax.gan import GAN, Batch, GANState
 from gan_jax.typing import Key, Metrics, Step
 
 
 def from_uint8(x: Array, data_range: tuple[float, float]) -> Float[Array, "..."]:
-    """uint8 images scaled from [0, 255] to `data_range`; floats (points) unchanged."""
+    """uint8 images scaled from [0, 255] to `data_range`; floats (points) unscaled, as float32.
+
+    Raises:
+      ValueError: x is neither.
+    """
+    if jnp.issubdtype(x.dtype, jnp.floating):
+        return x.astype(jnp.float32)
     if x.dtype != jnp.uint8:
-        return x
+        raise ValueError(f"data must be uint8 images or float32 points, got {x.dtype}: convert it")
     low, high = data_range
     return x.astype(jnp.float32) * ((high - low) / 255) + low
 
 
 def to_uint8(x: Float[Array, "..."], data_range: tuple[float, float]) -> Array:
-    """The inverse of `from_uint8`, rounded and clipped to [0, 255]."""
+    """The inverse of `from_uint8`, rounded and clipped to [0, 255].
+
+    Raises:
+      ValueError: x is not float.
+    """
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise ValueError(f"images in data_range {data_range} are floats, got {x.dtype}")
     low, high = data_range
     return jnp.round(jnp.clip((x - low) / (high - low), 0, 1) * 255).astype(jnp.uint8)
 
@@ -42,7 +54,12 @@ def as_batch(gan: GAN, examples: Examples) -> Batch:
 
 
 def initial_state(gan: GAN, rng: Key, examples: Examples) -> GANState:
-    """A fresh state for data like `examples` (leaves `[N, ...]`; only shapes and dtypes matter)."""
+    """A fresh state for data like `examples` (leaves `[N, ...]`; only shapes and dtypes matter).
+
+    Raises:
+      ValueError: as `GAN.init`; x and labels are not equally many, or images are not uint8.
+    """
+    count(examples)
     one = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf[:1], (gan.n_critic, 1, *leaf.shape[1:])), examples)
     return gan.init(rng, as_batch(gan, one))
 
@@ -51,7 +68,7 @@ def draw_indices(rng: Key, step: Step, n_critic: int, batch_size: int, count: in
     """Which of `count` examples step number `step` trains on: int32 `[n_critic, B]`, uniform with replacement.
 
     Independent draws are what the papers' algorithms specify ("sample a batch from the real data"); they make a
-    minibatch a function of (rng, step) alone, with no epoch to keep track of.
+    minibatch a function of (rng, step) alone, with no epoch to keep track of, under `jax.vmap` too.
 
     Args:
       rng: the run's key.
@@ -60,7 +77,14 @@ def draw_indices(rng: Key, step: Step, n_critic: int, batch_size: int, count: in
       batch_size: B, examples per minibatch.
       count: examples in the data set.
     """
-    return jax.random.randint(_step_keys(rng, step)[0], (n_critic, batch_size), 0, count)
+
+    def draw(rng: Key, step: Step) -> Array:
+        return jax.random.randint(_step_keys(rng, step)[0], (n_critic, batch_size), 0, count, jnp.int32)
+
+    if jax.random.key_impl(rng) != "threefry2x32":
+        # Under vmap, other generators (rbg, the usual one on TPUs) draw all numbers from the first key alone.
+        draw = jax.custom_batching.sequential_vmap(draw)
+    return draw(rng, jnp.asarray(step, jnp.int32))
 
 
 def train(
@@ -78,6 +102,9 @@ def train(
 
     Returns:
       The last state, and metrics with leaves `[steps]`.
+
+    Raises:
+      ValueError: as `GAN.train_step`; x and labels are not equally many, or images are not uint8.
     """
 
     def body(state: GANState, _: None) -> tuple[GANState, Metrics]:
@@ -122,7 +149,7 @@ def train_streamed_until(gan: GAN, state: GANState, chunk: Examples, rng: Key, s
       As `train_until`.
     """
     return _until(
-        gan, state, rng, stop, chunk.x.shape[0], lambda taken, step: jax.tree.map(lambda leaf: leaf[taken], chunk)
+        gan, state, rng, stop, count(chunk, axes=3), lambda taken, step: jax.tree.map(lambda leaf: leaf[taken], chunk)
     )
 
 
@@ -152,7 +179,7 @@ def _step_keys(rng: Key, step: Step) -> Array:
 
 
 def _drawn(gan: GAN, data: Examples, rng: Key, step: Step, batch_size: int) -> Examples:
-    indices = draw_indices(rng, step, gan.n_critic, batch_size, data.x.shape[0])
+    indices = draw_indices(rng, step, gan.n_critic, batch_size, count(data))
     return jax.tree.map(lambda leaf: leaf[indices], data)
 
 

@@ -1,5 +1,6 @@
 """Optax transforms that optax does not have."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -27,21 +28,37 @@ def scheduled(
       make: `(*values) -> transformation`, whose state must not depend on the values.
       numbers: floats, traced scalars or schedules, in the order of make's arguments.
 
+    Returns:
+      The transformation. Unlike optax's own, which are closures, it can be pickled where `make` and the numbers can.
+
     Raises:
       TypeError: at update time, when there are schedules and no `step` is passed.
     """
 
-    def made(step: Step) -> optax.GradientTransformationExtraArgs:
-        return optax.with_extra_args_support(make(*(at(number, step) for number in numbers)))
+    return optax.GradientTransformationExtraArgs(
+        functools.partial(_init, make, numbers), functools.partial(_update, make, numbers)
+    )
 
-    def update(
-        updates: optax.Updates, state: optax.OptState, params: optax.Params | None = None, **extra: Any
-    ) -> tuple[optax.Updates, optax.OptState]:
-        if "step" not in extra and any(callable(number) for number in numbers):
-            raise TypeError("this optimizer has schedules: pass it the step, update(grads, state, params, step=n)")
-        return made(extra.get("step", 0)).update(updates, state, params, **extra)
 
-    return optax.GradientTransformationExtraArgs(lambda params: made(0).init(params), update)
+def _made(make: Callable[..., Any], numbers: tuple[Number, ...], step: Step) -> optax.GradientTransformationExtraArgs:
+    return optax.with_extra_args_support(make(*(at(number, step) for number in numbers)))
+
+
+def _init(make: Callable[..., Any], numbers: tuple[Number, ...], params: optax.Params) -> optax.OptState:
+    return _made(make, numbers, 0).init(params)
+
+
+def _update(
+    make: Callable[..., Any],
+    numbers: tuple[Number, ...],
+    updates: optax.Updates,
+    state: optax.OptState,
+    params: optax.Params | None = None,
+    **extra: Any,
+) -> tuple[optax.Updates, optax.OptState]:
+    if "step" not in extra and any(callable(number) for number in numbers):
+        raise TypeError("this optimizer has schedules: pass it the step, update(grads, state, params, step=n)")
+    return _made(make, numbers, extra.get("step", 0)).update(updates, state, params, **extra)
 
 
 def clip_params(c: float | jax.Array) -> optax.GradientTransformation:

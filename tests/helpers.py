@@ -1,11 +1,13 @@
 """What several test modules share."""
 
+import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
+import jaxtyping
 import numpy as np
 from PIL import Image
 
@@ -60,6 +62,16 @@ def stack(*trees: Any) -> Any:
 
 def all_finite(tree: Any) -> bool:
     return all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(tree))
+
+
+@contextlib.contextmanager
+def untyped() -> Iterator[None]:
+    """Without the type checker that tests run under, and users do not: what they meet with arrays of the wrong kind."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    try:
+        yield
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", False)
 
 
 def read_png(path: str | Path) -> np.ndarray:

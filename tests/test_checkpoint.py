@@ -3,6 +3,7 @@ import json
 import re
 import resource
 import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from gan_jax import checkpoint, recipes
 from gan_jax.errors import InputError
 from gan_jax.gan import GANState
 from gan_jax.training import Examples, initial_state
+from tests.helpers import untyped
 
 
 def _state(step: int = 0, width: int = 4, **options: object) -> GANState:
@@ -37,7 +39,7 @@ def _files(directory: Path) -> list[Path]:
 
 @pytest.mark.parametrize("options", [{}, {"ema": 0.99}, {"dtype": "bfloat16"}])
 def test_restores_every_bit_of_the_newest_step(tmp_path: Path, options: dict[str, object]) -> None:
-    for step in (1, 10, 2):
+    for step in (1, 2, 10):
         checkpoint.save(tmp_path, step, _state(step, **options), keep=3)
     step, state = checkpoint.restore(tmp_path, jax.eval_shape(lambda: _state(**options)))
     assert step == 10
@@ -63,10 +65,127 @@ def test_a_step_can_be_chosen_and_no_other_takes_its_place(tmp_path: Path) -> No
         checkpoint.restore(tmp_path, _state(), step=2)
 
 
-def test_a_step_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
-    checkpoint.save(tmp_path, 1, _state(1))
-    checkpoint.save(tmp_path, 1, _state(2))
-    _assert_same_bits(checkpoint.restore(tmp_path, _state())[1], _state(1))
+def test_the_same_state_saved_again_stays_as_it_is(tmp_path: Path) -> None:
+    state = {"gan": _state(1), "rng": jax.random.key(3), "nan": jnp.array(jnp.nan)}
+    checkpoint.save(tmp_path, 1, state, notes={"first": True})
+    before = {path: path.read_bytes() for path in _files(tmp_path)}
+    checkpoint.save(tmp_path, 1, state)
+    assert {path: path.read_bytes() for path in _files(tmp_path)} == before
+
+
+FIRST, SECOND = ({"a": jnp.full(2, value), "rng": jax.random.key(int(value))} for value in (1.0, 2.0))
+
+
+@pytest.mark.parametrize("first", [(10, 20, 30), (100, 200, 300), (15, 30), (5, 10)])
+def test_a_second_run_in_the_same_directory_keeps_its_states_and_those_of_the_first(
+    first: tuple[int, ...], tmp_path: Path
+) -> None:
+    for step in first:
+        checkpoint.save(tmp_path, step, FIRST)
+    kept = set(checkpoint.steps(tmp_path))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for step in (10, 20, 30):
+            checkpoint.save(tmp_path, step, SECOND)
+    assert checkpoint.steps(tmp_path) == [30, 20]
+    for step in (20, 30):
+        _assert_same_bits(checkpoint.restore(tmp_path, SECOND, step=step)[1]["a"], SECOND["a"])
+    # What was of the same steps, or of later ones than the first save of the second run.
+    aside = {int(path.name.split(".")[0]) for path in tmp_path.iterdir() if path.name.endswith(".json.aside")}
+    assert aside == {step for step in kept if step >= 10}
+    assert {str(warning.message) for warning in caught} == {
+        f"{tmp_path} holds a checkpoint of step {step} by another run, now renamed to {step}.aside: give every run a "
+        "directory of its own"
+        for step in aside
+    }
+    (tmp_path / "again").mkdir()
+    for step in aside:
+        for name in (f"{step}", f"{step}.json"):
+            (tmp_path / f"{name}.aside").rename(tmp_path / "again" / name)
+        _assert_same_bits(checkpoint.restore(tmp_path / "again", FIRST, step=step)[1]["a"], FIRST["a"])
+
+
+def test_a_third_run_takes_nothing_from_the_second(tmp_path: Path) -> None:
+    for value in (1.0, 2.0, 3.0):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            checkpoint.save(tmp_path, 1, {"a": jnp.full(2, value)})
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["1", "1.aside", "1.aside2"]
+    assert checkpoint.restore(tmp_path, {"a": jnp.zeros(2)})[1]["a"].tolist() == [3, 3]
+
+
+def test_a_damaged_step_is_saved_again(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, 1, FIRST)
+    _truncate(_files(tmp_path / "1")[0])
+    with pytest.warns(UserWarning, match=r"renamed to 1\.aside"):
+        checkpoint.save(tmp_path, 1, FIRST)
+    _assert_same_bits(checkpoint.restore(tmp_path, FIRST)[1]["a"], FIRST["a"])
+
+
+@untyped()
+def test_paths_may_be_strings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    checkpoint.save("ck", np.int64(3), FIRST, notes={"a": 1})
+    assert checkpoint.steps("ck") == [3]
+    assert checkpoint.notes("ck", 3) == {"a": 1}
+    assert checkpoint.restore("ck", FIRST)[0] == 3
+    assert (tmp_path / "ck" / "3.json").exists()
+
+
+@pytest.mark.parametrize(
+    "number", [3, 2**40, True, 0.1, np.float32(0.1), np.float64(0.1), np.int64(7), np.arange(3), np.full(2, 0.1)]
+)
+def test_numbers_keep_every_bit(number: Any, tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, 1, {"a": number, "b": [number, jnp.ones(2)]})
+    _, found = checkpoint.restore(tmp_path, {"a": number, "b": [number, jnp.zeros(2)]})
+    for leaf in (found["a"], found["b"][0]):
+        assert leaf.dtype == np.asarray(number).dtype
+        assert np.asarray(leaf).tobytes() == np.asarray(number).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("state", "error", "message"),
+    [
+        ({}, ValueError, "this state has none"),
+        ((), ValueError, "this state has none"),
+        ({"a": None}, ValueError, "this state has none"),
+        ({"a": jnp.zeros((0, 3))}, ValueError, r"\['a'\] is empty, \[0, 3\]"),
+        ({"a": "name"}, TypeError, r"\['a'\] is str"),
+        ({"a": np.array(["name"])}, TypeError, r"\['a'\] is <U4"),
+        ({"a": [jnp.zeros(1), print]}, TypeError, r"\['a'\]\[1\] is builtin"),
+    ],
+)
+def test_what_holds_no_numbers_is_refused_before_anything_is_written(
+    state: Any, error: type[Exception], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(error, match=message):
+        checkpoint.save(tmp_path / "ck", 1, state)
+    assert not (tmp_path / "ck").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"step": -1}, ValueError),
+        ({"step": 1.0}, TypeError),
+        ({"keep": 0}, ValueError),
+        ({"notes": {"a": jnp.ones(1)}}, TypeError),
+    ],
+)
+@untyped()
+def test_steps_and_notes_that_could_not_be_found_again_are_refused(
+    options: dict[str, Any], error: type[Exception], tmp_path: Path
+) -> None:
+    with pytest.raises(error):
+        checkpoint.save(tmp_path / "ck", **{"step": 1, "state": FIRST} | options)
+    assert not (tmp_path / "ck").exists()
+
+
+@untyped()
+def test_notes_with_numbers_for_keys_are_no_damage(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, 1, FIRST, notes={2: "a", 10: "b"})  # type: ignore[dict-item]
+    checkpoint.restore(tmp_path, FIRST)
+    assert checkpoint.notes(tmp_path, 1) == {"2": "a", "10": "b"}
 
 
 def _flip_a_bit(path: Path) -> None:

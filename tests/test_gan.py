@@ -1,5 +1,6 @@
 import dataclasses
 import functools
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -11,9 +12,10 @@ import pytest
 from flax import linen as nn
 from jax import lax
 
-from gan_jax import GAN, Batch, GANState, Loss, conditioning, losses, penalties, priors, scheduled, schedules
+from gan_jax import GAN, Batch, GANState, Loss, conditioning, losses, penalties, priors, recipes, scheduled, schedules
 from gan_jax.gan import Inputs
-from tests.helpers import assert_close, assert_same, differ, jit, stack
+from gan_jax.nets import layers, mlp
+from tests.helpers import assert_close, assert_same, differ, jit, stack, untyped
 
 KEY = jax.random.key(0)
 METRICS = {"d_loss", "penalty", "estimate", "d_real", "d_fake", "g_loss", "d_fake_after"}
@@ -766,3 +768,161 @@ def test_penalties_see_the_step() -> None:
 def test_fields_are_given_by_name_alone() -> None:
     with pytest.raises(TypeError, match="positional"):
         GAN(Position(), Slope())  # type: ignore[misc]
+
+
+SHAPE = (8, 8, 1)
+
+
+def of_images(make: Any = recipes.cgan, **fields: Any) -> tuple[GAN, GANState]:
+    gan = make(SHAPE, 3, width=4, latent=2).replace(**fields)
+    return gan, jax.eval_shape(gan.init, KEY, images(gan))
+
+
+def images(gan: GAN, x: Any = None, y: Any = None) -> Batch:
+    x = jnp.zeros((gan.n_critic, 4, *SHAPE)) if x is None else x
+    return Batch(x, jnp.zeros((gan.n_critic, 4), jnp.int32) if y is None and gan.conditioning.kind == "labels" else y)
+
+
+WRONG_BATCHES = {
+    "bytes": (
+        {"x": jnp.zeros((1, 4, *SHAPE), jnp.uint8)},
+        r"x must be float32 in data_range \(0\.0, 1\.0\), got uint8",
+    ),
+    "integers": ({"x": jnp.zeros((1, 4, *SHAPE), jnp.int32)}, "got int32"),
+    "labels in a column": ({"y": jnp.zeros((1, 4, 1), jnp.int32)}, r"integers \[1, 4\].* got int32 \[1, 4, 1\]"),
+    "float labels": ({"y": jnp.zeros((1, 4))}, "labels must be integers .* got float32"),
+    "another number of labels": ({"y": jnp.zeros((1, 5), jnp.int32)}, r"leading axes \[1, 4\]"),
+    "labels from one": ({"y": jnp.array([[1, 2, 3, 3]])}, "classes 0 to 2, got 1 to 3"),
+}
+
+
+# Numbers can't be looked at while they are traced.
+@pytest.mark.parametrize(
+    ("wrong", "compiled"), [(wrong, c) for wrong in WRONG_BATCHES for c in (False, True) if not c or "one" not in wrong]
+)
+@pytest.mark.parametrize("method", ["init", "train_step"])
+@untyped()
+def test_batches_of_the_wrong_kind_are_refused(method: str, wrong: str, compiled: bool) -> None:
+    gan, abstract = of_images()
+    changed, message = WRONG_BATCHES[wrong]
+    state = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), abstract)
+    calls = {"init": lambda batch: gan.init(KEY, batch), "train_step": lambda batch: gan.train_step(state, batch, KEY)}
+    call = jax.jit(calls[method]) if compiled else calls[method]
+    with pytest.raises(ValueError, match=message):
+        call(images(gan, **changed))
+
+
+@pytest.mark.parametrize("method", ["d_step", "g_step", "fakes"])
+@untyped()
+def test_minibatches_of_the_wrong_kind_are_refused(method: str) -> None:
+    gan, state = of_images()
+    for batch in (
+        Batch(jnp.zeros((4, *SHAPE), jnp.uint8), jnp.zeros(4, jnp.int32)),
+        Batch(jnp.zeros((4, *SHAPE)), jnp.zeros((4, 1), jnp.int32)),
+        Batch(jnp.zeros((4, *SHAPE))),
+    ):
+        with pytest.raises(ValueError, match=r"must be|is conditioned"):
+            jax.eval_shape(lambda state: getattr(gan, method)(state, batch, KEY), state)  # noqa: B023
+
+
+def test_conditions_of_an_unconditional_gan_are_refused() -> None:
+    gan, state = of_images(recipes.gan)
+    y = jnp.zeros((1, 4), jnp.int32)
+    for call in (
+        lambda state: gan.init(KEY, images(gan, y=y)),
+        lambda state: gan.train_step(state, images(gan, y=y), KEY),
+        lambda state: gan.sample(state, KEY, 4, y[0]),
+        lambda state: gan.generate(state, jnp.zeros((4, 2)), y[0]),
+        lambda state: gan.discriminate(state, jnp.zeros((4, *SHAPE)), y[0]),
+    ):
+        with pytest.raises(ValueError, match="unconditional and ignores y"):
+            jax.eval_shape(call, state)
+
+
+def pooled(**fields: Any) -> GAN:
+    """A GAN whose discriminator takes images of any size."""
+
+    class Pooling(nn.Module):
+        @nn.compact
+        def __call__(self, x: jax.Array, y: Any, train: bool) -> jax.Array:
+            return nn.Dense(1)(x.mean((1, 2)))[:, 0]
+
+    return recipes.dcgan((16, 16, 1), width=4, latent=2).replace(discriminator=Pooling(), **fields)
+
+
+def test_a_generator_of_another_shape_than_the_data_is_refused() -> None:
+    gan, batch = pooled(), Batch(jnp.zeros((1, 4, *SHAPE)))
+    with pytest.raises(ValueError, match=r"examples of shape \(16, 16, 1\) and the data has \(8, 8, 1\)"):
+        jax.eval_shape(gan.init, KEY, batch)
+    state = jax.eval_shape(gan.init, KEY, Batch(jnp.zeros((1, 4, 16, 16, 1))))
+    with pytest.raises(ValueError, match=r"real examples have shape \(8, 8, 1\) and generated ones \(16, 16, 1\)"):
+        jax.eval_shape(gan.train_step, state, batch, KEY)
+    points = recipes.gan((2,), width=4).replace(generator=Position())
+    with pytest.raises(ValueError, match=r"examples of shape \(1,\) and the data has \(2,\)"):
+        points.init(KEY, Batch(jnp.zeros((1, 4, 2))))
+
+
+@pytest.mark.parametrize("output", [nn.sigmoid, layers.sigmoid], ids=["flax", "ours"])
+@pytest.mark.parametrize("net", [mlp.Generator, nn.remat(mlp.Generator, static_argnums=(3,))], ids=["net", "remat"])
+def test_a_generator_that_can_not_reach_the_data_is_refused(output: Any, net: Any) -> None:
+    gan, batch = recipes.gan(SHAPE, width=4, latent=2), Batch(jnp.zeros((1, 4, *SHAPE)))
+    sigmoid, tanh = (gan.replace(generator=net(SHAPE, (4,), last)) for last in (output, jnp.tanh))
+    jax.eval_shape(sigmoid.init, KEY, batch)
+    jax.eval_shape(tanh.replace(data_range=(-1.0, 1.0)).init, KEY, batch)
+    with pytest.raises(ValueError, match=r"between 0 and 1 and data_range is \(-1\.0, 1\.0\): set data_range"):
+        jax.eval_shape(sigmoid.replace(data_range=(-1.0, 1.0)).init, KEY, batch)
+    with pytest.raises(ValueError, match=r"between -1 and 1 and data_range is \(0\.0, 255\.0\)"):
+        jax.eval_shape(tanh.replace(data_range=(0.0, 255.0)).init, KEY, batch)
+
+
+@pytest.mark.parametrize("data_range", [(1.0, -1.0), (0.0, 0.0)])
+def test_an_empty_data_range_is_refused(data_range: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match="low < high"):
+        recipes.gan(SHAPE).replace(data_range=data_range)
+
+
+@untyped()
+def test_labels_to_sample_may_be_one_a_list_or_an_array() -> None:
+    gan, _ = of_images(recipes.cgan)
+    state = jit(gan.init)(KEY, images(gan))
+    expected = gan.sample(state, KEY, 3, jnp.array([2, 2, 2]))
+    for y in (2, [2, 2, 2], np.array([2, 2, 2]), np.int32(2)):
+        assert_same(gan.sample(state, KEY, 3, y), expected)
+    assert_same(
+        gan.generate(state, np.zeros((2, 2), np.float32), [1, 0]),
+        gan.generate(state, jnp.zeros((2, 2)), jnp.array([1, 0])),
+    )
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        ([1, 1], r"leading axes \[3\]"),
+        (3, "classes 0 to 2, got 3 to 3"),
+        ([-1, 0, 1], "got -1 to 1"),
+        (1.0, "got float32"),
+        (np.ones((3, 1), np.int32), r"got int32 \[3, 1\]"),
+    ],
+)
+def test_labels_that_can_not_be_sampled_are_refused(y: Any, message: str) -> None:
+    gan, abstract = of_images()
+    state = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), abstract)
+    with pytest.raises(ValueError, match=message):
+        gan.sample(state, KEY, 3, y)
+
+
+@untyped()
+def test_bytes_are_not_discriminated() -> None:
+    gan, state = of_images(recipes.gan)
+    with pytest.raises(ValueError, match="got uint8"):
+        jax.eval_shape(lambda state: gan.discriminate(state, np.zeros((4, *SHAPE), np.uint8)), state)
+
+
+def test_a_gan_with_optax_own_optimizers_is_pickled_once_they_are_scheduled() -> None:
+    gan = recipes.gan((2,), width=4).replace(g_optimizer=optax.adam(1e-3))
+    with pytest.raises((AttributeError, pickle.PicklingError), match="local object"):
+        pickle.dumps(gan)
+    again = pickle.loads(pickle.dumps(gan.replace(g_optimizer=scheduled(optax.adam, 1e-3))))
+    params = {"w": jnp.ones(2)}
+    updates = [o.update(params, o.init(params), params)[0] for o in (gan.g_optimizer, again.g_optimizer)]
+    assert_same(*updates)

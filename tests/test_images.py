@@ -1,10 +1,11 @@
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from gan_jax import images
-from tests.helpers import read_png
+from tests.helpers import read_png, untyped
 
 
 def test_a_grid_lays_images_out_in_rows_with_gaps() -> None:
@@ -105,3 +106,46 @@ def test_of_many_coordinates_the_first_two_are_drawn_and_named() -> None:
     plain, named = (images.scatter(x, x, size=400) for x in (points[:, :2], points))
     # Names of the axes take room from the axes.
     assert _inside(named).size < _inside(plain).size
+
+
+WRONG_IMAGES = {
+    "floats": (np.zeros((4, 8, 8, 1), np.float32), "got float32 .*to_uint8"),
+    "integers": (np.zeros((4, 8, 8, 1), np.int64), "got int64"),
+    "one image": (np.zeros((8, 8, 3), np.uint8), r"got uint8 \[8, 8, 3\]"),
+    "none": (np.zeros((0, 8, 8, 1), np.uint8), r"\[0, 8, 8, 1\]"),
+    "channels first": (np.zeros((4, 3, 32, 32), np.uint8), "channels last"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_IMAGES)
+@untyped()
+def test_no_grid_of_what_is_no_images(wrong: str) -> None:
+    found, message = WRONG_IMAGES[wrong]
+    with pytest.raises(ValueError, match=message):
+        images.grid(found, 2)
+
+
+@pytest.mark.parametrize(
+    "wrong", [np.zeros((4, 2), np.uint8), np.zeros(4, np.float32), np.zeros((4, 8, 8, 1), np.uint8)]
+)
+@untyped()
+def test_no_scatter_of_what_is_no_points(wrong: np.ndarray) -> None:
+    right = np.zeros((4, 2), np.float32)
+    for points, reference in ((wrong, right), (right, wrong)):
+        with pytest.raises(ValueError, match=r"points must be float \[N, D\]"):
+            images.scatter(points, reference)
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((4, 4, 3)), np.zeros((4, 4), np.uint8), np.zeros((2, 4, 4, 3), np.uint8)])
+@untyped()
+def test_no_file_of_what_is_no_picture(wrong: np.ndarray, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"picture must be uint8 \[H, W, 3\]"):
+        images.save_png(tmp_path / "a.png", wrong)
+    assert list(tmp_path.iterdir()) == []
+
+
+@untyped()
+def test_device_arrays_and_paths_as_strings_are_taken(tmp_path: Path) -> None:
+    picture = images.grid(jnp.full((2, 4, 4, 3), 7, jnp.uint8), 2, gap=0)
+    images.save_png(str(tmp_path / "a.png"), jnp.asarray(picture))
+    assert np.array_equal(read_png(tmp_path / "a.png"), np.full((4, 8, 3), 7))

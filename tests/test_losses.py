@@ -1,5 +1,6 @@
 import inspect
 import math
+import pickle
 
 import jax
 import jax.numpy as jnp
@@ -296,3 +297,17 @@ def test_wasserstein_estimates_the_earth_movers_distance(
     critic[order] = np.concatenate([[0], np.cumsum(slopes * np.diff(np.sort(places)))])
     distance = wasserstein_distance(places, places, p, q)
     np.testing.assert_allclose(estimate(losses.wasserstein(), critic, real, fake), distance, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_can_be_pickled(name: str) -> None:
+    assert pickle.loads(pickle.dumps(LOSSES[name])) == LOSSES[name]
+
+
+@every_loss
+def test_values_and_gradients_are_finite_up_to_the_bound_of_the_docstring(loss: Loss) -> None:
+    real, fake = jnp.full(10_000, -1e17), jnp.full(10_000, 1e17)
+    for f in (loss.d, loss.g):
+        value, gradients = jax.value_and_grad(f, (0, 1))(real, fake)
+        assert np.isfinite(value)
+        assert all(np.isfinite(leaf).all() for leaf in gradients)

@@ -12,7 +12,7 @@ from flax import linen as nn
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from gan_jax import GAN, Batch, GANState, losses, penalties, priors, recipes
+from gan_jax import GAN, Batch, GANState, conditioning, losses, penalties, priors, recipes
 from gan_jax.nets import dcgan, heads, mlp
 from gan_jax.nets.layers import Encode
 from tests.helpers import assert_close, assert_same, differ, jit, stack
@@ -34,6 +34,7 @@ def fields() -> dict[str, Any]:
         "g_optimizer": optax.sgd(0.05),
         "d_optimizer": optax.sgd(0.05),
         "prior": no_latents,
+        "conditioning": conditioning.given(),
         "n_critic": N_CRITIC,
         "ema_decay": 0.9,
     }

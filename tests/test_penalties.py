@@ -1,4 +1,5 @@
 import math
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -217,3 +218,33 @@ def test_lazy_penalty_computes_nothing_in_between() -> None:
 def test_lazy_below_one_is_refused(every: int) -> None:
     with pytest.raises(ValueError, match=f"every={every}"):
         penalties.lazy(penalties.r1(), every=every)
+
+
+def test_penalties_can_be_pickled() -> None:
+    whole = penalties.total(penalties.lazy(penalties.r1(lambda_free), every=2), *(make(2.0) for make in ALL.values()))
+    again = pickle.loads(pickle.dumps(whole))
+    np.testing.assert_array_equal(again(quadratic, REAL, FAKE, KEY, STEP), whole(quadratic, REAL, FAKE, KEY, STEP))
+
+
+def lambda_free(step: Any) -> float:
+    return 0.5
+
+
+def test_dragan_over_devices_has_the_deviation_of_the_whole_batch() -> None:
+    """Two devices with one number each, 1 and 5: apart they have no spread, together a deviation of 2."""
+    real = jnp.array([[[1.0]], [[5.0]]])
+
+    def noise(axis_name: str | None) -> np.ndarray:
+        """What is added to each number x: of the critic x^2 / 2 the penalty is (x + noise - 1)^2."""
+        penalty = penalties.dragan(1.0, axis_name=axis_name)
+        found = jax.vmap(lambda x: penalty(quadratic, x, x, KEY, STEP), axis_name="device")(real)
+        return np.sqrt(found) + 1 - np.array([1.0, 5.0])
+
+    np.testing.assert_array_equal(noise(None), 0.0)
+    # Both devices have one key here, so one noise: two uniform numbers times .5 * 2.
+    together = noise("device")
+    assert 0 < together[0] < 1
+    np.testing.assert_allclose(together[1], together[0], atol=1e-5)
+    noise_rng, length_rng = jax.random.split(KEY)
+    expected = jax.random.uniform(noise_rng, (1, 1)) * jax.random.uniform(length_rng, (1, 1))
+    np.testing.assert_allclose(together[0], expected[0, 0], atol=1e-5)

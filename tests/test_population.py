@@ -11,7 +11,7 @@ from jax.sharding import PartitionSpec as P
 
 from gan_jax import GAN, population, recipes, sharding, training
 from gan_jax.training import Examples
-from tests.helpers import all_finite, assert_close, assert_same, differ, jit, stack
+from tests.helpers import all_finite, assert_close, assert_same, differ, jit, stack, untyped
 
 MEMBERS, STEPS, BATCH = 6, 3, 8
 STATIC = ("make_gan", "batch_size", "capacity")
@@ -186,3 +186,41 @@ def test_dense_nets_are_batched_on_accelerators_only(make: population.MakeGAN, p
     numbers, _ = population_inputs()
     gan = make(jax.tree.map(lambda leaf: leaf[0], numbers))
     assert population.suitable_mapping(gan, data(), platform) == expected
+
+
+@pytest.mark.parametrize("place", [False, True], ids=["host", "placed"])
+def test_meshes_of_jax_make_mesh_are_taken_too(place: bool) -> None:
+    """Their axes are Explicit, those of `Mesh` are Auto."""
+    explicit = jax.make_mesh((2,), (population.AXIS,), devices=jax.devices()[:2])
+    numbers, rngs = population_inputs()
+    states = jit(population.initial_states, static_argnums=0)(make, numbers, rngs, data())
+    if place:
+        numbers, states, rngs = jax.device_put((numbers, states, rngs), NamedSharding(explicit, P(population.AXIS)))
+    train = jit(functools.partial(population.train_until, mesh=explicit), static_argnames=STATIC)
+    inputs = {"alive": jnp.ones(MEMBERS, bool), "rngs": rngs, "stop": STEPS}
+    found = train(make, numbers, states, data(), **inputs, batch_size=BATCH, capacity=STEPS)
+    assert_same(jax.tree.map(np.asarray, found), one_device(make))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"alive": jnp.ones(MEMBERS - 1, bool)}, "leaves"),
+        ({"rngs": jax.random.split(jax.random.key(0), MEMBERS - 1)}, "leaves"),
+        ({"mapping": "Vmap"}, "map or vmap, got 'Vmap'"),
+        ({"mesh": Mesh(np.array(jax.devices()[:2]), ("data",))}, "axis 'population'"),
+    ],
+    ids=["alive", "rngs", "mapping", "mesh"],
+)
+@untyped()
+def test_populations_that_do_not_fit_are_refused(changes: dict[str, Any], message: str) -> None:
+    numbers, rngs = population_inputs()
+    states = jax.eval_shape(lambda: population.initial_states(make, numbers, rngs, data()))
+    inputs = {"alive": jnp.ones(MEMBERS, bool), "rngs": rngs, "stop": STEPS} | changes
+    with pytest.raises(ValueError, match=message):
+        jax.eval_shape(
+            lambda states: population.train_until(
+                make, numbers, states, data(), batch_size=BATCH, capacity=STEPS, **inputs
+            ),
+            states,
+        )

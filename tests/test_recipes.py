@@ -1,5 +1,6 @@
 import functools
 import inspect
+import pickle
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -516,3 +517,33 @@ def test_learns_what_images_look_like(name: str, width: int, lr: float, steps: i
 
     before, after = learn(gan, stripes(), steps, conditions)
     assert distance(after) < distance(before) / 2
+
+
+@cases(CASES)
+def test_gans_can_be_pickled(name: str, kwargs: dict[str, Any]) -> None:
+    """With schedules, on images and on points; what comes back is the same computation."""
+    changing = {option: schedules.stages([0.05, 0.1], 10) for option in numbers(name)}
+    pickle.loads(pickle.dumps(tiny(name, (8, 8, 1), **changing, **kwargs)))
+    shape = (8, 8, 1) if name == "completion" else (2,)
+    gan = tiny(name, shape, **changing, **kwargs)
+    again = pickle.loads(pickle.dumps(gan))
+    batch = draw(gan, shape)
+    state = jax.eval_shape(gan.init, KEY, batch)
+    assert jax.eval_shape(again.init, KEY, batch) == state
+    steps = [str(jax.make_jaxpr(g.g_step)(state, jax.tree.map(lambda leaf: leaf[0], batch), KEY)) for g in (gan, again)]
+    assert steps[0] == steps[1]
+
+
+@cases(CASES)
+def test_everything_is_float32_where_jax_knows_float64(name: str, kwargs: dict[str, Any]) -> None:
+    with jax.enable_x64(True):
+        gan = tiny(name, (8, 8, 1), **kwargs)
+        rng = np.random.default_rng(0)
+        x = rng.integers(0, 256, (gan.n_critic, BATCH, 8, 8, 1)).astype(np.uint8)
+        labels = rng.integers(0, CLASSES, (gan.n_critic, BATCH))
+        batch = training.as_batch(gan, training.Examples(jnp.asarray(x), jnp.asarray(labels)))
+        state = jax.eval_shape(gan.init, KEY, batch)
+        after, _ = jax.eval_shape(gan.train_step, state, batch, KEY)
+        assert jax.tree.map(lambda leaf: leaf.dtype, after) == jax.tree.map(lambda leaf: leaf.dtype, state)
+        floats = {leaf.dtype for leaf in jax.tree.leaves((after, gan.prior(KEY, 3))) if leaf.dtype != jnp.int32}
+        assert floats == {np.dtype("float32")}

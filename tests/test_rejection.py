@@ -9,7 +9,7 @@ from flax import linen as nn
 from gan_jax import GAN, recipes, rejection, training
 from gan_jax.nets import heads, mlp
 from gan_jax.training import Examples
-from tests.helpers import jit
+from tests.helpers import jit, untyped
 
 KEY = jax.random.key(0)
 
@@ -89,3 +89,27 @@ def test_images_are_compared_as_they_are_stored() -> None:
     # Equal logits l of both: softplus(l) + softplus(-l) is 2 log 2 at l = 0 and larger elsewhere.
     assert float(losses.min()) >= 2 * np.log(2) - 1e-6
     assert float(losses[-1]) == pytest.approx(2 * np.log(2), abs=1e-3)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, 25.0])
+def test_a_share_that_is_none_is_refused(share: float) -> None:
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        rejection.acceptance(jnp.zeros(4), share)
+
+
+@untyped()
+def test_data_and_nets_of_the_wrong_kind_are_refused() -> None:
+    gan, net = _gaussian(), mlp.Discriminator((8,), heads.Logit())
+    right = Examples(jnp.zeros((5, 1)), jnp.zeros(5, jnp.int32))
+    state = training.initial_state(gan, KEY, right)
+
+    def ratio(net: Any, data: Examples) -> Any:
+        return jax.eval_shape(lambda: rejection.train_ratio(net, gan, state, data, KEY, steps=1, batch_size=4))
+
+    with pytest.raises(ValueError, match="equally many"):
+        ratio(net, right._replace(labels=jnp.zeros(4, jnp.int32)))
+    with pytest.raises(ValueError, match=r"logits \[B\] = \(4,\), got \(4, 8\)"):
+        ratio(mlp.Discriminator((8,), heads.Features()), right)
+    params, _ = rejection.train_ratio(net, gan, state, right, KEY, steps=1, batch_size=4)
+    with pytest.raises(ValueError, match="equally many"):
+        rejection.log_ratio(net, params, gan, right._replace(labels=jnp.zeros(4, jnp.int32)))

@@ -1,3 +1,5 @@
+import pickle
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -77,3 +79,28 @@ def test_scheduled_optimizer_passes_through_a_chain_and_asks_for_the_step() -> N
         chain.update(jnp.float32(2.0), chain.init(params), params)
     fixed = scheduled(optax.sgd, 0.5)
     np.testing.assert_allclose(fixed.update(jnp.float32(2.0), fixed.init(params), params)[0], -1.0)
+
+
+MAKERS = {
+    "linear": lambda n: schedules.linear(2.0, 0.5, n),
+    "cosine": lambda n: schedules.cosine(2.0, 0.5, n),
+    "stages": lambda n: schedules.stages([2.0, 0.5], n),
+}
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_schedules_can_be_pickled(name: str) -> None:
+    schedule = MAKERS[name](10)
+    assert values(pickle.loads(pickle.dumps(schedule)), [0, 3, 7]) == values(schedule, [0, 3, 7])
+
+
+@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize("steps", [0, -5])
+def test_schedules_over_no_steps_are_refused(name: str, steps: int) -> None:
+    with pytest.raises(ValueError, match=f"at least one step, got steps={steps}"):
+        MAKERS[name](steps)
+
+
+def test_no_stages_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        schedules.stages([], 10)

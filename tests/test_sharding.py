@@ -9,7 +9,7 @@ from jax.sharding import PartitionSpec as P
 
 from gan_jax import GAN, recipes, sharding, training
 from gan_jax.training import Examples
-from tests.helpers import assert_close, jit
+from tests.helpers import assert_close, assert_same, jit
 
 KEY = jax.random.key(0)
 SHAPE, BATCH = (8, 8, 1), 16
@@ -52,3 +52,12 @@ def test_no_device_computes_the_work_of_another() -> None:
 
     # Not an eighth: the optimizer's arithmetic is done everywhere.
     assert flops(spread(gan, 8)) < 0.35 * flops(gan)
+
+
+def test_meshes_of_jax_make_mesh_are_taken_too() -> None:
+    """Their axes are Explicit, those of `Mesh` are Auto."""
+    gan = GANS["clipping"]()
+    explicit = sharding.data_parallel(gan, NamedSharding(jax.make_mesh((8,), ("data",)), P("data")))
+    state = jit(lambda data: training.initial_state(gan, KEY, data))(data())
+    train = jit(training.train, static_argnames=("gan", "steps", "batch_size"))
+    assert_same(*(train(g, state, data(), KEY, steps=1, batch_size=BATCH) for g in (explicit, spread(gan, 8))))

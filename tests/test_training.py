@@ -19,8 +19,9 @@ from gan_jax.training import (
     to_uint8,
     train,
     train_streamed_until,
+    train_until,
 )
-from tests.helpers import assert_close, assert_same, differ, jit, stack
+from tests.helpers import assert_close, assert_same, differ, jit, stack, untyped
 
 KEY = jax.random.key(0)
 COUNT, BATCH = 37, 4
@@ -174,3 +175,81 @@ def test_batches_are_scaled_and_conditioned() -> None:
     unconditional = recipes.gan((2, 1, 1))
     assert as_batch(unconditional, Examples(x, labels)).y is None
     assert as_batch(unconditional, Examples(x)).y is None
+
+
+@pytest.mark.parametrize("impl", ["threefry2x32", "rbg", "unsafe_rbg"])
+def test_minibatches_depend_on_key_and_step_alone_whatever_draws_them(impl: str) -> None:
+    """Drawn for many steps at once, as streaming does, and for many members at once, as populations do."""
+    keys, steps = jax.random.split(jax.random.key(0, impl=impl), 2), jnp.arange(3, 7)
+    alone = np.stack([[draw_indices(key, step, 2, BATCH, COUNT) for step in steps] for key in keys])
+    together = jax.jit(jax.vmap(lambda key: jax.vmap(lambda step: draw_indices(key, step, 2, BATCH, COUNT))(steps)))
+    np.testing.assert_array_equal(together(keys), alone)
+    assert len({row.tobytes() for row in alone.reshape(-1, 2 * BATCH)}) == 8
+
+
+@pytest.mark.parametrize("impl", ["rbg"])
+def test_streamed_and_cut_runs_are_exact_whatever_draws_them(impl: str) -> None:
+    rng = jax.random.key(0, impl=impl)
+    draw = jax.vmap(lambda step: draw_indices(rng, step, 2, BATCH, COUNT))
+
+    def streamed(state: GANState, first: int, stop: int) -> GANState:
+        chunk = jax.tree.map(lambda leaf: leaf[np.asarray(draw(first + np.arange(4)))], data())
+        return train_until_stop(state, chunk, rng, stop)
+
+    train_until_stop = jax.jit(lambda *args: train_streamed_until(gan(), *args)[0])
+    whole = streamed(start(), 0, 4)
+    assert_same(streamed(streamed(start(), 0, 1), 1, 4), whole)
+    assert_same(run(4)(start(), rng)[0], whole)
+
+
+def test_minibatches_are_threefry_numbers_of_the_first_half_of_the_steps_key() -> None:
+    rng, _ = jax.random.split(jax.random.fold_in(KEY, 7))
+    np.testing.assert_array_equal(draw_indices(KEY, 7, 2, BATCH, COUNT), jax.random.randint(rng, (2, BATCH), 0, COUNT))
+
+
+X, LABELS = np.zeros((COUNT, *SHAPE), np.uint8), np.zeros(COUNT, np.int32)
+
+
+@pytest.mark.parametrize(
+    ("examples", "message"),
+    [
+        (Examples(X, LABELS[:-1]), "equally many"),
+        (Examples(X[:0], LABELS[:0]), "at least one"),
+        (Examples(X.astype(np.float32) / 255, LABELS), "images must be uint8"),
+        (Examples(X.astype(np.int64), LABELS), "images must be uint8"),
+        (Examples(X[..., 0], LABELS), r"shape \(4, 4, 1\) and the data has \(4, 4\)"),
+        (Examples(X, LABELS[:, None]), "labels must be integers"),
+        (Examples(X, LABELS.astype(np.float32)), "labels must be integers"),
+        (Examples(X), "is conditioned"),
+    ],
+)
+@untyped()
+def test_data_of_the_wrong_kind_is_refused(examples: Examples, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        jax.eval_shape(lambda examples: initial_state(gan(), KEY, examples), examples)
+    if "shape" in message:
+        return  # What a state fits is seen when it is made.
+    for call in (
+        lambda state, examples: train(gan(), state, examples, KEY, steps=1, batch_size=BATCH),
+        lambda state, examples: train_until(gan(), state, examples, KEY, 1, batch_size=BATCH, capacity=1),
+    ):
+        with pytest.raises(ValueError, match=message):
+            jax.eval_shape(call, start(), examples)
+
+
+@untyped()
+def test_chunks_of_the_wrong_kind_are_refused() -> None:
+    chunk = gathered(0, 3)
+    for wrong in (chunk._replace(labels=chunk.labels[:2]), chunk._replace(x=chunk.x / np.float32(255))):
+        with pytest.raises(ValueError, match=r"equally many|uint8"):
+            jax.eval_shape(lambda state, chunk: train_streamed_until(gan(), state, chunk, KEY, 3), start(), wrong)
+
+
+@untyped()
+def test_only_bytes_and_floats_are_scaled() -> None:
+    for wrong in (np.zeros(3, np.int32), np.zeros(3, bool)):
+        with pytest.raises(ValueError, match="uint8 images or float32 points"):
+            from_uint8(wrong, (0.0, 1.0))
+    assert from_uint8(np.zeros(3, np.float16), (0.0, 1.0)).dtype == np.float32
+    with pytest.raises(ValueError, match="are floats, got uint8"):
+        to_uint8(np.zeros(3, np.uint8), (-1.0, 1.0))

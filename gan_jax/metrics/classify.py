@@ -15,8 +15,9 @@ import optax
 from jax import lax
 from jaxtyping import Array, Float, Int, UInt8
 
+from gan_jax.checks import check_images, check_labels
 from gan_jax.metrics.features import trained, unit
-from gan_jax.metrics.rows import map_rows
+from gan_jax.metrics.rows import as_float, map_rows
 from gan_jax.nets.classifier import Classifier
 from gan_jax.typing import Key, Params
 
@@ -62,7 +63,13 @@ def train_classifier(
 
     Returns:
       The parameters, and the loss of every step, nats `[steps]`.
+
+    Raises:
+      ValueError: images are not uint8 `[N, H, W, C]`, labels not integers `[N]`, or (where known) not in range.
     """
+    images, labels = jnp.asarray(images), jnp.asarray(labels)
+    check_images(images)
+    check_labels(labels, images.shape[:1], net.num_classes)
     rate = optax.warmup_cosine_decay_schedule(0.0, PEAK_RATE, steps // 20, steps)
 
     def body(learning: Learning, _: None) -> tuple[Learning, Array]:
@@ -127,7 +134,16 @@ def gan_train(
       net: the classifier; static.
       rng, generated, asked, steps: as in `train_classifier`; `asked` are the labels that the generator was given.
       test_images, test_labels: the real test set.
+
+    Raises:
+      ValueError: as `train_classifier`, for both sets; or their images are of different shapes.
     """
+    generated, test_images, test_labels = (jnp.asarray(x) for x in (generated, test_images, test_labels))
+    check_images(generated)
+    check_images(test_images)
+    check_labels(test_labels, test_images.shape[:1], net.num_classes)
+    if generated.shape[1:] != test_images.shape[1:]:
+        raise ValueError(f"generated images are {generated.shape[1:]} and real ones {test_images.shape[1:]}")
     params, _ = train_classifier(net, rng, generated, asked, steps=steps)
 
     logits = trained(net, params).logits
@@ -142,8 +158,17 @@ def gan_test(logits: Float[Array, "n classes"], asked: Labels) -> Float[Array, "
     Args:
       logits: the classifier's, of generated images, `[N, K]`.
       asked: the labels that the generator was given, `[N]`.
+
+    Returns:
+      The share; NaN where a logit is NaN.
+
+    Raises:
+      ValueError: logits are not float `[N, K]`, or labels not integers `[N]` or (where known) not in range.
     """
-    return jnp.mean(jnp.argmax(logits, axis=-1) == asked)
+    (logits,), asked = as_float(logits), jnp.asarray(asked)
+    check_labels(asked, logits.shape[:1], logits.shape[1])
+    share = jnp.mean(jnp.argmax(logits, axis=-1) == asked)
+    return jnp.where(jnp.isnan(logits).any(), jnp.nan, share)  # The largest of NaN is the first class.
 
 
 def _shifted(rng: Key, x: Float[Array, "n height width channels"]) -> Float[Array, "n height width channels"]:

@@ -31,6 +31,7 @@ import numpy as np
 from flax import traverse_util
 from jaxtyping import Array, Float, UInt8
 
+from gan_jax.checks import check_images
 from gan_jax.data import Dataset
 from gan_jax.errors import InputError
 from gan_jax.files import atomic
@@ -101,7 +102,7 @@ def _read(data: bytes) -> Trained:
     return trained(net, params, record)
 
 
-def save(path: Path, net: Classifier, params: Any, record: Mapping[str, Any]) -> None:
+def save(path: str | Path, net: Classifier, params: Any, record: Mapping[str, Any]) -> None:
     """Writes a trained classifier as a compressed npz.
 
     Args:
@@ -127,7 +128,12 @@ def trained(net: Classifier, params: Any, record: Mapping[str, Any] | None = Non
 
 
 def unit(images: Images) -> Float[Array, "batch height width channels"]:
-    """uint8 images scaled to [0, 1], the input of the classifiers."""
+    """uint8 images scaled to [0, 1], the input of the classifiers.
+
+    Raises:
+      ValueError: they are not uint8 `[B, H, W, C]`.
+    """
+    check_images(images)
     return images.astype(jnp.float32) / 255
 
 
@@ -155,6 +161,9 @@ def in_pieces(f: Callable[[Array], Array], images: np.ndarray, size: int = 500) 
 
     Returns:
       `f` of all images, `[N, ...]`, on the host.
+
+    Raises:
+      ValueError: there are no images.
     """
     return map_in_pieces(_jitted(f), images, size=size)
 

@@ -10,6 +10,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from gan_jax.metrics.rows import as_float
+
 Matrix = Float[Array, "features features"]
 
 
@@ -28,7 +30,14 @@ class Moments(NamedTuple):
 
 
 def moments(features: Float[Array, "n features"]) -> Moments:
-    """The moments of features `[N, F]`, N >= 2."""
+    """The moments of features `[N, F]`, N >= 2.
+
+    Raises:
+      ValueError: the features are not float `[N, F]`, or of one sample.
+    """
+    (features,) = as_float(features)
+    if features.shape[0] < 2:
+        raise ValueError("one sample has no spread: give features of at least two")
     mean = features.mean(axis=0)
     deviations = features - mean[None]
     n = jnp.asarray(features.shape[0], jnp.float32)
@@ -40,8 +49,15 @@ def distance(a: Moments, b: Moments) -> Float[Array, ""]:
 
     tr(A + B - 2 (A B)^(1/2)) is the minimum over orthogonal Q of |A^(1/2) - Q B^(1/2)|_F^2 (Bures), and is computed as
     that: symmetric eigendecompositions for the roots, a polar decomposition for Q, and a sum of squares, which keeps
-    float32's accuracy where the two are nearly equal. The product's own square root loses it there.
+    float32's accuracy where the two are nearly equal. The product's own square root loses it there. Covariances without
+    full rank (of fewer distinct samples than features) have roots whose small directions float32 can't tell from
+    nothing: the distance is then good to a percent.
+
+    Raises:
+      ValueError: a and b are of different numbers of features.
     """
+    if a.mean.shape != b.mean.shape:
+        raise ValueError(f"distances are between moments of the same features, got {a.mean.shape} and {b.mean.shape}")
     root_a, root_b = _root(a), _root(b)
     u, _, vt = jnp.linalg.svd(_dot(root_b, root_a))
     difference = root_a - _dot(_dot(vt.T, u.T), root_b)

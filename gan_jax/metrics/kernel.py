@@ -12,6 +12,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from gan_jax.metrics.rows import as_float
+
 
 class Estimate(NamedTuple):
     """A mean over blocks `[]` and its standard error `[]`."""
@@ -31,8 +33,11 @@ def distance(x: Float[Array, "n features"], y: Float[Array, "m features"], block
       block: samples per block; static.
 
     Raises:
-      ValueError: x or y has fewer than two blocks of samples.
+      ValueError: x or y has fewer than two blocks of samples, or they are not float `[N, F]` and `[M, F]`.
     """
+    x, y = as_float(x, y)
+    if block < 2:
+        raise ValueError(f"MMD^2 is a mean over pairs: give blocks of at least two samples, got {block}")
     count = min(x.shape[0], y.shape[0]) // block
     if count < 2:
         raise ValueError(
@@ -50,8 +55,9 @@ def mmd2(x: Float[Array, "n features"], y: Float[Array, "m features"]) -> Float[
     It holds matrices of N x N, M x M and N x M numbers.
 
     Raises:
-      ValueError: one side has fewer than two samples, and so no pair.
+      ValueError: one side has fewer than two samples, and so no pair; or they are not float `[N, F]` and `[M, F]`.
     """
+    x, y = as_float(x, y)
     n, m = x.shape[0], y.shape[0]
     if min(n, m) < 2:
         raise ValueError(f"MMD^2 is a mean over pairs, got {n} and {m} samples: give at least two on both sides")

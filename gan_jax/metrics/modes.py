@@ -13,7 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from gan_jax.checks import check_images
 from gan_jax.data.toys import Mixture
+from gan_jax.metrics.rows import as_float
 
 _REACH = 3.0
 HIGH_QUALITY_CEILING = 1 - math.exp(-(_REACH**2) / 2)
@@ -63,13 +65,18 @@ def quality(x: Float[Array, "n 2"], mixture: Mixture) -> Quality:
     Args:
       x: points `[N, 2]`, N >= 1.
       mixture: the data, one of `gan_jax.data.toys.MIXTURES`.
+
+    Raises:
+      ValueError: the points are not float `[N, 2]`.
     """
+    x, _ = as_float(x, mixture.centres)
     centres, count = jnp.asarray(mixture.centres), len(mixture.centres)
     offsets = x[:, None] - centres[None]
     squared = jnp.sum(offsets**2, axis=-1)
     nearest = jnp.argmin(squared, axis=1)
     near = jnp.min(squared, axis=1) < (_REACH * mixture.sigma) ** 2
-    weights = near.astype(jnp.float32)
+    # A point that is NaN is near to nothing, and not merely of low quality: what depends on it is NaN.
+    weights = jnp.where(jnp.isnan(x).any(axis=1), jnp.nan, near.astype(jnp.float32))
     counts = jax.ops.segment_sum(weights, nearest, count)
     offset = jnp.take_along_axis(offsets, nearest[:, None, None], axis=1)[:, 0]
     means = jax.ops.segment_sum(offset * weights[:, None], nearest, count) / jnp.maximum(counts, 1)[:, None]
@@ -84,7 +91,12 @@ def coverage(counts: Float[Array, " k"] | Int[Array, " k"]) -> Coverage:
 
     Args:
       counts: samples in each mode, `[K]`; for class labels y, `jnp.bincount(y, length=K)`.
+
+    Raises:
+      ValueError: counts are not `[K]`.
     """
+    if counts.ndim != 1:
+        raise ValueError(f"counts must be [K], samples in each mode, got {list(counts.shape)}")
     p = counts / counts.sum()
     return Coverage(jnp.sum(counts > 0), jnp.log(counts.shape[0]) - jnp.sum(jax.scipy.special.entr(p)))
 
@@ -107,6 +119,12 @@ def stacked_labels(logits: Callable[[Array], Float[Array, "batch 10"]], images: 
     Args:
       logits: a digit classifier, `images uint8 [B, 28, 28, 1] -> [B, 10]`.
       images: three digits as red, green and blue.
+
+    Raises:
+      ValueError: they are not uint8 `[B, H, W, 3]`.
     """
+    check_images(images)
+    if images.shape[-1] != 3:
+        raise ValueError(f"a stacked image has three channels, a digit each, got {list(images.shape)}")
     a, b, c = (jnp.argmax(logits(images[..., i : i + 1]), axis=-1) for i in range(3))
     return 100 * a + 10 * b + c

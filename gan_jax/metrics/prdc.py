@@ -8,11 +8,12 @@ in, over k (so it may exceed 1), coverage is the share of real balls that hold a
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from gan_jax.metrics.rows import map_rows, squared_distances
+from gan_jax.metrics.rows import as_float, map_rows, squared_distances
 
 Features = Float[Array, "n features"]
 
@@ -33,13 +34,16 @@ def prdc(real: Float[Array, "n features"], fake: Float[Array, "m features"], k: 
     1 - (N - 1) ... (N - k) / ((2N - 1) ... (2N - k)) (Naeem et al.), nearly 1 - 2^-k: .969 for k = 5. Precision and
     recall have no such value: compare with the real training set.
 
+    All are NaN where a feature is NaN or infinite.
+
     Args:
       real, fake: features `[N, F]` and `[M, F]`.
       k: which neighbour the balls reach to, 5 in Naeem et al., 3 in Kynkäänniemi et al.; static.
 
     Raises:
-      ValueError: k is not in 1 <= k < min(N, M).
+      ValueError: k is not in 1 <= k < min(N, M), or features are not float `[N, F]` and `[M, F]`.
     """
+    real, fake = as_float(real, fake)
     if not 1 <= k < min(len(real), len(fake)):
         raise ValueError(
             f"{len(real)} real and {len(fake)} fake features don't all have a neighbour number {k}: "
@@ -55,12 +59,15 @@ def prdc(real: Float[Array, "n features"], fake: Float[Array, "m features"], k: 
         return jnp.any(to_fakes <= fake_radii), jnp.any(to_fakes <= row[1])
 
     recalled, covered = map_rows(of_real, (real, real_radii))
-    return PRDC(
+    found = PRDC(
         precision=jnp.mean(in_real_balls > 0),
         recall=jnp.mean(recalled),
         density=jnp.mean(in_real_balls) / k,
         coverage=jnp.mean(covered),
     )
+    # Comparisons with NaN are false: it would count as far from everything.
+    finite = jnp.isfinite(real).all() & jnp.isfinite(fake).all()
+    return jax.tree.map(lambda value: jnp.where(finite, value, jnp.nan), found)
 
 
 def _radii(x: Features, k: int) -> Float[Array, " n"]:

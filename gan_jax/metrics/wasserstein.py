@@ -5,12 +5,18 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from gan_jax.metrics.rows import as_float
+
 
 def distance(x: Float[Array, " n"], y: Float[Array, " m"]) -> Float[Array, ""]:
     """The exact W_1 of two samples `[N]` and `[M]`, in their own unit: the area between their distribution functions.
 
     Vallender 1974: on the line W_1 is the integral of |F - G|. For N = M it is the mean distance of sorted samples.
+
+    Raises:
+      ValueError: x or y is not float `[N]`, N >= 1.
     """
+    x, y = as_float(x, y, rank=1)
     x, y = jnp.sort(x), jnp.sort(y)
     if x.shape == y.shape:
         return jnp.abs(x - y).mean()
@@ -30,14 +36,18 @@ def sliced(
       rng: draws the directions.
       x, y: the two samples.
       projections: how many directions; static.
+
+    Raises:
+      ValueError: x and y are not float `[N, D]` and `[M, D]`.
     """
+    x, y = as_float(x, y)
     lines = directions(rng, x.shape[1], projections)
     return along(*(jnp.matmul(points, lines.T, precision=lax.Precision.HIGHEST) for points in (x, y)))
 
 
 def directions(rng: PRNGKeyArray, dimension: int, count: int = 128) -> Float[Array, "count d"]:
     """Random unit vectors `[count, D]`, uniform on the sphere; dimension and count are static."""
-    lines = jax.random.normal(rng, (count, dimension))
+    lines = jax.random.normal(rng, (count, dimension), jnp.float32)
     return lines / jnp.linalg.norm(lines, axis=1, keepdims=True)
 
 

@@ -5,6 +5,7 @@ import optax
 from flax import linen as nn
 from jaxtyping import Array, Float
 
+from gan_jax.nets.inits import lecun_normal
 from gan_jax.nets.layers import leaky_relu
 from gan_jax.nets.spectral import maybe_spectral
 from gan_jax.typing import Initializer, Logits
@@ -20,7 +21,7 @@ class Logit(nn.Module):
       spectral_norm: divide the weight by its largest singular value.
     """
 
-    kernel_init: Initializer = nn.initializers.lecun_normal()
+    kernel_init: Initializer = lecun_normal()
     spectral_norm: bool = False
 
     @nn.compact
@@ -40,7 +41,7 @@ class Projection(nn.Module):
     """
 
     num_classes: int
-    kernel_init: Initializer = nn.initializers.lecun_normal()
+    kernel_init: Initializer = lecun_normal()
     spectral_norm: bool = False
 
     @nn.compact
@@ -62,7 +63,7 @@ class Classify(nn.Module):
     """
 
     num_classes: int
-    kernel_init: Initializer = nn.initializers.lecun_normal()
+    kernel_init: Initializer = lecun_normal()
 
     @nn.compact
     def __call__(self, h: Vectors, y: Array | None, train: bool) -> Logits:
@@ -83,7 +84,7 @@ class Hidden(nn.Module):
 
     features: int
     head: nn.Module
-    kernel_init: Initializer = nn.initializers.lecun_normal()
+    kernel_init: Initializer = lecun_normal()
     spectral_norm: bool = False
 
     @nn.compact

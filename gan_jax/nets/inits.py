@@ -1,8 +1,19 @@
-"""Initialisers of weights."""
+"""Initialisers of weights, as values that can be pickled: those that Flax makes are closures, which can't."""
 
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
 from flax import linen as nn
+from jaxtyping import Array
 
-from gan_jax.typing import Initializer
+from gan_jax.typing import Initializer, Key, Shape
+
+
+def lecun_normal(**axes: int) -> Initializer:
+    """Truncated normal with std sqrt(1 / fan_in), `flax.linen.initializers.lecun_normal`, whose axes these are."""
+    return functools.partial(_made, functools.partial(nn.initializers.lecun_normal, **axes))
 
 
 def he_normal() -> Initializer:
@@ -11,7 +22,7 @@ def he_normal() -> Initializer:
     Not truncated, as in the paper: `jax.nn.initializers.he_normal` has the same std and is cut at two standard
     deviations.
     """
-    return nn.initializers.variance_scaling(2.0, "fan_in", "normal")
+    return functools.partial(_made, functools.partial(nn.initializers.variance_scaling, 2.0, "fan_in", "normal"))
 
 
 def normal_002() -> Initializer:
@@ -19,4 +30,8 @@ def normal_002() -> Initializer:
 
     So its standard deviation is .0176.
     """
-    return nn.initializers.truncated_normal(0.02)
+    return functools.partial(_made, functools.partial(nn.initializers.truncated_normal, 0.02))
+
+
+def _made(make: Callable[[], Initializer], rng: Key, shape: Shape, dtype: Any = jnp.float32) -> Array:
+    return make()(rng, shape, dtype)

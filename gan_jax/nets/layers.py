@@ -24,6 +24,8 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, Float, Int
 
+from gan_jax.nets.inits import lecun_normal
+
 Images = Float[Array, "batch height width channels"]
 Inputs = Float[Array, "batch height width inputs"]
 Outputs = Float[Array, "batch rows columns features"]
@@ -282,15 +284,15 @@ class Conv(nn.Module):
     strides: tuple[int, int] = (2, 2)
     padding: str | Sequence[tuple[int, int]] = "SAME"
     use_bias: bool = True
-    kernel_init: Initializer = nn.initializers.lecun_normal()
+    kernel_init: Initializer = lecun_normal()
     dtype: Any = None
 
     @nn.compact
     def __call__(self, x: Inputs, code: Float[Array, "batch codes"] | None = None) -> Outputs:
         channels = x.shape[-1]
         shape = (*self.kernel_size, channels + (0 if code is None else code.shape[-1]), self.features)
-        w = self.param("kernel", self.kernel_init, shape)
-        bias = self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else None
+        w = self.param("kernel", self.kernel_init, shape, jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32) if self.use_bias else None
         x, code, w, bias = nn.dtypes.promote_dtype(x, code, w, bias, dtype=self.dtype)
         geo = geometry(x.shape[1:3], self.kernel_size, self.strides, self.padding)
         y = conv(x, w[:, :, :channels], geo)
@@ -320,13 +322,13 @@ class ConvTranspose(nn.Module):
     strides: tuple[int, int] = (2, 2)
     padding: str = "SAME"
     use_bias: bool = True
-    kernel_init: Initializer = nn.initializers.lecun_normal(in_axis=-1, out_axis=-2)
+    kernel_init: Initializer = lecun_normal(in_axis=-1, out_axis=-2)
     dtype: Any = None
 
     @nn.compact
     def __call__(self, x: Inputs) -> Outputs:
-        w = self.param("kernel", self.kernel_init, (*self.kernel_size, self.features, x.shape[-1]))
-        bias = self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else None
+        w = self.param("kernel", self.kernel_init, (*self.kernel_size, self.features, x.shape[-1]), jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32) if self.use_bias else None
         x, w, bias = nn.dtypes.promote_dtype(x, w, bias, dtype=self.dtype)
         sizes = [
             n * s + (max(k - s, 0) if self.padding == "VALID" else 0)
@@ -361,3 +363,19 @@ class Encode(nn.Module):
 def leaky_relu(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """LeakyReLU with slope 0.2, as in every GAN since DCGAN (Flax's default is 0.01)."""
     return nn.leaky_relu(x, 0.2)
+
+
+# JAX's own activations are compiled functions, which pickle does not find again by their names.
+def relu(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """`flax.linen.relu`, as an attribute of a net that can be pickled."""
+    return nn.relu(x)
+
+
+def sigmoid(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """`flax.linen.sigmoid`, as an attribute of a net that can be pickled."""
+    return nn.sigmoid(x)
+
+
+def tanh(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """`jax.numpy.tanh`, as an attribute of a net that can be pickled."""
+    return jnp.tanh(x)

@@ -8,9 +8,10 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
+from gan_jax.errors import InputError
 from gan_jax.nets.conditioned import concat_condition
 from gan_jax.nets.inits import he_normal
-from gan_jax.nets.layers import Encode, leaky_relu
+from gan_jax.nets.layers import Encode, leaky_relu, relu, sigmoid
 from gan_jax.nets.spectral import maybe_spectral
 from gan_jax.typing import Data, Initializer, Latents
 
@@ -28,12 +29,15 @@ class Generator(nn.Module):
       kernel_init: initialiser of every weight.
       dtype: compute dtype; parameters and the output stay float32.
       axis_name: mapped axis over which BatchNorm averages its statistics.
+
+    Raises:
+      InputError: at training time, with batch_norm and a minibatch of one example.
     """
 
     shape: tuple[int, ...]
     hidden: tuple[int, ...]
-    output: Callable[[Array], Array] | None = nn.sigmoid
-    activation: Callable[[Array], Array] = nn.relu
+    output: Callable[[Array], Array] | None = sigmoid
+    activation: Callable[[Array], Array] = relu
     batch_norm: bool = False
     encode: Encode | None = None
     kernel_init: Initializer = he_normal()
@@ -42,6 +46,11 @@ class Generator(nn.Module):
 
     @nn.compact
     def __call__(self, z: Latents, y: Array | None, train: bool) -> Data:
+        if self.batch_norm and len(self.hidden) > 1 and train and len(z) == 1 and self.axis_name is None:
+            raise InputError(
+                "BatchNorm of a minibatch of one makes this generator's output the same whatever its latents: use a "
+                "batch size of at least 2 (in each part, where gradients are accumulated)"
+            )
         h = concat_condition(z, y, self.encode)
         for i, width in enumerate(self.hidden):
             norm = self.batch_norm and i > 0

@@ -27,11 +27,14 @@ def adam(lr: Number, d_lr: Number | None, b1: Number, b2: Number) -> Fields:
 
 def clipped_rmsprop(lr: Number, d_lr: Number | None, clip: Number) -> Fields:
     """RMSProp for both players, the critic's parameters clipped to [-clip, clip]; d_lr None for the same rate."""
-    critic = scheduled(rmsprop, lr if d_lr is None else d_lr)
     return {
         "g_optimizer": scheduled(rmsprop, lr),
-        "d_optimizer": optax.chain(critic, scheduled(clip_params, clip)),
+        "d_optimizer": scheduled(_clipped, lr if d_lr is None else d_lr, clip),
     }
+
+
+def _clipped(lr: float | Scalar, clip: float | Scalar) -> optax.GradientTransformation:
+    return optax.chain(rmsprop(lr), clip_params(clip))
 
 
 def rmsprop(lr: float | Scalar) -> optax.GradientTransformation:

@@ -268,7 +268,7 @@ def dragan(
         loss=losses.non_saturating(),
         **adam(lr, d_lr, b1, b2),
         prior=priors.normal(latent),
-        penalty=penalties.dragan(weight),
+        penalty=penalties.dragan(weight, axis_name=axis_name),
         ema_decay=ema,
         axis_name=axis_name,
     )

@@ -2,15 +2,12 @@
 
 from typing import Any
 
-import jax.numpy as jnp
-from flax import linen as nn
-
 from gan_jax import losses, priors
 from gan_jax.conditioning import labels, upper_half
 from gan_jax.gan import GAN
 from gan_jax.nets import dcgan, heads, mlp
 from gan_jax.nets.inits import he_normal
-from gan_jax.nets.layers import Encode, leaky_relu
+from gan_jax.nets.layers import Encode, leaky_relu, relu, tanh
 from gan_jax.nets.sizes import check_shape
 from gan_jax.recipes.builders import Fields, adam, are_points, clipped_rmsprop, point_nets
 from gan_jax.typing import Count, Decay, Depth, Dtype, Positive, Rate, Shape, Share, Size, Width
@@ -215,7 +212,7 @@ def completion(
     """
     height, columns, channels = check_shape(shape, 2)
     norm: dict[str, Any] = {"batch_norm": True, "encode": Encode(0), "dtype": dtype, "axis_name": axis_name}
-    paint = mlp.Generator((height - height // 2, columns, channels), (width,) * 3, jnp.tanh, leaky_relu, **norm)
+    paint = mlp.Generator((height - height // 2, columns, channels), (width,) * 3, tanh, leaky_relu, **norm)
     d_width = max(width // 16, 1)
     return GAN(
         generator=mlp.Completion(paint),
@@ -233,7 +230,7 @@ def _shallow_nets(shape: Shape, hidden: tuple[int, ...], dtype: str, encode: Enc
     head = heads.Logit(he_normal())
     return {
         "generator": mlp.Generator(shape, hidden, encode=encode, dtype=dtype),
-        "discriminator": mlp.Discriminator(hidden, head, nn.relu, encode=encode, dtype=dtype),
+        "discriminator": mlp.Discriminator(hidden, head, relu, encode=encode, dtype=dtype),
     }
 
 
@@ -244,6 +241,6 @@ def _deep_nets(
     norm: dict[str, Any] = {"batch_norm": True, "encode": encode, "dtype": dtype, "axis_name": axis_name}
     head = heads.Logit(he_normal())
     return {
-        "generator": mlp.Generator(shape, hidden, jnp.tanh, leaky_relu, **norm),
+        "generator": mlp.Generator(shape, hidden, tanh, leaky_relu, **norm),
         "discriminator": mlp.Discriminator((width,) * 3, head, dropout=dropout, encode=encode, dtype=dtype),
     }

@@ -1,6 +1,10 @@
+import pickle
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
+from flax import linen as nn
 
 from gan_jax.nets import inits
 
@@ -28,3 +32,18 @@ def test_dcgan_initialisation_is_a_truncated_normal() -> None:
     assert abs(w).max() <= 0.04
     np.testing.assert_allclose(w.mean(), 0.0, atol=5 * 0.02 / np.sqrt(w.size))
     np.testing.assert_allclose(w.std(), 0.017592, rtol=5 / np.sqrt(2 * w.size))
+
+
+INITS = {"lecun": inits.lecun_normal, "he": inits.he_normal, "002": inits.normal_002}
+
+
+@pytest.mark.parametrize("name", INITS)
+def test_initialisers_can_be_pickled(name: str) -> None:
+    make = INITS[name]()
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(make))(KEY, (3, 4)), make(KEY, (3, 4), jnp.float32))
+
+
+def test_lecun_initialisation_is_flax_own() -> None:
+    theirs = nn.initializers.lecun_normal(in_axis=-1, out_axis=-2)
+    ours = inits.lecun_normal(in_axis=-1, out_axis=-2)
+    np.testing.assert_array_equal(ours(KEY, (5, 5, 3, 4), jnp.float32), theirs(KEY, (5, 5, 3, 4), jnp.float32))

@@ -496,3 +496,19 @@ def test_completion_keeps_the_given_half_and_paints_the_other() -> None:
     assert x.shape == (BATCH, 8, 8, 1)
     assert_same(x[:, :4], given)
     assert differ(x[:, 4:], net.apply(variables, LATENTS, given[::-1], train=False)[:, 4:])
+
+
+def test_batchnorm_of_one_example_is_refused_where_it_forgets_the_latents() -> None:
+    deep, shallow = (mlp.Generator((2,), hidden, batch_norm=True) for hidden in ((4, 4), (4,)))
+    variables = [net.init(KEY, LATENTS, None, False) for net in (deep, shallow)]
+
+    def run(net: Any, variables: Any, z: jax.Array, train: bool) -> Any:
+        return net.apply(variables, z, None, train, mutable=["batch_stats"])
+
+    with pytest.raises(InputError, match="use a batch size of at least 2"):
+        run(deep, variables[0], LATENTS[:1], True)
+    run(deep, variables[0], LATENTS[:2], True)
+    run(deep, variables[0], LATENTS[:1], False)
+    run(shallow, variables[1], LATENTS[:1], True)
+    over_devices = mlp.Generator((2,), (4, 4), batch_norm=True, axis_name="device")
+    jax.vmap(lambda z: run(over_devices, variables[0], z[None], True), axis_name="device")(LATENTS)
