@@ -162,6 +162,7 @@ def _status(name: str, command: Callable[[], int | None]) -> int | None:
         print(f"{name}: out of memory: reduce {_LESS}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
+        print(f"{name}: interrupted", file=sys.stderr)
         return 130
 
 

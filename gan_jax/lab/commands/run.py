@@ -17,6 +17,7 @@ from gan_jax.lab.options import spelled
 from gan_jax.lab.progress import Progress
 from gan_jax.lab.runs import directory, loop, resume
 from gan_jax.lab.runs.directory import RunDir
+from gan_jax.lab.signals import leave_at_once
 
 
 def main(lab: Lab, argv: list[str]) -> int:
@@ -29,7 +30,8 @@ def main(lab: Lab, argv: list[str]) -> int:
     if "overwrite" in typed and "out" not in typed:
         options.error("--overwrite replaces the run in --out: type both, or neither for the next free number")
     cli.start_jax()
-    with Progress(0, what=name) as bar, bar.doing("loading the data"):
+    before = "stopped before anything was trained"
+    with leave_at_once(before), Progress(0, what=name) as bar, bar.doing("loading the data"):
         run, dataset = _resumed(lab, name, typed) if "resume" in typed else _fresh(lab, name, typed)
     with files.lock(run.path):
         if run.finished:

@@ -12,11 +12,14 @@ from gan_jax import data, images
 from gan_jax.data.classes import listed
 from gan_jax.errors import InputError
 from gan_jax.files import atomic
+from gan_jax.gan import GAN
 from gan_jax.lab import cli, files, sampling
 from gan_jax.lab.cli import Lab
 from gan_jax.lab.job import Job
 from gan_jax.lab.options import integer
+from gan_jax.lab.progress import Progress
 from gan_jax.lab.runs import directory
+from gan_jax.lab.signals import leave_at_once
 
 
 def main(lab: Lab, argv: list[str]) -> int:
@@ -35,10 +38,26 @@ def main(lab: Lab, argv: list[str]) -> int:
     if options.classes and kind != "labels":
         raise InputError(f"{job.config.name} is not conditioned on labels: leave out --classes")
     files.check_parent(options.out)
-    if kind == "data":
-        job.check_data(data.load(job.spec))
-    state = run.restore_best(gan) if options.best else run.restore(gan, options.step)
+    with leave_at_once("stopped: no file was written"), Progress(0, what="sample") as bar, bar.doing("sampling"):
+        if kind == "data":
+            job.check_data(data.load(job.spec))
+        state = run.restore_best(gan) if options.best else run.restore(gan, options.step)
+        z, y = _inputs(job, gan, options, label)
+        samples = sampling.generator_of(gan, check=True)(state, z, y)
+        reference = None if len(job.shape) == 3 or options.out.suffix != ".png" else _points(job)
+        with files.write_errors(options.out):
+            labels = sampling.written_labels(job, np.asarray(y)) if kind == "labels" else None
+            _write(options.out, samples, labels, reference, options.invert)
+    of_class = "" if label is None else f" of class {listed([job.classes[label]])}"
+    print(f"{len(samples)} samples{of_class} at step {int(state.step)}: {options.out}")
+    if options.classes and len(job.shape) == 3:
+        rows = [job.classes[row] for row in np.asarray(y)[:: sampling.COLUMNS]]
+        print(f"a row per class, from the top: {listed(rows, shown=len(rows))}")
+    return 0
 
+
+def _inputs(job: Job, gan: GAN, options: argparse.Namespace, label: int | None) -> tuple[Any, Any]:
+    """The latents and conditions to generate from."""
     is_image = len(job.shape) == 3
     columns, n = sampling.COLUMNS, options.n or (sampling.COLUMNS**2 if is_image else sampling.POINTS)
     z_rng, y_rng = jax.random.split(jax.random.key(options.seed))
@@ -48,28 +67,16 @@ def main(lab: Lab, argv: list[str]) -> int:
         if not is_image:
             y = y.repeat(max(1, n // len(y)))
         n = len(y)
-    elif kind == "labels":
+    elif gan.conditioning.kind == "labels":
         y = gan.conditioning.draw(y_rng, n) if label is None else jnp.full((n,), label, jnp.int32)
-    elif kind == "data":
+    elif gan.conditioning.kind == "data":
         y = sampling.held_out(job, gan, y_rng, n)[1]
-    if options.interpolate:
-        n = -(-n // columns) * columns
-        z = sampling.interpolations(gan.prior(z_rng, 2 * n // columns), columns)
-        # A walk through z at one condition: every row keeps that of its first column.
-        y = None if y is None else jnp.repeat(y[::columns], columns, axis=0)
-    else:
-        z = gan.prior(z_rng, n)
-    samples = sampling.generator_of(gan, check=True)(state, z, y)
-    reference = None if is_image or options.out.suffix != ".png" else _points(job)
-    with files.write_errors(options.out):
-        labels = sampling.written_labels(job, np.asarray(y)) if kind == "labels" else None
-        _write(options.out, samples, labels, reference, options.invert)
-    of_class = "" if label is None else f" of class {listed([job.classes[label]])}"
-    print(f"{len(samples)} samples{of_class} at step {int(state.step)}: {options.out}")
-    if options.classes and is_image:
-        rows = [job.classes[row] for row in np.asarray(y)[::columns]]
-        print(f"a row per class, from the top: {listed(rows, shown=len(rows))}")
-    return 0
+    if not options.interpolate:
+        return gan.prior(z_rng, n), y
+    n = -(-n // columns) * columns
+    # A walk through z at one condition: every row keeps that of its first column.
+    y = None if y is None else jnp.repeat(y[::columns], columns, axis=0)
+    return sampling.interpolations(gan.prior(z_rng, 2 * n // columns), columns), y
 
 
 def _points(job: Job) -> np.ndarray | None:
