@@ -6,9 +6,9 @@
 
 Orbax does not notice a flipped bit in array data, and a killed clean-up can leave a step half deleted. So a step exists
 once its manifest does, a clean-up removes the manifest first, and a step whose files do not match its manifest is
-skipped for the one before. Nothing is deleted that this run has not made: STEP.damaged and STEP.aside are another's to
-look at. Only one program at a time may save into a directory; if it has several processes, all of
-them call `save` and `restore`, on a shared disk, and the first writes the manifests.
+skipped for the one before. STEP.damaged and STEP.aside are for the user to look at, and are left alone. Only one
+program at a time may save into a directory; if it has several processes, all of them call `save` and `restore`, on a
+shared disk, and the first writes the manifests.
 
 Orbax is imported where it is used: the import takes a third of a second, and a run's first step does not need it.
 """
@@ -48,8 +48,7 @@ def save(
     """Saves `state` as the checkpoint of `step`, which is then the newest, and keeps the latest `keep`.
 
     A checkpoint of this step that holds this very state stays as it is. Other states of this step or of later ones,
-    which another run has left in the directory, are renamed to STEP.aside, with a UserWarning: so neither run's are
-    lost.
+    which another run has left in the directory, are renamed to STEP.aside, with a UserWarning.
 
     Args:
       directory: holds the checkpoints of one run; created if missing.
