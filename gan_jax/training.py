@@ -180,7 +180,7 @@ def _step_keys(rng: Key, step: Step) -> Array:
 
 def _drawn(gan: GAN, data: Examples, rng: Key, step: Step, batch_size: int) -> Examples:
     indices = draw_indices(rng, step, gan.n_critic, batch_size, count(data))
-    return jax.tree.map(lambda leaf: leaf[indices], data)
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf)[indices], data)
 
 
 def _step(gan: GAN, state: GANState, examples: Examples, rng: Key) -> tuple[GANState, Metrics]:

@@ -16,7 +16,7 @@ from gan_jax.lab.data_record import DataRecord
 from gan_jax.lab.experiment import Config
 from gan_jax.lab.options import OBJECTIVE_OPTIONS
 from gan_jax.population import Hyperparams
-from gan_jax.training import Examples, initial_state
+from gan_jax.training import Examples, initial_state, train
 from gan_jax.typing import Shape
 
 
@@ -122,6 +122,16 @@ class Job:
         one = self.example
         # One program: op by op, initialisation alone would compile a hundred small ones.
         return jax.jit(lambda rng: initial_state(gan, rng, one))(self.keys.init)
+
+    def check_batch(self, gan: GAN) -> None:
+        """Raises InputError where the networks can't train on minibatches of one example."""
+        options = self.options
+        if options["batch_size"] > (options["accumulate"] or 1):
+            return  # Without tracing a step, which takes a second.
+        state, rng = self.abstract_state(gan), self.keys.train
+        jax.eval_shape(
+            lambda state: train(gan, state, self.example, rng, steps=1, batch_size=options["batch_size"]), state
+        )
 
     def abstract_state(self, gan: GAN) -> GANState:
         """The shapes and dtypes of the state.

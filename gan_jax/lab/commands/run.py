@@ -50,6 +50,7 @@ def _fresh(lab: Lab, name: str, typed: dict[str, Any]) -> tuple[RunDir, Dataset]
     job = Job(config, dataset.shape, dataset.num_classes)
     gan = job.gan()
     job.abstract_state(gan)
+    job.check_batch(gan)
     if config.options["track"] is not None or config.options["classifier"] is not None:
         from gan_jax.lab.runs import tracking
 

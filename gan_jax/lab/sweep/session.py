@@ -97,7 +97,8 @@ def check(plan: Plan, scoring: Scoring) -> None:
     """Raises InputError where some members' options can't be combined, or the metric does not fit them."""
     for (first, *_), _ in planning.groups(plan, plan.members):
         job = Job(plan.config(first), scoring.dataset.shape, scoring.dataset.num_classes)
-        evaluation.check_fitting(job, scoring.reference_of(job.gan()), [scoring.measure])
+        evaluation.check_fitting(job, scoring.reference_of(gan := job.gan()), [scoring.measure])
+        job.check_batch(gan)
 
 
 def run(lab: Lab, store: Store, *, dry_run: bool, memory: float | None, mapping: population.Mapping | None) -> int:

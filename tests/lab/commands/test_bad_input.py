@@ -312,3 +312,20 @@ def test_a_record_can_not_lead_out_of_the_directory_of_its_run(tmp_path: Path) -
     assert call("sample", inside, "--out", inside / "a.png") == 0
     assert sorted(tmp_path.iterdir()) == [inside, outside]
     assert list(outside.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ["run", "gan_deep", "--batch-size", 1],
+        ["run", "completion", "--batch-size", 4, "--accumulate", 4],
+        ["sweep", "cgan_embedding", "--batch-size", 1, "--lr", "1e-4,1e-3"],
+    ],
+)
+def test_batches_that_batch_norm_makes_one_of_are_refused_before_anything_is_written(
+    typed: list[object], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert call(*map(str, typed), "--steps", 2, "--out", "a") == 2
+    assert "use a batch size of at least 2" in capsys.readouterr().err
+    assert not Path("a").exists()
