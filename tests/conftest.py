@@ -1,12 +1,13 @@
 """A strict session: eight virtual CPU devices, no silent broadcasting, warnings are errors (see pyproject.toml)."""
 
 import os
+import subprocess
+import sys
 import tempfile
 
 import pytest
 
-# Read once, when JAX starts: they must stand before anything imports it.
-_flags = [
+_FLAGS = [
     "--xla_force_host_platform_device_count=8",
     # Tests run small programs once or twice: XLA compiles them three times faster so, and they compute the same.
     "--xla_backend_optimization_level=0",
@@ -14,7 +15,23 @@ _flags = [
     "--xla_cpu_use_fusion_emitters=false",
     "--xla_cpu_parallel_codegen_split_count=1",
 ]
-os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *_flags]).strip()
+
+
+def _known(flags: list[str]) -> list[str]:
+    """Those that the installed jaxlib knows: it aborts a process that starts with another."""
+
+    def starts(flags: list[str]) -> bool:
+        environment = os.environ | {"XLA_FLAGS": " ".join(flags), "JAX_PLATFORMS": "cpu"}
+        command = [sys.executable, "-c", "import jax; jax.devices()"]
+        return subprocess.run(command, env=environment, capture_output=True).returncode == 0
+
+    return flags if starts(flags) else [flag for flag in flags if starts([flag])]
+
+
+# Read once, when JAX starts: they must stand before anything imports it. Workers inherit what the first process found.
+if "GAN_JAX_TEST_FLAGS" not in os.environ:
+    os.environ["GAN_JAX_TEST_FLAGS"] = " ".join(_known(_FLAGS))
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {os.environ['GAN_JAX_TEST_FLAGS']}".strip()
 os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Runs of one recipe share their compiled program, and nothing is left in the user's cache.
