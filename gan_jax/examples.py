@@ -2,8 +2,7 @@
 
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
+import numpy as np
 
 
 class Examples(NamedTuple):
@@ -23,10 +22,10 @@ def count(examples: Examples, *, axes: int = 1) -> int:
     Raises:
       ValueError: there are none, the leaves are not equally long, or images are not uint8.
     """
-    shapes = [leaf.shape for leaf in jax.tree.leaves(examples)]
+    shapes = [leaf.shape for leaf in examples if leaf is not None]
     if len({shape[:axes] for shape in shapes}) != 1 or 0 in shapes[0][:axes]:
         raise ValueError(f"examples must have equally many x and labels, and at least one; got shapes {shapes}")
-    if len(shapes[0]) == axes + 3 and examples.x.dtype != jnp.uint8:
+    if len(shapes[0]) == axes + 3 and examples.x.dtype != np.uint8:
         raise ValueError(
             f"images must be uint8 in [0, 255], which training scales to the GAN's data_range, got "
             f"{examples.x.dtype}: convert them, or give GAN.train_step batches that you have scaled"

@@ -75,6 +75,12 @@ def max_over_processes(*values: float) -> list[float]:
     return multihost_utils.process_allgather(np.asarray(values, np.float32)).max(axis=0).tolist()
 
 
+def wait_for_each_other() -> None:
+    """Returns in each process when all have come here."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices("wait_for_each_other")
+
+
 def processes(text: str) -> dict[str, Any]:
     """Arguments of `jax.distributed.initialize` from what was typed: auto, or HOST:PORT,COUNT,INDEX."""
     if text == "auto":

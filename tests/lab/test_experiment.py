@@ -28,7 +28,8 @@ def test_an_experiment_is_a_recipe_with_options_and_defaults() -> None:
     assert (mine.recipe, mine.recipe_options, mine.summary) == (_recipe, ("lr", "flip"), "My networks")
     assert (mine.citation, dict(mine.paper), mine.lacks) == ("", {}, "")
     assert dict(mine.defaults) == {
-        "steps": 3000, "batch_size": 64, "seed": 0, "data": "mnist", "track": None, "track_every": 500,
+        "steps": 3000, "batch_size": 64, "seed": 0, "data": "mnist", "classifier": None, "track": None,
+        "track_every": 500,
         "log_every": 30, "sample_every": 300, "save_every": 300, "stream": False, "invert": False,
         "lr": 1e-3, "flip": False, "loss": None, "penalty": None, "lazy": 1, "accumulate": 1,
     }  # fmt: skip

@@ -129,6 +129,8 @@ def run(lab: Lab, store: Store, *, dry_run: bool, memory: float | None, mapping:
             if first:
                 bar.say(f"  a member's state takes {size:.3g} MiB; a program's memory is known when it is compiled")
             return 0
+        # Each has to see that the directory is free before the first makes it.
+        devices.wait_for_each_other()
         if first and store.memory is None:
             store = storing.begin(dataclasses.replace(store, memory=memory, data=scoring.fingerprints))
         path = store.path

@@ -21,13 +21,13 @@ def _bars(n: int, noise: int = 50) -> Dataset:
     labels = rng.integers(3, size=n).astype(np.int32)
     images = rng.integers(0, noise, (n, 12, 8, 1))
     images[np.arange(n), 1 + 4 * labels] += 200
-    return Dataset("bars", images.astype(np.uint8), labels, 3)
+    return Dataset("bars", images.astype(np.uint8), labels, tuple("012"))
 
 
 def _noise(n: int) -> Dataset:
     rng = np.random.default_rng(0)
     x = rng.integers(0, 256, (n, 12, 8, 1)).astype(np.uint8)
-    return Dataset("noise", x, rng.integers(3, size=n).astype(np.int32), 3)
+    return Dataset("noise", x, rng.integers(3, size=n).astype(np.int32), tuple("012"))
 
 
 def _learned(dataset: Dataset) -> tuple[classifiers.Learned, Progress]:

@@ -71,7 +71,7 @@ def test_there_are_no_bounds_of_too_little_real_data(n: int) -> None:
 def test_what_takes_long_on_large_images_is_not_measured_unasked() -> None:
     for side, usual in ((28, True), (64, False)):
         x = np.zeros((20, side, side, 1), np.uint8)
-        images = Dataset("images", x, np.arange(20, dtype=np.int32) % 2, 2)
+        images = Dataset("images", x, np.arange(20, dtype=np.int32) % 2, tuple("01"))
         reference = Reference(images, images, None, True)
         costly = {"gan_train", "parzen", "parzen_blurred", "parzen_kmeans"}
         assert costly <= set(measures.fitting(reference))
@@ -83,7 +83,7 @@ def _read_by(classes: int, accuracy: float, fingerprint: Any, right: float) -> R
     x = np.zeros((40, 4, 4, 1), np.uint8)
     labels = np.arange(40, dtype=np.int32) % 4
     x[:, 0, 0, 0] = np.where(np.arange(40) < round(40 * right), labels, (labels + 1) % 4)
-    images = Dataset("images", x, labels, 4)
+    images = Dataset("images", x, labels, tuple("0123"))
     record = {
         "num_classes": classes,
         "test_accuracy": accuracy,
