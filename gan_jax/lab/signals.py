@@ -63,6 +63,9 @@ def _answering(answer: Callable[[int], None], note: Callable[[int], None]) -> It
     Python runs signal handlers in the main thread, and not before it returns from XLA, which may compile for minutes.
     Its C handler writes the signal's number to a file descriptor at once, and a thread can read that.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Signals are the main thread's affair, and Python lets no other one handle them.
+        return
     reader, writer = socket.socketpair()
     writer.setblocking(False)
 

@@ -2,6 +2,7 @@ import contextlib
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -62,3 +63,16 @@ def test_handlers_are_put_back() -> None:
     with stop_signals("stopping"):
         assert signal.getsignal(signal.SIGINT) is not before[0]
     assert (signal.getsignal(signal.SIGINT), signal.set_wakeup_fd(-1)) == before
+
+
+def test_in_another_thread_signals_are_left_to_the_main_one() -> None:
+    before, found = signal.getsignal(signal.SIGINT), []
+
+    def work() -> None:
+        with stop_signals("stopping") as received:
+            found.append((signal.getsignal(signal.SIGINT), list(received)))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [(before, [])]
