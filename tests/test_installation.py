@@ -191,6 +191,7 @@ def test_without_a_home_or_a_name_it_trains_and_draws(tmp_path: Path) -> None:
 _ASCII = {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONPATH": str(_ROOT)}
 
 
+@pytest.mark.slow
 def test_under_a_locale_without_utf8_it_runs_and_refuses_names_that_checkpoints_cant_have(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "gan_jax"]
     _done(*command, "run", "gan", *_TINY, "--out", "a", cwd=tmp_path, **_ASCII)

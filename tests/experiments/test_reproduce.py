@@ -110,6 +110,7 @@ def test_dirac_agrees_with_its_closed_forms(tmp_path: Path, capsys: pytest.Captu
     assert distance["wasserstein + R1"] < 0.05
 
 
+@pytest.mark.slow
 def test_ring(tmp_path: Path) -> None:
     assert call(reproduce.main, "ring", "--budget", "small", "--out", tmp_path) == 0
     rows = json.loads((tmp_path / "ring-small.json").read_text())["rows"]
@@ -124,6 +125,7 @@ def test_ring(tmp_path: Path) -> None:
 
 
 # Of the rows of real images: (column, least, most), by hand or by the metric's own tests.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("table", "real", "column", "least", "most"),
     [
@@ -187,6 +189,7 @@ def _small(**options: object) -> seeds.Job:
     return seeds.job_of(seeds.configured("wgan", width=8, latent=2, batch_size=4, **options), data.load("ring"))
 
 
+@pytest.mark.slow
 def test_a_seed_has_the_bits_of_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A schedule's stages, several results along the way: the state at the end is that of the command's run."""
     monkeypatch.chdir(tmp_path)

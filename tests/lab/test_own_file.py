@@ -124,6 +124,7 @@ def test_it_sweeps_and_its_best_member_is_a_run(folder: Path) -> None:
     _typed(folder, "sample", "swept/best", "--out", "best.png")
 
 
+@pytest.mark.slow
 def test_it_is_studied(folder: Path) -> None:
     said = _typed(
         folder, "study", "mine", "--lr", "log:1e-4:1e-2", "--weight", "0.1,1", "--trials", 4, "--population", 2,
@@ -142,6 +143,7 @@ def test_a_conditional_one_is_asked_for_classes(folder: Path) -> None:
     assert images.dtype == np.uint8
 
 
+@pytest.mark.slow
 def test_killed_it_goes_on_to_the_same_bits(folder: Path) -> None:
     typed = ["run", "mine", "--steps", 4000, "--save-every", 50, "--log-every", 50, "--sample-every", 4000]
     command = [sys.executable, "mine.py", *map(str, typed), "--out", "killed", "--resume", "auto"]

@@ -27,6 +27,7 @@ def test_the_flops_of_a_step_are_those_of_its_matrix_products() -> None:
     assert 5 * d_step + g_step < counted < 1.15 * (5 * d_step + g_step)
 
 
+@pytest.mark.slow
 def test_a_case_is_measured_written_and_kept_beside_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

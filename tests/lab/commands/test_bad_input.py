@@ -66,6 +66,7 @@ def _one_sentence(error: io.StringIO) -> None:
     assert "Traceback" not in text
 
 
+@pytest.mark.slow
 @many
 @given(name=st.sampled_from(sorted(EXPERIMENTS)), typed=_typed)
 def test_what_is_typed_parses_or_is_one_sentence(name: str, typed: list[str]) -> None:
@@ -102,6 +103,7 @@ _values: dict[str, list[Any]] = {
 }
 
 
+@pytest.mark.slow
 @some
 @given(chosen=st.data(), name=st.sampled_from(sorted(EXPERIMENTS)))
 def test_what_is_typed_starts_a_run_or_is_one_sentence(chosen: st.DataObject, name: str) -> None:
@@ -187,6 +189,7 @@ def test_any_config_file_is_a_run_or_an_input_error(tmp_path: Path, patches: lis
 _sides = st.sampled_from([1, 2, 3, 7, 8, 16, 2**31 - 1])
 
 
+@pytest.mark.slow
 @some
 @given(
     name=st.sampled_from(sorted(EXPERIMENTS)),

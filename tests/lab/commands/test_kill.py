@@ -59,6 +59,7 @@ def _lines(path: str) -> dict[int, dict[str, float]]:
     return {step: record | {"steps_per_s": 0} for step, record in lines.items()}
 
 
+@pytest.mark.slow
 def test_thirty_kills_change_no_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     np.savez("points.npz", images=np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32))
@@ -96,6 +97,7 @@ def test_thirty_kills_change_no_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert _lines("whole") == _lines("killed")
 
 
+@pytest.mark.slow
 def test_kills_change_no_bit_of_a_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two rungs, the second of the better half: kills meet training, saving, scoring, and the last tables."""
     monkeypatch.chdir(tmp_path)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,12 @@ def _assert_same_bits(a: Any, b: Any) -> None:
         assert np.asarray(left).tobytes() == np.asarray(right).tobytes()
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+def _quick(names: Iterable[Any], *quick: str) -> list[Any]:
+    """The names as parameters; all but some are slow."""
+    return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
+@pytest.mark.parametrize("name", _quick(EXPERIMENTS, "gan", "wgan", "cdcgan"))
 def test_every_recipe_runs_and_a_resumed_run_ends_in_the_same_bits(
     name: str, images: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -120,7 +126,7 @@ _SCHEDULES: dict[str, list[object]] = {
 }
 
 
-@pytest.mark.parametrize("case", _SCHEDULES)
+@pytest.mark.parametrize("case", _quick(_SCHEDULES, "of every kind"))
 def test_a_run_with_schedules_that_is_cut_ends_in_the_same_bits(
     case: str, images: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

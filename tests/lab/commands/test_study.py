@@ -206,6 +206,7 @@ def test_workers_that_start_at_once_agree_on_what_the_study_is_of() -> None:
     assert started(data="grid").user_attrs == started(data="grid").user_attrs
 
 
+@pytest.mark.slow
 def test_what_a_worker_left_the_next_goes_on_with(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -239,6 +240,7 @@ def test_what_a_worker_left_the_next_goes_on_with(
         assert [float(m["sliced_wasserstein"]) for m in csv.DictReader(file)] == [trial.value for trial in found[:2]]
 
 
+@pytest.mark.slow
 def test_the_best_setting_is_repeated_by_the_command_that_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     typed = [*_SEARCH, "--lr", "cosine:log(1e-4,1e-1):0", "--penalty", "none,r1:1", "--population", 2]
     assert call("study", *typed, "--trials", 2) == 0

@@ -93,6 +93,7 @@ def _record(path: Path) -> dict[str, Any]:
         return json.loads(str(arrays["record"]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("data", "options", "of", "held_out"),
     [

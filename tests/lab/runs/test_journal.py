@@ -89,6 +89,7 @@ def test_a_run_that_can_not_write_is_interrupted(monkeypatch: pytest.MonkeyPatch
     assert _journal()["status"] == _journal()["sessions"][0]["status"] == "interrupted"
 
 
+@pytest.mark.slow
 def test_a_stopped_run_and_a_killed_one_are_told_apart() -> None:
     typed = _tiny("--steps", 1_000_000, "--save-every", 20, "--out", "a", "--resume", "auto")
     for number, status in ((signal.SIGTERM, "stopped"), (signal.SIGKILL, "interrupted")):

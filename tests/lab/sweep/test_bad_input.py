@@ -50,6 +50,7 @@ def _in_an_empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.slow
 @settings(max_examples=600, **_settings)
 @given(
     name=st.sampled_from(sorted(EXPERIMENTS)),
@@ -112,6 +113,7 @@ def _written(*typed: object) -> Path:
     return path
 
 
+@pytest.mark.slow
 @settings(max_examples=600, **_settings)
 @given(
     changes=st.lists(st.tuples(st.sampled_from(_paths), st.just("gone") | _json), max_size=2), cut=st.integers(0, 4000)

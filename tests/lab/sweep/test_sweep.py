@@ -121,18 +121,44 @@ def test_a_sweep_scores_every_member_and_leaves_the_best_as_a_run(capsys: pytest
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("wgan", ["--lr", "1e-4,1e-2", "--clip", "0.01,0.1", "--ema", "none", "--n-critic", 2]),
-        ("wgan", ["--lr", "1e-3,3e-4", "--warmup-steps", 3, "--warmup-critic", 4, "--n-critic", 2]),
-        ("gan", ["--b1", "0.0,0.9", "--b2", "0.9,0.999"]),
-        ("gan", ["--ema", "0.9,0.3"]),
-        ("gan", ["--lr", "cosine:log(1e-5,1e-2):0,steps:1e-3,log(1e-5,1e-2)", "--draws", 4]),
-        ("gan", ["--lr", "linear:3e-3:1e-4:0.7,linear:7e-4:0:0.7", "--penalty", "wgan_gp:10", "--b1", "cosine:0.9:0"]),
-        ("r3gan", ["--gamma", "cosine:1:0.1,cosine:10:0.3", "--lr", "cosine:2e-4:5e-5:0.78"]),
-        ("gan", ["--penalty", "wgan_gp:10,wgan_gp:3,r1:1.7+r2:linear:1:0.3"]),
-        ("gan", ["--penalty", "dragan:10,dragan:7", "--loss", "hinge", "--lazy", 2, "--accumulate", 2]),
-        ("wgan_gp", ["--weight", "10,0.7", "--n-critic", 2]),
+        pytest.param(
+            *("wgan", ["--lr", "1e-4,1e-2", "--clip", "0.01,0.1", "--ema", "none", "--n-critic", 2]), id="lr-clip"
+        ),
+        pytest.param(
+            *("wgan", ["--lr", "1e-3,3e-4", "--warmup-steps", 3, "--warmup-critic", 4, "--n-critic", 2]),
+            id="warm-up",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(*("gan", ["--b1", "0.0,0.9", "--b2", "0.9,0.999"]), id="betas", marks=pytest.mark.slow),
+        pytest.param(*("gan", ["--ema", "0.9,0.3"]), id="ema", marks=pytest.mark.slow),
+        pytest.param(
+            *("gan", ["--lr", "cosine:log(1e-5,1e-2):0,steps:1e-3,log(1e-5,1e-2)", "--draws", 4]),
+            id="drawn-ends",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            *(
+                "gan",
+                ["--lr", "linear:3e-3:1e-4:0.7,linear:7e-4:0:0.7", "--penalty", "wgan_gp:10", "--b1", "cosine:0.9:0"],
+            ),
+            id="fixed",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            *("r3gan", ["--gamma", "cosine:1:0.1,cosine:10:0.3", "--lr", "cosine:2e-4:5e-5:0.78"]),
+            id="gamma",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            *("gan", ["--penalty", "wgan_gp:10,wgan_gp:3,r1:1.7+r2:linear:1:0.3"]), id="penalty", marks=pytest.mark.slow
+        ),
+        pytest.param(
+            *("gan", ["--penalty", "dragan:10,dragan:7", "--loss", "hinge", "--lazy", 2, "--accumulate", 2]),
+            id="objective",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(*("wgan_gp", ["--weight", "10,0.7", "--n-critic", 2]), id="weight", marks=pytest.mark.slow),
     ],
-    ids=["lr-clip", "warm-up", "betas", "ema", "drawn-ends", "fixed", "gamma", "penalty", "objective", "weight"],
 )
 def test_every_member_has_the_bits_of_its_run_alone(name: str, options: list[object]) -> None:
     common = [*_ALONE, "--batch-size", 6, "--steps", 6, "--save-every", 6]
@@ -147,6 +173,7 @@ def test_every_member_has_the_bits_of_its_run_alone(name: str, options: list[obj
         assert_same(state, alone)
 
 
+@pytest.mark.slow
 def test_a_warm_up_is_trained_as_it_is_alone_whatever_the_number_of_dispatches(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -162,6 +189,7 @@ def test_a_warm_up_is_trained_as_it_is_alone_whatever_the_number_of_dispatches(
 
 # Two widths of eight steps each; or of four, and then the better half of six settings, of both widths or of one; or
 # schedules and penalties of one program, in two phases.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "halving", "steps"),
     [
@@ -208,6 +236,7 @@ def test_a_sweep_stopped_anywhere_goes_on_to_the_same_bits(
         assert sorted(m["step"] for m in _table("whole/members.csv")) == ["4", "4", "4", "8", "8", "8"]
 
 
+@pytest.mark.slow
 def test_the_same_command_goes_on_until_there_is_nothing_to_do(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,6 +267,7 @@ def test_the_same_command_goes_on_until_there_is_nothing_to_do(
         assert "whole is in use by another process" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_split_into_rounds(capsys: pytest.CaptureFixture[str]) -> None:
     typed = [*_WGAN, "--steps", 2, "--lr", "log:1e-5:1e-2", "--draws", 20]
     assert call("sweep", *typed, "--out", "whole") == 0
@@ -312,6 +342,7 @@ def test_what_cant_be_combined_is_said_before_anything_is_compiled(
     assert not Path("sweeps").exists()
 
 
+@pytest.mark.slow
 def test_options_are_combined_with_each_other_and_not_with_defaults_that_no_member_has() -> None:
     """This recipe has no penalty to be lazy with, and a minibatch of the default size has no three equal parts."""
     typed = ["gan", *_ALONE, *_SCORED, "--steps", 2, "--lazy", 2, "--penalty", "r1:1,r1:10"]
@@ -325,6 +356,7 @@ def test_options_are_combined_with_each_other_and_not_with_defaults_that_no_memb
     assert json.loads(Path("out/summary.json").read_text())["compilations"] == 2
 
 
+@pytest.mark.slow
 def test_the_best_member_is_named_as_it_can_be_typed(capsys: pytest.CaptureFixture[str]) -> None:
     typed = ["gan", *_TINY, "--steps", 2, "--lr", "cosine:0.00333333:0", "--penalty", "recipe,none", "--seed", 3]
     assert call("sweep", *typed, "--out", "out") == 0
@@ -333,6 +365,7 @@ def test_the_best_member_is_named_as_it_can_be_typed(capsys: pytest.CaptureFixtu
     assert _run("out/best")[0].job.config.spelled("lr") == "cosine:0.00333333:0.0"
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_sweep() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -419,6 +452,7 @@ def test_what_completes_real_images_cant_be_scored(command: list[str], capsys: p
     assert "name a run" not in error and "run of" not in error
 
 
+@pytest.mark.slow
 def test_the_best_setting_is_named_with_the_command_that_repeats_it(capsys: pytest.CaptureFixture[str]) -> None:
     typed = [*_TINY, "--steps", 2, "--lr", "1e-4,linear:3e-3:0", "--penalty", "none,r1:1", "--b1", 0.3]
     assert call("sweep", "gan", *typed, "--seeds", 4, "--seed", 5, "--out", "out") == 0
@@ -463,6 +497,7 @@ def test_no_score_is_measured_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [line["score"] for line in kept] == [float(m["sliced_wasserstein"]) for m in _table("out/members.csv")]
 
 
+@pytest.mark.slow
 def test_a_sweep_that_was_changed_is_not_gone_on_with(capsys: pytest.CaptureFixture[str]) -> None:
     """Nor is what it has left of one: not edited, partly deleted, copied over another, or trained on other data."""
     typed = [*_WGAN, "--steps", 4, "--lr", "1e-4,1e-3"]
