@@ -42,12 +42,12 @@ def test_a_sentence_begins_with_the_name_of_its_command(command: str, capsys: py
 @pytest.mark.parametrize(
     ("error", "code", "words"),
     [
-        (KeyboardInterrupt(), 130, ""),
+        (KeyboardInterrupt(), 130, "run: interrupted\n"),
         (MemoryError(), 2, "run: out of memory: reduce --batch-size, --width or --n, or use --stream\n"),
         (RuntimeError("RESOURCE_EXHAUSTED: 1 GB\nof 2"), 2, "run: out of memory: reduce --batch-size, --width or --n"),
     ],
 )
-def test_what_stops_a_command_is_an_exit_code_and_at_most_a_sentence(
+def test_what_stops_a_command_is_an_exit_code_and_a_sentence(
     error: BaseException, code: int, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail() -> int:
@@ -58,7 +58,7 @@ def test_what_stops_a_command_is_an_exit_code_and_at_most_a_sentence(
     assert stopped.value.code == code
     written = capsys.readouterr().err
     assert words in written
-    assert written.count("\n") == (1 if words else 0)
+    assert written.count("\n") == 1
 
 
 def test_an_error_of_the_program_itself_is_not_hidden() -> None:
