@@ -1,6 +1,7 @@
 """What a command is doing, how far it is and how long it will still take: one line on a terminal, few without one."""
 
 import contextlib
+import os
 import sys
 import threading
 import time
@@ -36,13 +37,16 @@ class Progress(contextlib.AbstractContextManager["Progress"]):
         """
         self._what, self._unit, self._quiet = what, unit, quiet or not _usable()
         self.on_terminal = not self._quiet and sys.stderr.isatty()
+        # Terminals of programs may have no size; for tqdm that is no room at all.
+        sized = self.on_terminal and os.get_terminal_size(sys.stderr.fileno()).columns > 0
         self._bar = tqdm(
             total=total,
             initial=initial,
             desc=what,
             unit=unit,
             disable=not self.on_terminal,
-            dynamic_ncols=True,
+            dynamic_ncols=sized,
+            ncols=None if sized else 80,
             bar_format=_FORMAT,
             # The mean of many dispatches: the time that is left should not jump with one that drew a picture.
             smoothing=0.05,

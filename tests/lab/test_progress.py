@@ -41,8 +41,10 @@ def _on_a_terminal(program: str, columns: int) -> str:
     return written.decode()
 
 
-def test_a_terminal_has_one_line_that_fits_it() -> None:
-    written = _on_a_terminal(_PROGRAM, 80)
+@pytest.mark.parametrize("columns", [80, 0])
+def test_a_terminal_has_one_line_that_fits_it(columns: int) -> None:
+    """Of 80 columns where it does not say how many it has."""
+    written = _on_a_terminal(_PROGRAM, columns)
     shown = [line.strip() for line in re.split(r"[\r\n]|\x1b\[A", written)]
     assert max(map(len, shown)) <= 80
     assert "run wgan: compiling ..." in shown and "run wgan: compiling ... 2 s" in shown
