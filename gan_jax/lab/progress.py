@@ -47,6 +47,7 @@ class Progress(contextlib.AbstractContextManager["Progress"]):
             disable=not self.on_terminal,
             dynamic_ncols=sized,
             ncols=None if sized else 80,
+            nrows=None if sized else 24,
             bar_format=_FORMAT,
             # The mean of many dispatches: the time that is left should not jump with one that drew a picture.
             smoothing=0.05,

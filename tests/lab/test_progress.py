@@ -28,7 +28,7 @@ with Progress(1000, what="run wgan", initial=200) as bar:
 def _on_a_terminal(program: str, columns: int) -> str:
     """What a program writes to a terminal of so many columns."""
     ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (24, columns))
+    termios.tcsetwinsize(theirs, (24 if columns else 0, columns))
     written = b""
     with subprocess.Popen([sys.executable, "-c", program], stdout=theirs, stderr=theirs, stdin=theirs) as process:
         os.close(theirs)
