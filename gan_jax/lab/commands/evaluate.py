@@ -23,7 +23,8 @@ def main(lab: Lab, argv: list[str]) -> int:
     """Parses, measures the run's newest checkpoint, prints rows and writes JSON as they come; returns 0."""
     options = _parser(lab).parse_args(argv)
     cli.start_jax()
-    with leave_at_once("stopped: nothing was measured yet"):
+    nothing = "stopped: nothing was measured yet"
+    with leave_at_once(nothing), Progress(0, what="evaluate") as bar, bar.doing("reading run and data"):
         run = directory.load(options.run, lab.table)
         gan = run.job.gan()
         out = options.out or run.path / "evaluation.json"

@@ -31,14 +31,14 @@ def main(lab: Lab, argv: list[str]) -> int:
     if options.label is not None and options.classes:
         parser.error("--label and --classes exclude each other: one class, or all of them")
     cli.start_jax()
-    run = directory.load(options.run, lab.table)
-    job, gan = run.job, run.job.gan()
-    kind = gan.conditioning.kind
-    label = None if options.label is None else sampling.label_of(job, gan, options.label)
-    if options.classes and kind != "labels":
-        raise InputError(f"{job.config.name} is not conditioned on labels: leave out --classes")
-    files.check_parent(options.out)
     with leave_at_once("stopped: no file was written"), Progress(0, what="sample") as bar, bar.doing("sampling"):
+        run = directory.load(options.run, lab.table)
+        job, gan = run.job, run.job.gan()
+        kind = gan.conditioning.kind
+        label = None if options.label is None else sampling.label_of(job, gan, options.label)
+        if options.classes and kind != "labels":
+            raise InputError(f"{job.config.name} is not conditioned on labels: leave out --classes")
+        files.check_parent(options.out)
         if kind == "data":
             job.check_data(data.load(job.spec))
         state = run.restore_best(gan) if options.best else run.restore(gan, options.step)
