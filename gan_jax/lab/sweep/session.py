@@ -240,12 +240,14 @@ def _report(
     seconds: float,
 ) -> None:
     """Tables and pictures; `states` are those of the members that `report.shown_members` chooses of the ranked ones."""
+    from gan_jax.lab.sweep import figures  # Not earlier: Matplotlib takes half a second, and training needs none.
+
     plan, path, outcomes = store.plan, store.path, result.outcomes
     order = cohorts.ranked(plan.members, outcomes, lower_is_better=scoring.lower_is_better)
     report.write_tables(path, plan, outcomes, metrics, scoring.metric)
     scores = lines.read_scores(path, scoring.kind)
-    report.plot_curves(path / "curves.png", plan, outcomes, metrics, scores, order, scoring.metric, scoring.better)
-    report.plot_scores(path / "scores.png", plan, outcomes, order, scoring.metric, scoring.better)
+    figures.plot_curves(path / "curves.png", plan, outcomes, metrics, scores, order, scoring.metric, scoring.better)
+    figures.plot_scores(path / "scores.png", plan, outcomes, order, scoring.metric, scoring.better)
     images.save_png(path / "samples.png", _samples(plan, result, scoring, states))
     summary = {
         "seconds": seconds,

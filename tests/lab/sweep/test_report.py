@@ -1,34 +1,13 @@
 import csv
 import math
-import warnings
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
-from gan_jax.lab import EXPERIMENTS
-from gan_jax.lab import experiment as experiments
 from gan_jax.lab.sweep import cohorts, report
-from gan_jax.lab.sweep import plan as planning
 from gan_jax.lab.sweep.cohorts import Outcome
-from gan_jax.lab.sweep.plan import Plan
-from tests.helpers import read_png
-
-
-def planned(typed: Mapping[str, str], *, name: str = "wgan", rungs: tuple[int, ...] = (100,), **of: Any) -> Plan:
-    options = EXPERIMENTS[name].options
-    axes = {option: planning.axis(options[option], text) for option, text in typed.items()}
-    members = planning.members(axes, of.pop("draws", None), of.pop("seeds", 1), 0)
-    base = experiments.config(EXPERIMENTS, name, {"steps": rungs[-1], **of})
-    return Plan(base, members, rungs, planning.logarithmic(axes))
-
-
-def scored(plan: Plan, scores: list[float | None], steps: list[int] | None = None) -> dict[int, Outcome]:
-    steps = steps or [plan.rungs[-1]] * len(scores)
-    return {k: Outcome(step, score, None) for k, (step, score) in enumerate(zip(steps, scores, strict=True))}
+from tests.lab.sweep.helpers import planned, scored
 
 
 def read(file: Path) -> list[dict[str, str]]:
@@ -75,75 +54,6 @@ def test_who_came_furthest_stands_first(lower: bool, expected: list[int]) -> Non
     scores = [4.0, 2.0, 1.0, 1.5, 0.5, 9.0, 0.1, 9.9, 0.2, None]
     steps = [100, 100, 100, 100, 25, 25, 50, 50, 100, 7]
     assert cohorts.ranked(plan.members, scored(plan, scores, steps), lower_is_better=lower) == expected
-
-
-def drawn(monkeypatch: pytest.MonkeyPatch, plan: Plan, outcomes: Mapping[int, Outcome]) -> Figure:
-    """The figure of scores."""
-    figures: list[Figure] = []
-    monkeypatch.setattr(report, "_save", lambda figure, file: figures.append(figure))
-    order = cohorts.ranked(plan.members, outcomes, lower_is_better=True)
-    report.plot_scores(Path("scores.png"), plan, outcomes, order, "frechet", "lower is better")
-    return figures[0]
-
-
-def test_scores_are_drawn_by_name_and_say_which_way_is_better(monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = planned({"lr": "1e-4,1e-3", "loss": "recipe,hinge"}, seeds=2)
-    figure = drawn(monkeypatch, plan, scored(plan, [3.0, 4.0, 1.0, 2.0, 5.0, 6.0, None, 8.0]))
-    top, over_lr = figure.axes
-    assert [label.get_text() for label in top.get_yticklabels()] == [
-        "1. lr 0.0001, loss hinge: 1.5", "2. lr 0.0001, loss recipe: 3.5", "3. lr 0.001, loss recipe: 5.5",
-        "4. lr 0.001, loss hinge: not finite",
-    ]  # fmt: skip
-    assert "frechet (lower is better)" in (top.get_xlabel(), over_lr.get_title())
-    assert over_lr.get_xlabel() == "lr"
-
-
-@pytest.mark.parametrize(
-    ("typed", "draws", "scales"),
-    [
-        # Drawn in the logarithm, however narrow; drawn uniformly, however wide; listed, as they lie.
-        ({"lr": "log:1e-4:4e-4"}, 4, {"lr": "log"}),
-        ({"lr": "uniform:1e-5:9e-4"}, 4, {"lr": "linear"}),
-        ({"lr": "1e-4,2e-4,3e-4"}, None, {"lr": "linear"}),
-        ({"lr": "1e-5,1e-4,1e-3"}, None, {"lr": "log"}),
-        ({"ema": "0.0,0.5,0.9"}, None, {"ema": "linear"}),
-        ({"lr": "cosine:log(1e-5,1e-3):0"}, 4, {"lr": "log"}),
-        ({"lr": "log:1e-4:4e-4", "clip": "uniform:0.01:0.02"}, 4, {"lr": "log", "clip": "linear"}),
-        # Nothing to draw over: names, two numbers in one option, no number at all.
-        ({"loss": "hinge,recipe"}, None, {}),
-        ({"lr": "linear:log(1e-5,1e-3):uniform(0,1e-4)"}, 4, {}),
-        ({"penalty": "none,r1:1"}, None, {}),
-        ({}, None, {}),
-    ],
-)
-def test_axes_are_drawn_as_their_numbers_were(
-    typed: dict[str, str], draws: int | None, scales: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plan = planned(typed, name="wgan", draws=draws)
-    axes = drawn(monkeypatch, plan, scored(plan, [1.0 + k for k in range(len(plan.members))])).axes
-    found = {}
-    for one in axes[1:]:
-        found |= {one.get_xlabel(): one.get_xscale(), one.get_ylabel(): one.get_yscale()}
-    assert {name: scale for name, scale in found.items() if name in plan.swept} == scales
-
-
-@pytest.mark.parametrize("scores", [[1.0, 2.0], [None, None], [1.0, None]])
-@pytest.mark.parametrize("typed", [{}, {"lr": "1e-4,1e-3"}])
-@pytest.mark.parametrize("logged", [True, False])
-def test_pictures_of_any_outcome_warn_of_nothing(
-    typed: dict[str, str], scores: list[float | None], logged: bool, tmp_path: Path
-) -> None:
-    plan = planned(typed, rungs=(50, 100), seeds=1 if typed else 2)
-    outcomes = scored(plan, scores)
-    metrics = [{step: {"estimate": 1.0, "g_loss": 2.0} for step in ((50, 100) if logged else ())}] * 2
-    known = {(k, 100): score for k, score in enumerate(scores)}
-    order = cohorts.ranked(plan.members, outcomes, lower_is_better=True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        report.plot_scores(tmp_path / "scores.png", plan, outcomes, order, "frechet", "lower is better")
-        report.plot_curves(tmp_path / "curves.png", plan, outcomes, metrics, known, order, "frechet", "lower is better")
-    for name in ("scores", "curves"):
-        assert read_png(tmp_path / f"{name}.png").std() > 0
 
 
 @pytest.mark.parametrize(("height", "scale"), [(8, 4), (28, 2), (30, 1), (64, 1)])
