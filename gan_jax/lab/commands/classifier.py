@@ -32,7 +32,8 @@ def main(lab: Lab, argv: list[str]) -> int:
 
 
 def _train(lab: Lab, options: argparse.Namespace, argv: list[str]) -> int:
-    dataset, test = data.load(options.data), data.load(options.data, "test")
+    with Progress(0, what=f"classifier {options.data}") as bar, bar.doing("reading the data"):
+        dataset, test = data.load(options.data), data.load(options.data, "test")
     if not dataset.is_image or dataset.labels is None or test.labels is None:
         raise InputError(f"{options.data} has no labelled images: choose data that has, such as mnist or idx:DIR")
     if dataset.shape != test.shape:
