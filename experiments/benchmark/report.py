@@ -120,6 +120,9 @@ def _plot(rows: list[Any], file: Path) -> None:
         at = [k + (i - (len(contenders) - 1) / 2) * 0.27 for k, _ in having]
         axes.bar(at, medians, 0.25, yerr=errors, capsize=2, label=name)
     axes.set_xticks(range(len(rows)), [r["case"] for r in rows], rotation=15)
+    # The limits that Matplotlib finds for bars on a log scale have no height where all bars end at one number.
+    rates = [s for r in rows for s in r["steps_per_s"].values()]
+    axes.set_ylim(min(s["low"] for s in rates) / 2, max(s["high"] for s in rates) * 2)
     axes.legend()
     with atomic(file) as partial:
         figure.savefig(partial, format="png")

@@ -166,7 +166,7 @@ def _plot(rows: Mapping[str, Sequence[Record]], file: Path) -> None:
             distances = result["curves"]["frechet"]
             run = np.linspace(0, 1, len(distances) + 1)[1:]
             momenta.plot(run, distances, f"C{colour}", label=None if k else name, linewidth=0.8)
-    momenta.set(xlabel="share of the run", ylabel="Frechet distance of samples", yscale="log", ylim=(100, None))
+    momenta.set(xlabel="share of the run", ylabel="Frechet distance of samples", yscale="log")
     momenta.legend(*momenta.get_legend_handles_labels(), fontsize=8, loc="lower left")  # Even if there is no line yet.
     with atomic(file) as partial:
         figure.savefig(partial, format="png")

@@ -44,6 +44,15 @@ def test_a_case_is_measured_written_and_kept_beside_the_next(
     assert read_png(tmp_path / "speed.png").std() > 0
 
 
+@pytest.mark.parametrize("rates", [(0.2117089898100191,) * 3, (33846.69257127748,) * 3, (1e-3, 1.0, 1e5)])
+def test_the_figure_shows_any_rates(rates: tuple[float, float, float], tmp_path: Path) -> None:
+    low, median, high = rates
+    report._plot(
+        [{"case": "gan", "steps_per_s": {"gan_jax": {"median": median, "low": low, "high": high}}}], tmp_path / "f"
+    )
+    assert read_png(tmp_path / "f").std() > 0
+
+
 @pytest.mark.parametrize(("arguments", "words"), [(["wgn"], "did you mean wgan?"), (["--turns", "0"], "at least 1")])
 def test_bad_input_is_one_sentence_and_exit_code_2(
     arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
