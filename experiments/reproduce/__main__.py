@@ -2,12 +2,14 @@
 
 import argparse
 import importlib
+import os
 import shlex
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from gan_jax.lab import cli, devices
+from gan_jax.lab import EXPERIMENTS, cli, devices
+from gan_jax.lab.options import integer, several
 
 
 class _Entry(NamedTuple):
@@ -19,6 +21,7 @@ class _Entry(NamedTuple):
 
 
 TABLES = {
+    "defaults": _Entry("defaults", "table", "every experiment at its defaults: quality, failures, seconds"),
     "dirac": _Entry("dirac", "table", "Dirac-GAN (Mescheder et al. 2018): eigenvalues, closed form and train step"),
     "ring": _Entry("points", "ring", "eight Gaussians on a ring (Lin et al. 2018): modes, quality, reverse KL, width"),
     "grid": _Entry("points", "grid", "25 Gaussians on a grid, as ring"),
@@ -31,7 +34,10 @@ TABLES = {
 
 def main(argv: list[str]) -> int:
     """Parses, measures what is missing, prints the table; returns 0, or 1 if training became non-finite."""
-    options = _parser().parse_args(argv)
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if options.table != "defaults" and (options.only or options.time):
+        parser.error("--only and --time are for the table defaults")
 
     # One seed per core: a small net does not fill two.
     cli.start_jax(devices=devices.cores())
@@ -39,16 +45,40 @@ def main(argv: list[str]) -> int:
 
     entry = TABLES[options.table]
     module = importlib.import_module(f"experiments.reproduce.{entry.module}")
-    command = shlex.join(["python", "-m", "experiments.reproduce", *argv])
     table = getattr(module, entry.function)(options.budget)
     name = options.table if options.budget == "full" else f"{options.table}-small"
+    only = None if options.table != "defaults" else _rows(options)
     try:
-        tables.make(name, table, command, options.out)
+        tables.make(name, table, _command(options), options.out, only=only, seeds=options.seeds)
     except FloatingPointError as error:
         print(f"reproduce: {error}; earlier results are kept in {options.out}", file=sys.stderr)
         return 1
     print((options.out / f"{name}.md").read_text())
     return 0
+
+
+def _rows(options: argparse.Namespace) -> list[str]:
+    """The rows of the table of defaults that are asked for: seeds, and what only a quiet machine can time."""
+    from experiments.reproduce import defaults
+
+    names = options.only or list(EXPERIMENTS)
+    timed = [defaults.timed_row(name) for name in names]
+    if options.time:
+        return timed
+    if (cores := devices.cores()) < (os.cpu_count() or 1):
+        print(
+            f"reproduce: seconds are not measured, this command may use {cores} of {os.cpu_count()} cores; afterwards "
+            "type it with --time on all of them",
+            file=sys.stderr,
+        )
+        return list(names)
+    return [*names, *timed]
+
+
+def _command(options: argparse.Namespace) -> str:
+    """What makes the whole table."""
+    small = [] if options.budget == "full" else ["--budget", options.budget]
+    return shlex.join(["python", "-m", "experiments.reproduce", options.table, *small, "--out", str(options.out)])
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -73,6 +103,15 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="directory of the results (default: tables/)",
     )
+    add = parser.add_argument
+    add("--seeds", type=cli.reader(integer(1)), metavar="N", help="the first N seeds of every row (default: all)")
+    add(
+        "--only",
+        type=cli.reader(several(*EXPERIMENTS)),
+        metavar="A,B",
+        help="of defaults: these experiments; several such commands may be at work on one table",
+    )
+    add("--time", action="store_true", help="of defaults: measure seconds alone, for a quiet machine")
     return parser
 
 

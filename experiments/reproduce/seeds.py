@@ -16,6 +16,7 @@ from gan_jax.gan import GANState
 from gan_jax.lab import EXPERIMENTS, Config, Job
 from gan_jax.lab.experiment import config
 from gan_jax.lab.options import OBJECTIVE_OPTIONS
+from gan_jax.lab.runs import chunks
 from gan_jax.training import Examples
 from gan_jax.typing import Metrics
 
@@ -54,6 +55,20 @@ def train(
     Raises:
       FloatingPointError: the training of a seed became non-finite.
     """
+    for states, metrics, finite in train_finite(job, examples, seeds, every=every):
+        if not finite.all():
+            raise FloatingPointError(f"training of seeds {list(seeds)} became non-finite (finite: {finite.tolist()})")
+        yield states, metrics
+
+
+def train_finite(
+    job: Job, examples: Examples, seeds: Sequence[int], *, every: int | None = None
+) -> Iterator[tuple[GANState, Metrics, np.ndarray]]:
+    """As `train`, but a seed that becomes non-finite stays in its last finite state.
+
+    Yields:
+      States and metrics as `train`, and `finite` `[seeds]`, which have been finite so far.
+    """
     steps = job.options["steps"]
     every = every or steps
     jobs = [dataclasses.replace(job, config=job.config.replace(seed=seed)) for seed in seeds]
@@ -62,15 +77,19 @@ def train(
     mesh = Mesh(np.array(jax.devices()[: len(seeds)]), (population.AXIS,))
     run = jit_training(population.train_until, donate=["states"])
     states = jax.jit(population.initial_states, static_argnums=0)(job.gan, numbers, init_rngs, examples)
-    fixed = {"alive": jnp.ones(len(seeds), bool), "rngs": rngs, "mesh": mesh}
-    fixed |= {"batch_size": job.options["batch_size"], "capacity": every}
-    for stop in range(every, steps + 1, every):
-        states, metrics, finite = run(job.gan, numbers, states, examples, stop=stop, **fixed)
-        if not finite.all():
-            raise FloatingPointError(
-                f"training of seeds {list(seeds)} became non-finite (finite: {np.asarray(finite).tolist()})"
-            )
-        yield states, metrics
+    fixed = {"rngs": rngs, "mesh": mesh, "batch_size": job.options["batch_size"], "capacity": every}
+    phases = chunks.makers(job)
+    start, finite, since = 0, np.ones(len(seeds), bool), []
+    for stop in sorted({*range(every, steps + 1, every), *(first for first in phases if 0 < first < steps)}):
+        states, metrics, reached = run(
+            chunks.phase(phases, start), numbers, states, examples, alive=jnp.asarray(finite), stop=stop, **fixed
+        )
+        finite &= np.asarray(reached)
+        since.append(jax.tree.map(lambda leaf: leaf[:, : stop - start], metrics))  # noqa: B023
+        start = stop
+        if stop % every == 0:
+            yield states, jax.tree.map(lambda *parts: jnp.concatenate(parts, axis=1), *since), finite.copy()
+            since = []
 
 
 def member(states: GANState, k: int) -> GANState:

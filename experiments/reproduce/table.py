@@ -2,8 +2,9 @@
 
 A table has rows of others, as they were published, and rows of ours. A row of ours is a measurement of seeds, several
 at once where there are devices for it. Its settings are saved beside the results in TABLE.json: a result found there
-under the same settings is not computed again, so an interrupted table resumes. (The settings do not cover the code:
-after a change of it, delete the file.)
+under the same settings is not computed again, so an interrupted table resumes, and results of other settings do not
+count. (The settings do not cover the code: after a change of it, delete the file.) Several commands may measure
+different rows of one table at the same time.
 """
 
 import dataclasses
@@ -13,8 +14,9 @@ import json
 import math
 import platform
 import re
+import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -24,7 +26,7 @@ import numpy as np
 from gan_jax import images
 from gan_jax.errors import InputError
 from gan_jax.lab import devices
-from gan_jax.lab.files import write_text
+from gan_jax.lab.files import lock, write_text
 from gan_jax.lab.progress import Progress
 from gan_jax.lab.runs.directory import commit
 from gan_jax.lab.signals import leave_at_once
@@ -74,10 +76,17 @@ class Published(NamedTuple):
 
 
 class Column(NamedTuple):
-    """A column: its heading, and the decimals of its numbers."""
+    """A column.
+
+    Attributes:
+      heading: what it says.
+      decimals: of its numbers.
+      better: "lower" or "higher" to show the median and the worst seed; None for mean and standard deviation.
+    """
 
     heading: str
     decimals: int
+    better: Literal["lower", "higher"] | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -91,6 +100,7 @@ class Table:
       published: rows of others.
       rows: rows of ours.
       plot: `(row names to outcomes as TABLE.json holds them, PNG file)`; None for no plot.
+      body: `rows as TABLE.json holds them -> the table as Markdown`; None for `lines`.
     """
 
     title: str
@@ -99,9 +109,18 @@ class Table:
     published: Sequence[Published]
     rows: Sequence[Row]
     plot: Callable[[Mapping[str, Sequence[Record]], Path], None] | None = None
+    body: Callable[[Mapping[str, Record]], str] | None = None
 
 
-def make(name: str, table: Table, command: str, out: Path) -> None:
+def make(
+    name: str,
+    table: Table,
+    command: str,
+    out: Path,
+    *,
+    only: Collection[str] | None = None,
+    seeds: int | None = None,
+) -> None:
     """Measures what TABLE.json in `out` lacks; writes it, TABLE.md and pictures after every result.
 
     Args:
@@ -109,45 +128,37 @@ def make(name: str, table: Table, command: str, out: Path) -> None:
       table: what to measure.
       command: the command line, for the record.
       out: directory of the files; created if missing.
+      only: names of the rows to measure, whose results of other settings are dropped; the other rows stay as they
+        are. None for all.
+      seeds: how many seeds of each row to measure, the first ones; those that are there already stay. None for all.
 
     Raises:
-      InputError: TABLE.json is not the record of a table, or something can't be written.
+      InputError: TABLE.json is not the record of a table, something can't be written, or another command has begun to
+        measure a row with other settings.
     """
-    file = out / f"{name}.json"
-    old = _read(file)
-    record: Record = {"table": name, "title": table.title, "command": command, "machine": _machine(), "rows": {}}
-    for row in table.rows:
-        kept = old.get(row.name, {})
-        settings = json.loads(json.dumps(row.settings))
-        same = kept.get("settings") == settings
-        results = [result for result in kept["results"] if result["seed"] in row.seeds] if same else []
-        record["rows"][row.name] = {"settings": settings, "results": results}
+    rows = [row for row in table.rows if only is None or row.name in only]
     try:
         out.mkdir(parents=True, exist_ok=True)
-        _write(name, table, record, out)
-        missing = {
-            row.name: [seed for seed in row.seeds if seed not in _seeds(record["rows"][row.name]["results"])]
-            for row in table.rows
-        }
-        total = sum(len(row.seeds) for row in table.rows)
-        done = total - sum(map(len, missing.values()))
+        store = _Store(name, table, command, out)
+        store.begin(rows)
+        total = sum(len(row.seeds[:seeds]) for row in rows)
+        done = total - sum(len(store.missing(row, seeds)) for row in rows)
         kept = f"interrupted; every result is in {out}, and the same command continues"
         with leave_at_once(kept), Progress(total, unit="seed", what=name, initial=done) as bar:
-            for row in table.rows:
-                results = record["rows"][row.name]["results"]
-                for start in range(0, len(missing[row.name]), row.at_once):
-                    seeds = missing[row.name][start : start + row.at_once]
+            for row in rows:
+                while missing := store.missing(row, seeds)[: row.at_once]:
                     started = time.perf_counter()
-                    with bar.doing(f"{row.name}, seeds {', '.join(map(str, seeds))}", counts=True):
-                        outcomes = row.measure(seeds)
-                    core_seconds = (time.perf_counter() - started) * devices.cores() / len(seeds)
-                    for seed, outcome in zip(seeds, outcomes, strict=True):
+                    with bar.doing(f"{row.name}, seeds {', '.join(map(str, missing))}", counts=True):
+                        outcomes = row.measure(missing)
+                    core_seconds = (time.perf_counter() - started) * devices.cores() / len(missing)
+                    for seed, outcome in zip(missing, outcomes, strict=True):
                         if outcome.picture is not None and seed == row.seeds[0]:
                             images.save_png(out / f"{name}-{picture_name(row.name)}.png", outcome.picture)
-                        results.append(_result(seed, outcome, core_seconds))
-                    results.sort(key=lambda result: result["seed"])
-                    _write(name, table, record, out)
-                    bar.advance(len(seeds))
+                    results = store.add(
+                        row,
+                        [_result(seed, each, core_seconds) for seed, each in zip(missing, outcomes, strict=True)],
+                    )
+                    bar.advance(len(missing))
                     bar.say(f"{row.name}, {len(results)} of {len(row.seeds)} seeds: {_line(table, row, results)}")
     except OSError as error:
         raise InputError(
@@ -155,19 +166,97 @@ def make(name: str, table: Table, command: str, out: Path) -> None:
         ) from error
 
 
+class _Store:
+    """TABLE.json, TABLE.md and the plot; what other commands have written meanwhile is kept."""
+
+    def __init__(self, name: str, table: Table, command: str, out: Path) -> None:
+        self._name, self._table, self._command, self._out = name, table, command, out
+        self._settings = {row.name: json.loads(json.dumps(row.settings)) for row in table.rows}
+        self._rows: dict[str, Record] = {}
+
+    def begin(self, rows: Sequence[Row]) -> None:
+        """Drops the results of these rows that are of other settings, and rows that the table has no longer."""
+        measured = {row.name: row for row in rows}
+        with lock(self._out, wait=True):
+            old = self._read()
+            for row in self._table.rows:
+                kept = old.get(row.name)
+                if row.name in measured:
+                    results = kept["results"] if kept is not None and self._is_of(row, kept) else []
+                    results = [result for result in results if result["seed"] in row.seeds]
+                    self._rows[row.name] = {"settings": self._settings[row.name], "results": results}
+                elif kept is not None:
+                    self._rows[row.name] = kept
+            self._write()
+
+    def missing(self, row: Row, most: int | None) -> list[int]:
+        """Which of a row's first seeds have no result."""
+        found = {result["seed"] for result in self._rows[row.name]["results"]}
+        return [seed for seed in row.seeds[:most] if seed not in found]
+
+    def add(self, row: Row, new: Sequence[Record]) -> Sequence[Record]:
+        """Writes results of a row; returns all that it has. Raises InputError where others measure other settings."""
+        with lock(self._out, wait=True):
+            self._rows = self._read()
+            kept = self._rows.get(row.name)
+            if kept is None or not self._is_of(row, kept):
+                raise InputError(
+                    f"another command measures {row.name} with other settings, and {self._out} has its results: "
+                    "choose a different --out"
+                )
+            results = {result["seed"]: result for result in (*kept["results"], *new)}
+            kept["results"] = [results[seed] for seed in sorted(results)]
+            self._write()
+        return kept["results"]
+
+    def _is_of(self, row: Row, kept: Record) -> bool:
+        return kept.get("settings") == self._settings[row.name]
+
+    def _read(self) -> dict[str, Record]:
+        file = self._out / f"{self._name}.json"
+        try:
+            rows = json.loads(file.read_text())["rows"]
+            needed = {"seed", "numbers", "core_seconds", "date"}
+            assert all(needed <= set(result) for row in rows.values() for result in row["results"])
+        except FileNotFoundError:
+            return {}
+        except (AssertionError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{file} is not the record of a table ({error!r}): choose a different --out") from error
+        return rows
+
+    def _write(self) -> None:
+        record: Record = {
+            "table": self._name,
+            "title": self._table.title,
+            "command": self._command,
+            "machine": _machine(),
+            "rows": self._rows,
+        }
+        write_text(self._out / f"{self._name}.json", json.dumps(record, indent=1) + "\n")
+        shown = {
+            row.name: self._rows[row.name]
+            for row in self._table.rows
+            if row.name in self._rows and self._is_of(row, self._rows[row.name])
+        }
+        write_text(self._out / f"{self._name}.md", markdown(self._table, record | {"rows": shown}))
+        if self._table.plot is not None and any(row["results"] for row in shown.values()):
+            self._table.plot({key: row["results"] for key, row in shown.items()}, self._out / f"{self._name}.png")
+
+
 def markdown(table: Table, record: Mapping[str, Any]) -> str:
-    """The text of TABLE.md: title, `lines`, how they were made, and the note."""
+    """The text of TABLE.md: title, the table itself, how it was made, and the note."""
     everything = [result for row in record["rows"].values() for result in row["results"]]
     machine, seconds = record["machine"], sum(result["core_seconds"] for result in everything)
     took = f"{seconds / 60:.0f} core minutes" if seconds > 600 else f"{seconds:.0f} core seconds"
+    ours = "Ours: mean ± standard deviation over seeds, with each row's settings" if table.body is None else "Every seed is"
     made = (
         f"`{record['command']}`: {took} in all, {machine['device']}, jax {machine['jax']}, "
-        f"finished {max(result['date'] for result in everything)}. "
-        "Ours: mean ± standard deviation over seeds, with each row's settings in the JSON file beside this one."
+        f"finished {max(result['date'] for result in everything)}. {ours} in the JSON file beside this one."
         if everything
         else f"`{record['command']}` has no result yet."
     )
-    return "\n\n".join([f"# {table.title}", lines(table, record), made, table.note]) + "\n"
+    body = lines(table, record) if table.body is None else table.body(record["rows"])
+    return "\n\n".join([f"# {table.title}", body, made, table.note]) + "\n"
 
 
 def lines(table: Table, record: Mapping[str, Any]) -> str:
@@ -181,7 +270,7 @@ def lines(table: Table, record: Mapping[str, Any]) -> str:
         if results:
             mean = np.mean([result["core_seconds"] for result in results])
             seconds = f"{mean:.0f}" if mean >= 100 else f"{mean:.3g}"
-            numbers = [spread(results, key, column.decimals) for key, column in table.columns.items()]
+            numbers = [shown(results, key, column) for key, column in table.columns.items()]
             rows.append([f"**{name}**", str(len(results)), *numbers, seconds, "here"])
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
 
@@ -195,18 +284,38 @@ def spread(results: Sequence[Mapping[str, Any]], key: str, decimals: int) -> str
     return f"{mean} ± {np.std(values, ddof=1):.{decimals}f}" if len(values) > 1 else mean
 
 
+def median_and_worst(results: Sequence[Mapping[str, Any]], key: str, decimals: int, better: str) -> str:
+    """Median of a number over seeds, and in brackets the worst; empty where the row has no such number.
+
+    A seed whose number is not finite is worse than all others.
+    """
+    sign = 1 if better == "lower" else -1
+    found = [result["numbers"][key] for result in results if key in result["numbers"]]
+    if not found:
+        return ""
+    badness = [math.inf if value is None else sign * value for value in found]
+    middle, worst = (
+        "not finite" if math.isinf(number) else f"{sign * number:.{decimals}f}"
+        for number in (statistics.median(badness), max(badness))
+    )
+    return f"{middle} ({worst})" if len(found) > 1 else middle
+
+
+def shown(results: Sequence[Mapping[str, Any]], key: str, column: Column) -> str:
+    """A number of several seeds as its column shows it."""
+    if column.better is None:
+        return spread(results, key, column.decimals)
+    return median_and_worst(results, key, column.decimals, column.better)
+
+
 def picture_name(row: str) -> str:
     """A row's name as part of a file name."""
     return re.sub(r"[^a-z0-9]+", "_", row.lower()).strip("_")
 
 
-def _seeds(results: Sequence[Mapping[str, Any]]) -> list[int]:
-    return [result["seed"] for result in results]
-
-
 def _line(table: Table, row: Row, results: Sequence[Mapping[str, Any]]) -> str:
     having = {key: column for key, column in table.columns.items() if key in results[-1]["numbers"]}
-    return ", ".join(f"{column.heading} {spread(results, key, column.decimals)}" for key, column in having.items())
+    return ", ".join(f"{column.heading} {shown(results, key, column)}" for key, column in having.items())
 
 
 def _result(seed: int, outcome: Outcome, core_seconds: float) -> Record:
@@ -218,25 +327,6 @@ def _result(seed: int, outcome: Outcome, core_seconds: float) -> Record:
     curves = {key: [float(f"{value:.5g}") for value in curve] for key, curve in outcome.curves.items()}
     date = datetime.datetime.now().astimezone().date().isoformat()
     return {"seed": seed, "numbers": numbers, "curves": curves, "core_seconds": round(core_seconds, 2), "date": date}
-
-
-def _read(file: Path) -> Record:
-    try:
-        rows = json.loads(file.read_text())["rows"]
-        needed = {"seed", "numbers", "core_seconds", "date"}
-        assert all(needed <= set(result) for row in rows.values() for result in row["results"])
-    except FileNotFoundError:
-        return {}
-    except (AssertionError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{file} is not the record of a table ({error!r}): choose a different --out") from error
-    return rows
-
-
-def _write(name: str, table: Table, record: Record, out: Path) -> None:
-    write_text(out / f"{name}.json", json.dumps(record, indent=1) + "\n")
-    write_text(out / f"{name}.md", markdown(table, record))
-    if table.plot is not None and any(row["results"] for row in record["rows"].values()):
-        table.plot({key: row["results"] for key, row in record["rows"].items()}, out / f"{name}.png")
 
 
 def _machine() -> Record:

@@ -88,8 +88,12 @@ def check_parent(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def lock(directory: Path) -> Iterator[bool]:
+def lock(directory: Path, *, wait: bool = False) -> Iterator[bool]:
     """Holds a run's or sweep's directory for this process; the lock goes when the process does, however it ends.
+
+    Args:
+      directory: what is locked.
+      wait: whether to wait for another process that holds it.
 
     Yields:
       Whether it is held: some file systems have no locks.
@@ -97,7 +101,7 @@ def lock(directory: Path) -> Iterator[bool]:
     Raises:
       InputError: another process holds it, or the directory can't be written.
     """
-    held = filelock.FileLock(directory / LOCK, timeout=0)
+    held = filelock.FileLock(directory / LOCK, timeout=-1 if wait else 0)
     try:
         held.acquire()
     except filelock.Timeout as error:
