@@ -39,8 +39,8 @@ def main(argv: list[str]) -> int:
     if options.table != "defaults" and (options.only or options.time):
         parser.error("--only and --time are for the table defaults")
 
-    # One seed per core: a small net does not fill two.
-    cli.start_jax(devices=devices.cores())
+    # One seed per core: a small net does not fill two. What is timed is one run, which has all of them.
+    cli.start_jax(devices=None if options.time else devices.cores())
     from experiments.reproduce import table as tables
 
     entry = TABLES[options.table]
@@ -53,26 +53,30 @@ def main(argv: list[str]) -> int:
     except FloatingPointError as error:
         print(f"reproduce: {error}; earlier results are kept in {options.out}", file=sys.stderr)
         return 1
+    if options.table == "defaults" and not options.time:
+        _time_next()
     print((options.out / f"{name}.md").read_text())
     return 0
 
 
 def _rows(options: argparse.Namespace) -> list[str]:
-    """The rows of the table of defaults that are asked for: seeds, and what only a quiet machine can time."""
+    """The rows of the table of defaults that are asked for."""
     from experiments.reproduce import defaults
 
-    names = options.only or list(EXPERIMENTS)
-    timed = [defaults.timed_row(name) for name in names]
-    if options.time:
-        return timed
-    if (cores := devices.cores()) < (os.cpu_count() or 1):
-        print(
-            f"reproduce: seconds are not measured, this command may use {cores} of {os.cpu_count()} cores; afterwards "
-            "type it with --time on all of them",
-            file=sys.stderr,
-        )
-        return list(names)
-    return [*names, *timed]
+    names = options.only or EXPERIMENTS
+    return [defaults.timed_row(name) if options.time else name for name in names]
+
+
+def _time_next() -> None:
+    """Goes on as the command that measures seconds: on all cores, and with JAX started as a run starts it."""
+    used, present = devices.cores(), os.cpu_count() or 1
+    if used == present:
+        os.execv(sys.executable, [*sys.orig_argv, "--time"])
+    print(
+        f"reproduce: seconds are not measured, this command may use {used} of {present} cores: type it again with "
+        "--time on all of them",
+        file=sys.stderr,
+    )
 
 
 def _command(options: argparse.Namespace) -> str:
