@@ -1,0 +1,152 @@
+"""Make the README's pictures: python -m experiments.pictures [--only NAME,NAME] [--runs DIR] [--out docs].
+
+Of every experiment the last sample grid of its run at today's defaults, sevens of `cdcgan`, and the two pictures of a
+sweep. Each is made by the commands that the README shows, in processes of their own, so that it has the bits that a
+reader gets. What lies in --runs already is used, and continued where it is not finished.
+"""
+
+import argparse
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import FrameType
+
+from gan_jax.errors import InputError
+from gan_jax.files import atomic
+from gan_jax.lab import EXPERIMENTS, cli, files
+from gan_jax.lab.experiment import Config, config
+from gan_jax.lab.job import Job
+from gan_jax.lab.options import several
+from gan_jax.lab.runs import directory
+from gan_jax.lab.runs.directory import RunDir
+
+SWEEP = "wgan --width 64 --depth 2 --steps 2000 --lr log:5e-4:3e-3 --clip log:0.02:0.1 --draws 6 --seeds 2"
+"""What the README's sweep of pictures is typed with."""
+SEVENS = "--label 7 --n 16"
+"""What the README's sample of `cdcgan` is typed with."""
+
+
+class CommandError(Exception):
+    """A command ended with this exit code; it has said why."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def main(argv: list[str]) -> int:
+    """Parses, and makes one picture after the other; returns 0, or the exit code of a command that failed or stopped.
+
+    Raises:
+      InputError: a run in --runs is of other options than today's defaults, or something can't be written.
+    """
+    options = _parser().parse_args(argv)
+    runs, out, names = options.runs, options.out, options.only
+    for name in EXPERIMENTS:
+        if name in names or (name == "cdcgan" and "sevens" in names):
+            _check(runs / name, config(EXPERIMENTS, name, {}))
+    with files.write_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+    try:
+        for name in names:
+            if name == "sweep":
+                _sweep(runs / name, out)
+            elif name == "sevens":
+                _train("cdcgan", runs)
+                _call("sample", runs / "cdcgan", *shlex.split(SEVENS), "--out", out / "sevens.png")
+            else:
+                _train(name, runs)
+                steps = config(EXPERIMENTS, name, {}).options["steps"]
+                _copy(runs / name / "samples" / f"{steps:07d}.png", out / f"{name}.png")
+    except CommandError as error:
+        return error.code
+    return 0
+
+
+def _check(path: Path, defaults: Config) -> None:
+    """Raises InputError where the directory holds anything else than a run at the defaults, finished or not."""
+    if files.is_free(path):
+        return
+    run = directory.load(path, EXPERIMENTS)
+    today, found = (RunDir(path, Job(own, run.job.shape, 0), 0).identity for own in (defaults, run.job.config))
+    others = [name for name in today if today[name] != found.get(name)]
+    if others:
+        raise InputError(
+            f"{path} was trained with other options than today's defaults ({', '.join(others)}): remove it, or choose "
+            "a different --runs"
+        )
+
+
+def _train(name: str, runs: Path) -> None:
+    """Trains an experiment at its defaults, or continues that, or does nothing where it is finished."""
+    path = runs / name
+    if files.is_free(path) or not directory.load(path, EXPERIMENTS).finished:
+        _call("run", name, "--out", path, "--resume", "auto")
+
+
+def _sweep(path: Path, out: Path) -> None:
+    _call("sweep", *shlex.split(SWEEP), "--out", path, "--resume", "auto")
+    for name in ("samples", "scores"):
+        _copy(path / f"{name}.png", out / f"sweep_{name}.png")
+
+
+def _copy(made: Path, to: Path) -> None:
+    if not made.exists():
+        raise InputError(f"{made} is missing: remove what lies there, or choose a different --runs")
+    with files.write_errors(to), atomic(to) as partial:
+        shutil.copyfile(made, partial)
+    print(to)
+
+
+def _call(command: str, *arguments: object) -> None:
+    """Runs `python -m experiments.COMMAND ARGUMENTS`; signals go to it. Raises CommandError unless it exits with 0."""
+    # In a session of its own, so that Ctrl-C reaches it once and not twice.
+    typed = [sys.executable, "-m", f"experiments.{command}", *map(str, arguments)]
+    process = subprocess.Popen(typed, start_new_session=True)
+
+    def hand_on(number: int, frame: FrameType | None) -> None:
+        process.send_signal(number)
+
+    stopping = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    previous = {number: signal.signal(number, hand_on) for number in stopping}
+    try:
+        code = process.wait()
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    if code != 0:
+        raise CommandError(code if code > 0 else 128 - code)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = cli.Parser(
+        prog="python -m experiments.pictures",
+        description="Makes the pictures of the README: trains every experiment at its defaults and keeps its last\n"
+        "sample grid. An interrupted command, typed again, continues.",
+    )
+    names = (*EXPERIMENTS, "sevens", "sweep")
+    parser.add_argument(
+        "--only",
+        type=cli.reader(several(*names)),
+        default=names,
+        metavar="A,B",
+        help=f"which: experiments, sevens (of cdcgan), sweep (default: all {len(names)})",
+    )
+    parser.add_argument(
+        "--runs",
+        type=cli.path,
+        default=Path("runs") / "pictures",
+        metavar="DIR",
+        help="where runs lie, as DIR/NAME; those that are there are used (default: runs/pictures)",
+    )
+    parser.add_argument(
+        "--out", type=cli.path, default=Path("docs"), metavar="DIR", help="directory of the pictures (default: docs/)"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    cli.guarded("pictures", lambda: main(sys.argv[1:]))
