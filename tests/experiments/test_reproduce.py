@@ -1,5 +1,5 @@
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,78 @@ def test_other_settings_are_measured_again(tmp_path: Path) -> None:
     record = json.loads((tmp_path / "squares.json").read_text())
     assert record["rows"]["ours"]["settings"] == {"lr": 0.2}
     assert len(record["rows"]["ours"]["results"]) == 4
+
+
+def _two_rows(a: Callable[..., Any], b: Callable[..., Any], lr: float = 0.1) -> Table:
+    rows = [Row("a", {"lr": lr}, a, range(4), 2), Row("b", {"lr": lr}, b, range(2), 1)]
+    return Table("Squares", "", {"square": Column("seed squared", 2)}, [], rows)
+
+
+def _measured(out: Path) -> dict[str, list[int]]:
+    rows = json.loads((out / "squares.json").read_text())["rows"]
+    return {name: [result["seed"] for result in row["results"]] for name, row in rows.items()}
+
+
+def test_some_rows_and_first_seeds_alone_leave_the_others_as_they_are(tmp_path: Path) -> None:
+    tables.make("squares", _two_rows(Counting(), Counting()), "", tmp_path, only=["a"])
+    assert _measured(tmp_path) == {"a": [0, 1, 2, 3]}
+    again, first = Counting(), Counting()
+    tables.make("squares", _two_rows(again, first), "", tmp_path, seeds=1)
+    assert (again.seeds, first.seeds) == ([], [0])
+    assert _measured(tmp_path) == {"a": [0, 1, 2, 3], "b": [0]}
+
+
+def test_commands_that_measure_rows_of_one_table_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
+    """While one measures a, another measures b and a half of a."""
+
+    class Meanwhile(Counting):
+        def __call__(self, seeds: Sequence[int]) -> list[Outcome]:
+            if not self.seeds:
+                tables.make("squares", _two_rows(Counting(), Counting()), "", tmp_path, only=["b"])
+                tables.make("squares", _two_rows(Counting(), Counting()), "", tmp_path, only=["a"], seeds=3)
+            return super().__call__(seeds)
+
+    a, b = Meanwhile(), Counting()
+    tables.make("squares", _two_rows(a, b), "", tmp_path)
+    assert (a.seeds, b.seeds) == ([0, 1, 3], [])
+    assert _measured(tmp_path) == {"a": [0, 1, 2, 3], "b": [0, 1]}
+
+
+def test_results_of_other_settings_are_not_shown(tmp_path: Path) -> None:
+    tables.make("squares", _two_rows(Counting(), Counting()), "", tmp_path)
+    tables.make("squares", _two_rows(Counting(), Counting(), lr=0.2), "", tmp_path, only=["b"])
+    text = (tmp_path / "squares.md").read_text()
+    assert "**b**" in text
+    assert "**a**" not in text
+    assert _measured(tmp_path) == {"a": [0, 1, 2, 3], "b": [0, 1]}  # Kept, for who still has those settings.
+
+
+def test_a_command_with_older_settings_does_not_write_over_a_newer_one(tmp_path: Path) -> None:
+    class Overtaken(Counting):
+        def __call__(self, seeds: Sequence[int]) -> list[Outcome]:
+            tables.make("squares", _two_rows(Counting(), Counting(), lr=0.2), "", tmp_path)
+            return super().__call__(seeds)
+
+    with pytest.raises(InputError, match="another command measures a with other settings"):
+        tables.make("squares", _two_rows(Overtaken(), Counting()), "", tmp_path)
+    assert json.loads((tmp_path / "squares.json").read_text())["rows"]["a"]["settings"] == {"lr": 0.2}
+    assert _measured(tmp_path) == {"a": [0, 1, 2, 3], "b": [0, 1]}
+
+
+@pytest.mark.parametrize(
+    ("values", "better", "text"),
+    [
+        ([3.0, 1.0, 10.0, 2.0], "lower", "2.5 (10.0)"),
+        ([0.3, 0.1, 0.9], "higher", "0.3 (0.1)"),
+        ([3.0, None, 1.0], "lower", "3.0 (not finite)"),
+        ([None, 0.5, None], "higher", "not finite (not finite)"),
+        ([7.0], "lower", "7.0"),
+        ([], "lower", ""),
+    ],
+)
+def test_median_and_worst_seed(values: list[float | None], better: str, text: str) -> None:
+    results = [{"numbers": {"x": value}} for value in values] or [{"numbers": {"y": 1.0}}]
+    assert tables.median_and_worst(results, "x", 1, better) == text
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"rows": {"ours": {"results": 3}}}'])
@@ -191,13 +263,14 @@ def _small(**options: object) -> seeds.Job:
 
 @pytest.mark.slow
 def test_a_seed_has_the_bits_of_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A schedule's stages, several results along the way: the state at the end is that of the command's run."""
+    """A warm-up, a schedule's stages, several results along the way: the last state is that of the command's run."""
     monkeypatch.chdir(tmp_path)
-    job = _small(lr="steps:1e-3,1e-4", steps=6)
+    job = _small(lr="steps:1e-3,1e-4", steps=6, warmup_steps=3, warmup_critic=2)
     examples = jax.tree.map(jnp.asarray, data.load("ring").examples)
     *_, (states, metrics) = seeds.train(job, examples, [5, 7], every=2)
     assert metrics["d_loss"].shape == (2, 2)
     typed = ["--data", "ring", "--width", 8, "--latent", 2, "--batch-size", 4, "--lr", "steps:1e-3,1e-4", "--steps", 6]
+    typed += ["--warmup-steps", 3, "--warmup-critic", 2]
     assert lab_call("run", "wgan", *typed, "--seed", 7, "--out", "alone") == 0
     assert_same(jax.device_get(seeds.member(states, 1)), jax.device_get(gan_jax.load("alone").state))
 

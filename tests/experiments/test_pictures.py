@@ -1,0 +1,109 @@
+import os
+import re
+import shlex
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments import pictures
+from gan_jax import recipes
+from gan_jax.lab import EXPERIMENTS, Experiment
+from tests.experiments.helpers import call
+from tests.helpers import read_png
+from tests.lab.helpers import call as lab_call
+
+_README = (Path(__file__).parents[2] / "README.md").read_text()
+_TINY: dict[str, Any] = {"steps": 2, "batch_size": 4, "width": 2, "latent": 2}
+
+
+def _commands(command: str) -> list[list[str]]:
+    typed = re.findall(rf"^    python -m experiments\.{command} (.*?)(?:#.*)?$", _README, re.MULTILINE)
+    return [shlex.split(line) for line in typed]
+
+
+def test_they_are_the_pictures_of_the_readme() -> None:
+    assert set(re.findall(r"\(docs/(\w+)\.png\)", _README)) == {
+        *EXPERIMENTS, "sevens", "sweep_samples", "sweep_scores"
+    }  # fmt: skip
+    assert shlex.split(pictures.SWEEP) in _commands("sweep")
+    assert ["runs/cdcgan/001", *shlex.split(pictures.SEVENS), "--out", "sevens.png"] in _commands("sample")
+
+
+class Commands:
+    """Runs commands in this process; of a sweep it only makes what that leaves."""
+
+    def __init__(self, table: dict[str, Experiment]) -> None:
+        self.table = table
+        self.typed: list[str] = []
+
+    def __call__(self, command: str, *arguments: object) -> None:
+        self.typed.append(shlex.join([command, *map(str, arguments)]))
+        if command == "sweep":
+            for name in ("samples", "scores"):
+                Path("kept/sweep").mkdir(parents=True, exist_ok=True)
+                Path(f"kept/sweep/{name}.png").write_text(name)
+        elif code := lab_call(command, *arguments, table=self.table):
+            raise pictures.CommandError(code)
+
+
+def test_runs_are_trained_once_and_only_if_they_are_of_the_defaults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    table = {"cdcgan": Experiment(recipes.cdcgan, **_TINY)}
+    commands = Commands(table)
+    monkeypatch.setattr(pictures, "EXPERIMENTS", table)
+    monkeypatch.setattr(pictures, "_call", commands)
+    where = ["--runs", "kept", "--out", "made"]
+    assert call(pictures.main, "--only", "cdcgan,sevens,sweep", *where) == 0
+    assert commands.typed == [
+        "run cdcgan --out kept/cdcgan --resume auto",
+        "sample kept/cdcgan --label 7 --n 16 --out made/sevens.png",
+        f"sweep {pictures.SWEEP} --out kept/sweep --resume auto",
+    ]
+    last = Path("kept/cdcgan/samples/0000002.png")
+    assert Path("made/cdcgan.png").read_bytes() == last.read_bytes()
+    assert read_png("made/sevens.png").ndim == 3
+    assert Path("made/sweep_samples.png").read_text() == "samples"
+    assert Path("made/sweep_scores.png").read_text() == "scores"
+
+    table["cdcgan"] = Experiment(recipes.cdcgan, **{**_TINY, "steps": 3}, lr=1e-3)
+    assert call(pictures.main, "--only", "sevens", *where) == 2
+    assert "other options than today's defaults (lr, steps): remove it" in capsys.readouterr().err
+    assert len(commands.typed) == 3
+
+
+def test_a_command_that_fails_ends_with_its_exit_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = {"gan": Experiment(recipes.gan, **_TINY)}
+    monkeypatch.setattr(pictures, "EXPERIMENTS", table)
+    monkeypatch.setattr(pictures.sys, "executable", _script(tmp_path, "exit 3"))
+    assert call(pictures.main, "--only", "gan", "--runs", tmp_path / "runs", "--out", tmp_path) == 3
+
+
+def test_signals_are_handed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ready = tmp_path / "ready"
+    script = f"trap 'exit 143' TERM; touch {ready}; while :; do sleep 0.02; done"
+    monkeypatch.setattr(pictures.sys, "executable", _script(tmp_path, script))
+
+    def interrupt() -> None:
+        while not ready.exists():
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(pictures.CommandError) as caught:
+        pictures._call("run")
+    assert caught.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def _script(directory: Path, text: str) -> str:
+    """A program that takes Python's place."""
+    script = directory / "script"
+    script.write_text(f"#!/bin/sh\n{text}\n")
+    script.chmod(0o755)
+    return str(script)
