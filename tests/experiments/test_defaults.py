@@ -14,7 +14,7 @@ from gan_jax.lab.experiment import config
 from tests.experiments.helpers import call
 from tests.lab.helpers import call as lab_call
 
-_TINY: dict[str, Any] = {"steps": 2, "batch_size": 4, "width": 2, "latent": 2}
+_TINY: dict[str, Any] = {"steps": 2, "batch_size": 4, "width": 4, "latent": 2}
 _TABLE = {
     "gan": Experiment(recipes.gan, **_TINY, ema=0.5),
     "cgan": Experiment(recipes.cgan, **_TINY),

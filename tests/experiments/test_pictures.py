@@ -16,7 +16,7 @@ from tests.helpers import read_png
 from tests.lab.helpers import call as lab_call
 
 _README = (Path(__file__).parents[2] / "README.md").read_text()
-_TINY: dict[str, Any] = {"steps": 2, "batch_size": 4, "width": 2, "latent": 2}
+_TINY: dict[str, Any] = {"steps": 2, "batch_size": 4, "width": 4, "latent": 2}
 
 
 def _commands(command: str) -> list[list[str]]:
