@@ -205,7 +205,7 @@ def test_networks_for_any_shape_are_built_or_refused(
     (tmp_path / "config.json").write_text(json.dumps(record))
     with contextlib.suppress(InputError):
         job = directory.load(tmp_path, EXPERIMENTS).job
-        job.abstract_state(job.gan())
+        job.abstract_state()
 
 
 def _quiet() -> Iterator[None]:

@@ -49,7 +49,7 @@ def _tiny(name: str, data: str) -> list[object]:
 
 def _state(path: Path) -> GANState:
     loaded = directory.load(path, EXPERIMENTS)
-    return loaded.restore(loaded.job.gan())
+    return loaded.restore()
 
 
 def _metrics(path: Path) -> dict[int, dict[str, float]]:

@@ -55,7 +55,7 @@ def _table(file: str) -> list[dict[str, str]]:
 
 def _run(path: str | Path) -> tuple[RunDir, GANState]:
     loaded = directory.load(Path(path), EXPERIMENTS)
-    return loaded, loaded.restore(loaded.job.gan())
+    return loaded, loaded.restore()
 
 
 def _said(error: str) -> list[str]:
