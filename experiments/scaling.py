@@ -82,7 +82,7 @@ def _costs(name: str, devices: int) -> dict[str, Any]:
     labels = jax.ShapeDtypeStruct((batch_size,), jnp.int32)
     batch = jax.eval_shape(lambda x, labels: training.as_batch(gan, training.Examples(x, labels)), x, labels)
     batch = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=spread), batch)
-    state = job.abstract_state(gan)
+    state = job.abstract_state()
     parts = []
     for step, times in ((gan.d_step, gan.n_critic), (gan.g_step, 1)):
         compiled = jax.jit(step).lower(state, batch, jax.random.key(0)).compile()

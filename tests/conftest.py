@@ -4,6 +4,9 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -52,3 +55,16 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     from gan_jax.lab.devices import cores
 
     return -(-3 * cores() // 2)
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    """A worker of xdist notes how many tests it leaves out: the first process, which reports, collects none."""
+    output = getattr(items[0].config, "workeroutput", None)
+    if output is not None:
+        output["deselected"] = output.get("deselected", 0) + len(items)
+
+
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """What the workers have left out, the same in each, is counted in the last line."""
+    if count := getattr(node, "workeroutput", {}).get("deselected", 0):
+        node.config.pluginmanager.getplugin("terminalreporter").stats["deselected"] = [SimpleNamespace()] * count

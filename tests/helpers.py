@@ -2,14 +2,22 @@
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
 import jaxtyping
 import numpy as np
+import pytest
 from PIL import Image
+
+
+def few(values: Iterable[Any], *quick: Any) -> list[Any]:
+    """The values of a parameter, all slow but some, which show what the others repeat."""
+    values = list(values)
+    assert all(value in values for value in quick), quick
+    return [value if value in quick else pytest.param(value, marks=pytest.mark.slow) for value in values]
 
 
 @functools.cache

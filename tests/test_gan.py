@@ -15,7 +15,7 @@ from jax import lax
 from gan_jax import GAN, Batch, GANState, Loss, conditioning, losses, penalties, priors, recipes, scheduled, schedules
 from gan_jax.gan import Inputs
 from gan_jax.nets import layers, mlp
-from tests.helpers import assert_close, assert_same, differ, jit, stack, untyped
+from tests.helpers import assert_close, assert_same, differ, few, jit, stack, untyped
 
 KEY = jax.random.key(0)
 METRICS = {"d_loss", "penalty", "estimate", "d_real", "d_fake", "g_loss", "d_fake_after"}
@@ -716,7 +716,7 @@ class Smooth(nn.Module):
 
 
 @pytest.mark.parametrize("optimizer", [optax.sgd(0.1), optax.adam(0.01)], ids=["sgd", "adam"])
-@pytest.mark.parametrize("parts", [2, 4, 8])
+@pytest.mark.parametrize("parts", few([2, 4, 8], 4))
 def test_accumulated_gradients_are_those_of_the_whole_minibatch(
     parts: int, optimizer: optax.GradientTransformation
 ) -> None:

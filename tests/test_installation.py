@@ -44,7 +44,7 @@ def _git(folder: Path, *arguments: str) -> str:
     return _done("git", "-C", folder, *identity, *arguments, cwd=folder).strip()
 
 
-@pytest.fixture(scope="session", params=["editable", "copied"])
+@pytest.fixture(scope="session", params=["editable", pytest.param("copied", marks=pytest.mark.slow)])
 def installed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The programs of an environment in somebody else's repository, with the package installed."""
     project = tmp_path_factory.mktemp(f"{request.param} project")
@@ -122,7 +122,7 @@ def test_the_commit_is_the_one_of_the_code_that_runs(installed: Path, tmp_path: 
         assert commit is None
 
 
-@pytest.mark.parametrize("name", ["gan_jax", "gan-jax"])
+@pytest.mark.parametrize("name", ["gan_jax", pytest.param("gan-jax", marks=pytest.mark.slow)])
 def test_a_script_beside_a_clone_finds_the_package(name: str, installed: Path, tmp_path: Path) -> None:
     (tmp_path / name).symlink_to(_ROOT)
     (tmp_path / "mine.py").write_text("import gan_jax.lab; print(gan_jax.GAN.__name__, gan_jax.lab.__file__)\n")
@@ -172,7 +172,10 @@ def _without_a_home(case: str, folder: Path, *command: object) -> subprocess.Com
     return done
 
 
-@pytest.mark.parametrize("case", _HOMES)
+@pytest.mark.parametrize(
+    "case",
+    [case if "cache" in case else pytest.param(case, marks=pytest.mark.slow) for case in _HOMES],
+)
 def test_without_a_home_or_a_name_there_is_one_line_more(case: str, tmp_path: Path) -> None:
     done = _without_a_home(case, tmp_path, "sample", "nowhere", "--out", "a.png")
     assert done.returncode == 2

@@ -15,7 +15,7 @@ from jax.sharding import PartitionSpec as P
 from gan_jax import GAN, Batch, GANState, conditioning, losses, penalties, priors, recipes
 from gan_jax.nets import dcgan, heads, mlp
 from gan_jax.nets.layers import Encode
-from tests.helpers import assert_close, assert_same, differ, jit, stack
+from tests.helpers import assert_close, assert_same, differ, few, jit, stack
 
 KEY = jax.random.key(0)
 DEVICES = 8
@@ -68,6 +68,8 @@ GANS: dict[str, tuple[Callable[[str | None], GAN], tuple[int, ...]]] = {
     "conv": (conv_gan, (8, 8, 1)),
 }
 every_gan = pytest.mark.parametrize("name", GANS)
+# What is slow is compiled for eight devices.
+few_gans = pytest.mark.parametrize("name", few(GANS, "mlp"))
 
 
 def batches(shape: tuple[int, ...]) -> list[Batch]:
@@ -122,7 +124,7 @@ def test_session_has_eight_devices() -> None:
     assert jax.device_count() == DEVICES
 
 
-@every_gan
+@few_gans
 def test_pmap_equals_one_device_on_the_global_batch(name: str) -> None:
     make, shape = GANS[name]
     step = jax.pmap(make(AXIS).train_step, AXIS, in_axes=(0, 1, None))
@@ -135,7 +137,7 @@ def test_pmap_equals_one_device_on_the_global_batch(name: str) -> None:
 
 
 @every_gan
-@pytest.mark.parametrize("check_vma", [True, False])
+@pytest.mark.parametrize("check_vma", few([True, False], True))
 def test_shard_map_equals_one_device_on_the_global_batch(name: str, check_vma: bool) -> None:
     make, shape = GANS[name]
     step = jax.shard_map(
@@ -148,7 +150,7 @@ def test_shard_map_equals_one_device_on_the_global_batch(name: str, check_vma: b
     assert_equals_one_device(name, run(jit(step), initial_state(name), batches(shape)))
 
 
-@every_gan
+@few_gans
 def test_vmap_with_an_axis_name_equals_one_device_on_the_global_batch(name: str) -> None:
     make, shape = GANS[name]
     step = jax.vmap(make(AXIS).train_step, in_axes=(None, 1, None), out_axes=None, axis_name=AXIS)
@@ -211,8 +213,8 @@ def test_devices_with_the_same_key_draw_different_noise(step: str) -> None:
     ("make", "shape"),
     [
         (lambda: recipes.gan((2,), width=4, latent=4), (2,)),
-        (lambda: recipes.wgan((28, 28, 1), width=4, latent=4), (28, 28, 1)),
-        (lambda: recipes.wgan_gp((8, 8, 1), width=8, latent=4), (8, 8, 1)),
+        pytest.param(lambda: recipes.wgan((28, 28, 1), width=4, latent=4), (28, 28, 1), marks=pytest.mark.slow),
+        pytest.param(lambda: recipes.wgan_gp((8, 8, 1), width=8, latent=4), (8, 8, 1), marks=pytest.mark.slow),
         (lambda: recipes.dcgan((8, 8, 1), width=8, latent=4), (8, 8, 1)),
     ],
     ids=["gan", "wgan", "wgan_gp", "dcgan"],

@@ -11,7 +11,7 @@ from jax.sharding import PartitionSpec as P
 
 from gan_jax import GAN, population, recipes, sharding, training
 from gan_jax.training import Examples
-from tests.helpers import all_finite, assert_close, assert_same, differ, jit, stack, untyped
+from tests.helpers import all_finite, assert_close, assert_same, differ, few, jit, stack, untyped
 
 MEMBERS, STEPS, BATCH = 6, 3, 8
 STATIC = ("make_gan", "batch_size", "capacity")
@@ -88,8 +88,15 @@ def test_vmap_equals_one_after_the_other() -> None:
     assert_close(trained(make, mapping="vmap"), one_device(make), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("devices", [2, 8], ids=["three a device", "not divisible"])
-@pytest.mark.parametrize("make", [make, make_conv], ids=["wgan", "dcgan"])
+@pytest.mark.parametrize(
+    ("make", "devices"),
+    [
+        pytest.param(make, 2, id="wgan, three a device", marks=pytest.mark.slow),
+        pytest.param(make, 8, id="wgan, not divisible"),
+        pytest.param(make_conv, 2, id="dcgan, three a device"),
+        pytest.param(make_conv, 8, id="dcgan, not divisible", marks=pytest.mark.slow),
+    ],
+)
 def test_members_spread_over_devices_keep_their_bits(make: population.MakeGAN, devices: int) -> None:
     assert_same(jax.tree.map(np.asarray, trained(make, mesh=mesh(devices))), one_device(make))
 
@@ -103,7 +110,7 @@ def test_members_and_minibatches_spread_over_two_axes() -> None:
     assert_close(trained(spread, mesh=both), one_device(make_conv), rtol=1e-3, atol=2e-5)
 
 
-@pytest.mark.parametrize("mapping", ["map", "vmap"])
+@pytest.mark.parametrize("mapping", few(["map", "vmap"], "map"))
 def test_a_member_that_breaks_is_frozen_where_it_was_finite_and_the_others_keep_their_bits(
     mapping: population.Mapping,
 ) -> None:
@@ -188,7 +195,9 @@ def test_dense_nets_are_batched_on_accelerators_only(make: population.MakeGAN, p
     assert population.suitable_mapping(gan, data(), platform) == expected
 
 
-@pytest.mark.parametrize("place", [False, True], ids=["host", "placed"])
+@pytest.mark.parametrize(
+    "place", [pytest.param(False, id="host", marks=pytest.mark.slow), pytest.param(True, id="placed")]
+)
 def test_meshes_of_jax_make_mesh_are_taken_too(place: bool) -> None:
     """Their axes are Explicit, those of `Mesh` are Auto."""
     explicit = jax.make_mesh((2,), (population.AXIS,), devices=jax.devices()[:2])

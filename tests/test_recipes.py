@@ -1,7 +1,7 @@
 import functools
 import inspect
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -12,7 +12,7 @@ import pytest
 
 from gan_jax import GAN, Batch, GANState, InputError, Loss, Player, losses, recipes, schedules, training
 from gan_jax.lab.options import of_recipe
-from tests.helpers import all_finite, assert_close, differ, jit, stack
+from tests.helpers import all_finite, assert_close, differ, few, jit, stack
 
 KEY = jax.random.key(0)
 CLASSES, BATCH = 10, 4
@@ -46,11 +46,31 @@ CONDITIONAL = [(name, {}) for name in LABELLED] + [(name, {"conditional": True})
 ON_POINTS = [(name, kwargs) for name, kwargs in CASES if name != "completion"]
 CONVOLUTIONAL = RECIPES.keys() - {"gan", "gan_deep", "wgan", "cgan", "cgan_embedding"}
 
+# A dense net with a clipped critic, one with labels, convolutions with BatchNorm: these are quick where a test compiles
+# or traces a step. Of the protocol every recipe is.
+KINDS = ("wgan", "cgan", "cdcgan")
+
 every_recipe = pytest.mark.parametrize("name", RECIPES)
+few_recipes = pytest.mark.parametrize("name", few(RECIPES, *KINDS))
 
 
-def cases(which: list[tuple[str, dict[str, Any]]]) -> Any:
-    return pytest.mark.parametrize(("name", "kwargs"), which, ids=[" ".join([name, *kwargs]) for name, kwargs in which])
+def cases(which: list[tuple[str, dict[str, Any]]], quick: Sequence[tuple[str, dict[str, Any]]] | None = None) -> Any:
+    """Parameters (name, kwargs), all slow but the quick ones; without `quick` none is slow."""
+    assert quick is None or all(case in which for case in quick)
+    return pytest.mark.parametrize(
+        ("name", "kwargs"),
+        [
+            pytest.param(
+                *case,
+                id=" ".join([case[0], *case[1]]),
+                marks=[pytest.mark.slow] if quick is not None and case not in quick else [],
+            )
+            for case in which
+        ],
+    )
+
+
+FEW: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in KINDS]
 
 
 def draw(gan: GAN, shape: tuple[int, ...], seed: int = 0) -> Batch:
@@ -86,7 +106,7 @@ def on_labels(batch: Batch) -> bool:
     return batch.y is not None and jnp.issubdtype(batch.y.dtype, jnp.integer)
 
 
-@cases(CASES)
+@cases(CASES, quick=[(name, {}) for name in RECIPES])
 def test_protocol(name: str, kwargs: dict[str, Any]) -> None:
     shape = (28, 28, 1)
     gan = tiny(name, shape, **kwargs)
@@ -129,7 +149,7 @@ def filled(state: GANState) -> GANState:
     return GANState(np.zeros((), np.int32), generator, discriminator, ema)
 
 
-@every_recipe
+@few_recipes
 def test_protocol_on_coloured_images_of_another_size(name: str) -> None:
     shape = (32, 32, 3)
     gan = tiny(name, shape)
@@ -141,7 +161,7 @@ def test_protocol_on_coloured_images_of_another_size(name: str) -> None:
     assert jax.eval_shape(lambda state: gan.sample(state, KEY, BATCH, y), after).shape == (BATCH, *shape)
 
 
-@cases(ON_POINTS)
+@cases(ON_POINTS, quick=[*FEW, ("sngan", {"conditional": True})])
 def test_protocol_on_points(name: str, kwargs: dict[str, Any]) -> None:
     gan = tiny(name, (2,), **kwargs)
     batch = draw(gan, (2,))
@@ -358,7 +378,7 @@ def test_every_class_is_drawn_and_none_beyond(name: str, kwargs: dict[str, Any])
         np.testing.assert_array_equal(fresh, 11)
 
 
-@cases(CASES)
+@cases(CASES, quick=FEW)
 def test_bfloat16_keeps_parameters_statistics_and_samples_in_float32(name: str, kwargs: dict[str, Any]) -> None:
     gan = tiny(name, (8, 8, 1), dtype="bfloat16", **kwargs)
     batch = draw(gan, (8, 8, 1))
@@ -385,7 +405,7 @@ def step_of_member(name: str, kwargs: dict[str, Any], batch: Batch, state: GANSt
     return tiny(name, shape, **kwargs, **values).train_step(state, batch, KEY)[0]
 
 
-@cases(CASES)
+@cases(CASES, quick=FEW)
 def test_every_number_may_be_traced(name: str, kwargs: dict[str, Any]) -> None:
     shape = (8, 8, 1) if name == "completion" else (2,)
     assert numbers(name) >= {"lr", "d_lr", "ema"}
@@ -400,7 +420,7 @@ def test_every_number_may_be_traced(name: str, kwargs: dict[str, Any]) -> None:
     assert all(leaf.shape[0] == 2 for leaf in jax.tree.leaves(population))
 
 
-@every_recipe
+@few_recipes
 def test_every_number_may_be_a_schedule(name: str) -> None:
     """A schedule that is constant gives the step of the constant, and of one that changes the value of that step."""
     shape = (8, 8, 1) if name == "completion" else (2,)
@@ -435,7 +455,7 @@ def test_members_of_a_population_are_what_they_are_alone(name: str, values: dict
     assert differ(*alone)
 
 
-@every_recipe
+@few_recipes
 def test_average_is_an_option(name: str) -> None:
     batch = jax.eval_shape(lambda: draw(tiny(name, (8, 8, 1)), (8, 8, 1)))
     states = {ema: jax.eval_shape(tiny(name, (8, 8, 1), ema=ema).init, KEY, batch) for ema in (None, 0.9)}
@@ -472,7 +492,10 @@ def learn(gan: GAN, data: training.Examples, steps: int, conditions: list[Any]) 
     return before, after
 
 
-@pytest.mark.parametrize("name", ["gan", "wgan", "cgan", "lsgan", "acgan", "wgan_gp", "sngan", "dragan", "r3gan"])
+@pytest.mark.parametrize(
+    "name",
+    few(["gan", "wgan", "cgan", "lsgan", "acgan", "wgan_gp", "sngan", "dragan", "r3gan"], "wgan", "cgan", "r3gan"),
+)
 def test_learns_where_points_lie(name: str) -> None:
     labelled = name in LABELLED
     faster = {option: value for option, value in {"n_critic": 2, "clip": 0.1}.items() if option in options(name)}
@@ -519,7 +542,7 @@ def test_learns_what_images_look_like(name: str, width: int, lr: float, steps: i
     assert distance(after) < distance(before) / 2
 
 
-@cases(CASES)
+@cases(CASES, quick=FEW)
 def test_gans_can_be_pickled(name: str, kwargs: dict[str, Any]) -> None:
     """With schedules, on images and on points; what comes back is the same computation."""
     changing = {option: schedules.stages([0.05, 0.1], 10) for option in numbers(name)}
@@ -534,7 +557,7 @@ def test_gans_can_be_pickled(name: str, kwargs: dict[str, Any]) -> None:
     assert steps[0] == steps[1]
 
 
-@cases(CASES)
+@cases(CASES, quick=FEW)
 def test_everything_is_float32_where_jax_knows_float64(name: str, kwargs: dict[str, Any]) -> None:
     with jax.enable_x64(True):
         gan = tiny(name, (8, 8, 1), **kwargs)

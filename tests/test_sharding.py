@@ -9,7 +9,7 @@ from jax.sharding import PartitionSpec as P
 
 from gan_jax import GAN, recipes, sharding, training
 from gan_jax.training import Examples
-from tests.helpers import assert_close, assert_same, jit
+from tests.helpers import assert_close, assert_same, few, jit
 
 KEY = jax.random.key(0)
 SHAPE, BATCH = (8, 8, 1), 16
@@ -30,7 +30,7 @@ def spread(gan: GAN, devices: int) -> GAN:
     return sharding.data_parallel(gan, NamedSharding(mesh, P("data")))
 
 
-@pytest.mark.parametrize("devices", [4, 8])
+@pytest.mark.parametrize("devices", few([4, 8], 8))
 @pytest.mark.parametrize("name", GANS)
 def test_minibatches_spread_over_devices_give_the_numbers_of_one(name: str, devices: int) -> None:
     gan = GANS[name]()

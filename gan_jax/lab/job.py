@@ -1,7 +1,8 @@
 """What a run is: a configuration and the shape of the data. A directory is only where it lies."""
 
 import dataclasses
-from collections.abc import Mapping
+import functools
+from collections.abc import Hashable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -14,7 +15,7 @@ from gan_jax.gan import GAN, GANState
 from gan_jax.lab import devices, objectives, values
 from gan_jax.lab.data_record import DataRecord
 from gan_jax.lab.experiment import Config
-from gan_jax.lab.options import OBJECTIVE_OPTIONS
+from gan_jax.lab.options import OBJECTIVE_OPTIONS, WARMUP_OPTIONS
 from gan_jax.population import Hyperparams
 from gan_jax.training import Examples, initial_state, train
 from gan_jax.typing import Shape
@@ -27,6 +28,29 @@ class Keys(NamedTuple):
     train: Array
     z: Array
     y: Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Maker:
+    """What makes the GAN that trains from a step on, of a job's numbers.
+
+    Those of jobs that differ in numbers alone are equal: for them a process traces and compiles a program once.
+
+    Attributes:
+      code: what of the job decides its programs.
+      step: the step. While a warm-up lasts, the GAN has its number of critic updates.
+      job: the job, or one that differs in numbers alone.
+    """
+
+    code: Hashable
+    step: int
+    job: "Job" = dataclasses.field(compare=False, repr=False)
+
+    def __call__(self, numbers: Hyperparams) -> GAN:
+        gan, options = self.job.gan(numbers), self.job.options
+        if self.step >= options.get("warmup_steps", 0):
+            return gan
+        return gan.replace(n_critic=options["warmup_critic"])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,29 +141,37 @@ class Job:
         gan = experiment.recipe(self.shape, self.num_classes, **own)
         return objectives.applied(gan, {name: options[name] for name in (*OBJECTIVE_OPTIONS, "batch_size")}, steps)
 
-    def fresh_state(self, gan: GAN) -> GANState:
+    def maker(self, step: int = 0) -> Maker:
+        """What makes the GAN that trains from a step on."""
+        options = self.config.experiment.options
+        names = (*self.config.experiment.recipe_options, *OBJECTIVE_OPTIONS, *WARMUP_OPTIONS, "batch_size")
+        own = {name: self.options[name] for name in names if name in options}
+        code = tuple(values.code_of(value) if options[name].scales else value for name, value in own.items())
+        # Schedules span the steps.
+        steps = self.options["steps"] if any(isinstance(value, values.Compound) for value in own.values()) else None
+        return Maker((self.config.experiment, self.shape, self.num_classes, code, steps), step, self)
+
+    def fresh_state(self) -> GANState:
         """The state before the first step."""
-        one = self.example
-        # One program: op by op, initialisation alone would compile a hundred small ones.
-        return jax.jit(lambda rng: initial_state(gan, rng, one))(self.keys.init)
+        return _initial_state(self.maker(), self.numbers, self.keys.init, self.example)
 
     def check_batch(self, gan: GAN) -> None:
         """Raises InputError where the networks can't train on minibatches of one example."""
         options = self.options
         if options["batch_size"] > (options["accumulate"] or 1):
             return  # Without tracing a step, which takes a second.
-        state, rng = self.abstract_state(gan), self.keys.train
+        state, rng = self.abstract_state(), self.keys.train
         jax.eval_shape(
             lambda state: train(gan, state, self.example, rng, steps=1, batch_size=options["batch_size"]), state
         )
 
-    def abstract_state(self, gan: GAN) -> GANState:
+    def abstract_state(self) -> GANState:
         """The shapes and dtypes of the state.
 
         Raises:
           InputError: such a state would not fit the memory.
         """
-        abstract = jax.eval_shape(lambda: self.fresh_state(gan))
+        abstract = jax.eval_shape(self.fresh_state)
         needed = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(abstract))
         if needed > (memory := devices.total_memory()):
             raise InputError(
@@ -147,3 +179,9 @@ class Job:
                 f"{memory / 1e9:.0f} GB: choose a smaller width, depth or latent"
             )
         return abstract
+
+
+# One program: op by op, initialisation alone would compile a hundred small ones.
+@functools.partial(jax.jit, static_argnums=0)
+def _initial_state(make_gan: Maker, numbers: Hyperparams, rng: Array, example: Examples) -> GANState:
+    return initial_state(make_gan(numbers), rng, example)

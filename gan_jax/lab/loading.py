@@ -109,5 +109,5 @@ def load(
             raise InputError(f"{path.parent} has no best member yet: let the sweep finish")
     found = directory.load(path, table)
     gan = found.job.gan()
-    state = found.restore_best(gan) if best else found.restore(gan, step)
+    state = found.restore_best() if best else found.restore(step)
     return Trained(gan, state, found.job, path)

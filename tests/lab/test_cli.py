@@ -213,7 +213,14 @@ def test_a_platform_that_is_not_there_is_one_sentence(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("module", ["gan_jax", "experiments.reproduce", "experiments.benchmark"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "gan_jax",
+        pytest.param("experiments.reproduce", marks=pytest.mark.slow),
+        pytest.param("experiments.benchmark", marks=pytest.mark.slow),
+    ],
+)
 def test_a_platform_of_another_name_is_one_sentence(module: str, tmp_path: Path) -> None:
     arguments = {"gan_jax": ["run", "gan"], "experiments.reproduce": ["ring"], "experiments.benchmark": []}[module]
     environment = os.environ | {"JAX_PLATFORMS": "nowhere", "PYTHONPATH": str(Path(__file__).parents[2])}

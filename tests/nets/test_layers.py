@@ -16,7 +16,7 @@ from jax.test_util import check_grads
 from gan_jax import recipes
 from gan_jax.nets import layers
 from gan_jax.nets.layers import Conv, ConvTranspose, Encode, geometry, leaky_relu
-from tests.helpers import assert_close, jit, stack
+from tests.helpers import assert_close, few, jit, stack
 
 KEY = jax.random.key(0)
 
@@ -63,53 +63,54 @@ def assert_same_behaviour(ours: nn.Module, reference: nn.Module, x: jax.Array) -
         assert_close(actual[name], expected[name], rtol=0, atol=2e-5 * scale[name])
 
 
-@given(
-    size=sizes, kernel=kernels, strides=pairs, padding=paddings, inputs=channels, features=channels, bias=st.booleans()
-)
-@example(size=(7, 7), kernel=(5, 5), strides=(2, 2), padding="SAME", inputs=9, features=3, bias=True)
-@example(size=(8, 5), kernel=(5, 4), strides=(2, 1), padding="SAME", inputs=8, features=1, bias=False)
-@example(size=(9, 6), kernel=(2, 1), strides=(3, 3), padding="VALID", inputs=10, features=2, bias=False)
-@example(size=(8, 8), kernel=(3, 3), strides=(2, 3), padding="VALID", inputs=8, features=9, bias=True)
+# Size of the image, kernel, strides, padding, channels in and out, bias.
+Sizes = tuple[tuple[int, int], tuple[int, int], tuple[int, int], str, int, int, bool]
+any_sizes = st.tuples(sizes, kernels, pairs, paddings, channels, channels, st.booleans())
+CONVS: list[Sizes] = [
+    ((7, 7), (5, 5), (2, 2), "SAME", 9, 3, True),
+    ((8, 5), (5, 4), (2, 1), "SAME", 8, 1, False),
+    ((9, 6), (2, 1), (3, 3), "VALID", 10, 2, False),
+    ((8, 8), (3, 3), (2, 3), "VALID", 8, 9, True),
+]
+TRANSPOSED: list[Sizes] = [
+    ((7, 7), (5, 5), (2, 2), "SAME", 3, 9, True),
+    ((4, 3), (4, 5), (1, 2), "SAME", 1, 8, False),
+    ((3, 2), (1, 2), (3, 3), "VALID", 2, 10, False),
+    ((4, 4), (5, 4), (2, 3), "VALID", 9, 8, True),
+]
+
+
+@pytest.mark.parametrize("sizes", CONVS, ids=str)
+def test_conv_behaves_as_flax(sizes: Sizes) -> None:
+    size, kernel, strides, padding, inputs, features, bias = sizes
+    ours, reference = (net(features, kernel, strides, padding, use_bias=bias) for net in (Conv, nn.Conv))
+    assert_same_behaviour(ours, reference, normal(2, 2, *size, inputs))
+
+
+@pytest.mark.slow
+@given(sizes=any_sizes)
 @compiled_each_time
-def test_conv_behaves_as_flax(
-    size: tuple[int, int],
-    kernel: tuple[int, int],
-    strides: tuple[int, int],
-    padding: str,
-    inputs: int,
-    features: int,
-    bias: bool,
-) -> None:
+def test_any_conv_behaves_as_flax(sizes: Sizes) -> None:
+    size, kernel, _, padding, *_ = sizes
     assume(padding == "SAME" or all(n >= k for n, k in zip(size, kernel, strict=True)))
-    assert_same_behaviour(
-        Conv(features, kernel, strides, padding, use_bias=bias),
-        nn.Conv(features, kernel, strides, padding, use_bias=bias),
-        normal(2, 2, *size, inputs),
-    )
+    test_conv_behaves_as_flax(sizes)
 
 
-@given(
-    size=sizes, kernel=kernels, strides=pairs, padding=paddings, inputs=channels, features=channels, bias=st.booleans()
-)
-@example(size=(7, 7), kernel=(5, 5), strides=(2, 2), padding="SAME", inputs=3, features=9, bias=True)
-@example(size=(4, 3), kernel=(4, 5), strides=(1, 2), padding="SAME", inputs=1, features=8, bias=False)
-@example(size=(3, 2), kernel=(1, 2), strides=(3, 3), padding="VALID", inputs=2, features=10, bias=False)
-@example(size=(4, 4), kernel=(5, 4), strides=(2, 3), padding="VALID", inputs=9, features=8, bias=True)
-@compiled_each_time
-def test_transposed_conv_behaves_as_flax(
-    size: tuple[int, int],
-    kernel: tuple[int, int],
-    strides: tuple[int, int],
-    padding: str,
-    inputs: int,
-    features: int,
-    bias: bool,
-) -> None:
+@pytest.mark.parametrize("sizes", TRANSPOSED, ids=str)
+def test_transposed_conv_behaves_as_flax(sizes: Sizes) -> None:
+    size, kernel, strides, padding, inputs, features, bias = sizes
     assert_same_behaviour(
         ConvTranspose(features, kernel, strides, padding, use_bias=bias),
         nn.ConvTranspose(features, kernel, strides, padding, use_bias=bias, transpose_kernel=True),
         normal(2, 2, *size, inputs),
     )
+
+
+@pytest.mark.slow
+@given(sizes=any_sizes)
+@compiled_each_time
+def test_any_transposed_conv_behaves_as_flax(sizes: Sizes) -> None:
+    test_transposed_conv_behaves_as_flax(sizes)
 
 
 @pytest.mark.parametrize("padding", [((1, 2), (0, 3)), ((6, 0), (5, 7))])
@@ -145,7 +146,7 @@ sides = st.tuples(st.integers(0, 5), st.integers(0, 5))
 @example(size=(8, 7), kernel=(3, 4), strides=(2, 3), padding=((6, 0), (5, 7)), inputs=3, features=3)
 @example(size=(3, 2), kernel=(3, 4), strides=(2, 2), padding=((9, 0), (0, 9)), inputs=3, features=3)
 @example(size=(1, 1), kernel=(3, 1), strides=(1, 1), padding=((3, 1), (0, 0)), inputs=2, features=3)
-@settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=4, suppress_health_check=[HealthCheck.too_slow])
 def test_phases_give_what_the_dilated_form_gives(
     size: tuple[int, int],
     kernel: tuple[int, int],
@@ -261,7 +262,10 @@ def assert_equal_up_to_scale(actual: Any, expected: Any, tolerance: float) -> No
         np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * max(1.0, float(abs(b).max())))
 
 
-@pytest.mark.parametrize("primitive", ["conv", "conv_transpose to few", "conv_transpose to many", "conv_weights"])
+@pytest.mark.parametrize(
+    "primitive",
+    few(["conv", "conv_transpose to few", "conv_transpose to many", "conv_weights"], "conv", "conv_transpose to many"),
+)
 def test_every_mode_of_differentiation_gives_what_jax_gives_for_its_own_convolution(primitive: str) -> None:
     geo = geometry((3, 4), (3, 2), (2, 2), "SAME")
     name, inputs = primitive.split()[0], 8 if "many" in primitive else 2
@@ -286,7 +290,7 @@ NETS = {
 
 
 @pytest.mark.parametrize("role", ["generator", "discriminator"])
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", few(NETS, "cdcgan"))
 def test_nets_have_the_derivatives_of_nets_of_plain_convolutions(
     name: str, role: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -389,7 +393,7 @@ def test_a_map_over_one_operand_leaves_a_dense_convolution() -> None:
 
 
 @every_layer
-@pytest.mark.parametrize("check_vma", [True, False])
+@pytest.mark.parametrize("check_vma", few([True, False], True))
 def test_derivatives_inside_shard_map_sum_to_those_of_the_whole_batch(layer: nn.Module, check_vma: bool) -> None:
     x = normal(0, 4, 6, 6, 4)
     variables = jit(layer.init)(KEY, x)

@@ -12,7 +12,7 @@ from gan_jax.errors import InputError
 from gan_jax.nets import dcgan, heads, mlp, resnet
 from gan_jax.nets.layers import Encode, leaky_relu
 from gan_jax.nets.sizes import check_shape
-from tests.helpers import assert_close, assert_same, differ, jit
+from tests.helpers import assert_close, assert_same, differ, few, jit
 
 KEY = jax.random.key(0)
 SHAPES = [(28, 28, 1), (32, 32, 3), (8, 12, 2)]
@@ -38,9 +38,11 @@ DISCRIMINATORS: dict[str, Make] = {
 LATENTS = jax.random.normal(KEY, (BATCH, LATENT))
 
 
-def fitting(nets: Any) -> list[tuple[str, tuple[int, ...]]]:
-    """Every network with images of several sizes, and MLPs with points too."""
-    return [(name, shape) for name in nets for shape in [*SHAPES, (2,)] if len(shape) == 3 or name.startswith("mlp")]
+def fitting(nets: Any) -> list[Any]:
+    """Every network with images of several sizes, and MLPs with points too; all but one size of images are slow."""
+    found = [(name, shape) for name in nets for shape in [*SHAPES, (2,)] if len(shape) == 3 or name.startswith("mlp")]
+    slow = [pytest.mark.slow]
+    return [pytest.param(*case, marks=slow if case[1] in SHAPES[:2] else []) for case in found]
 
 
 def images(shape: tuple[int, ...]) -> jax.Array:
@@ -299,7 +301,9 @@ def _block(x: jax.Array, i: int) -> Any:
     ],
     ids=["dcgan G", "dcgan D", "resnet G", "resnet D"],
 )
-@pytest.mark.parametrize("train", [False, True], ids=["inference", "training"])
+@pytest.mark.parametrize(
+    "train", [pytest.param(False, id="inference", marks=pytest.mark.slow), pytest.param(True, id="training")]
+)
 def test_convolutional_nets_are_these_layers_of_flax(net: nn.Module, plain: nn.Module, train: bool) -> None:
     x = images((16, 24, 2)) if hasattr(net, "head") else LATENTS
     shapes, of_plain = (jax.eval_shape(lambda net=net: net.init(KEY, x, LABELS, False)) for net in (net, plain))
@@ -372,7 +376,7 @@ def test_hidden_head_is_a_dense_layer_before_another_head() -> None:
     np.testing.assert_allclose(head.apply({"params": params}, h, None, train=False), [33.5, 13.5], rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", DISCRIMINATORS)
+@pytest.mark.parametrize("name", few(DISCRIMINATORS, "mlp", "dcgan spectral"))
 def test_without_a_head_a_discriminator_returns_what_its_head_would_get(name: str) -> None:
     make = DISCRIMINATORS[name]
     x = images((8, 8, 1))

@@ -10,7 +10,7 @@ from gan_jax.nets import dcgan, heads, mlp, resnet
 from gan_jax.nets.layers import Encode
 from gan_jax.nets.packing import Packed
 from gan_jax.nets.per_channel import PerChannelDiscriminator, PerChannelGenerator
-from tests.helpers import assert_close, assert_same, jit
+from tests.helpers import assert_close, assert_same, few, jit
 
 KEY = jax.random.key(0)
 BATCH, LATENT, CLASSES, CHANNELS = 4, 6, 5, 3
@@ -44,7 +44,7 @@ def randomised(variables: Any) -> Any:
     return {**variables, "params": treedef.unflatten(params)}
 
 
-@pytest.mark.parametrize("name", GENERATORS)
+@pytest.mark.parametrize("name", few(GENERATORS, "dcgan"))
 def test_each_channel_is_an_image_that_the_net_paints_from_a_latent_of_its_own(name: str) -> None:
     net = GENERATORS[name]
     whole = PerChannelGenerator(net, CHANNELS, Encode(CLASSES))
@@ -109,7 +109,7 @@ def test_a_net_with_an_encoder_gets_the_condition_of_every_channel_s_example() -
     assert_close(critic.apply(variables, IMAGES, LABELS, False), expected[:, 0])
 
 
-@pytest.mark.parametrize("name", FEATURES)
+@pytest.mark.parametrize("name", few(FEATURES, "dcgan spectral"))
 def test_the_head_gets_the_features_of_each_channel_as_an_image(name: str) -> None:
     net, head = FEATURES[name], heads.Hidden(7, heads.Projection(CLASSES))
     whole = PerChannelDiscriminator(net, head)

@@ -32,7 +32,7 @@ def main(lab: Lab, argv: list[str]) -> int:
         reference = evaluation.reference_of(run.job, gan, options.classifier)
         chosen = options.metrics or measures.usual(reference)
         evaluation.check_fitting(run.job, reference, chosen)
-        state = run.restore_best(gan) if options.best else run.restore(gan)
+        state = run.restore_best() if options.best else run.restore()
     n = options.n or evaluation.usual_count(reference)
     started = time.perf_counter()
     record = {

@@ -49,7 +49,7 @@ def _fresh(lab: Lab, name: str, typed: dict[str, Any]) -> tuple[RunDir, Dataset]
     # Built once before the directory is made: what does not fit the data costs nothing that is on disk.
     job = Job(config, dataset.shape, dataset.num_classes)
     gan = job.gan()
-    job.abstract_state(gan)
+    job.abstract_state()
     job.check_batch(gan)
     if config.options["track"] is not None or config.options["classifier"] is not None:
         from gan_jax.lab.runs import tracking

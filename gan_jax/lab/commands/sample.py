@@ -41,7 +41,7 @@ def main(lab: Lab, argv: list[str]) -> int:
         files.check_parent(options.out)
         if kind == "data":
             job.check_data(data.load(job.spec))
-        state = run.restore_best(gan) if options.best else run.restore(gan, options.step)
+        state = run.restore_best() if options.best else run.restore(options.step)
         z, y = _inputs(job, gan, options, label)
         samples = sampling.generator_of(gan, check=True)(state, z, y)
         reference = None if len(job.shape) == 3 or options.out.suffix != ".png" else _points(job)

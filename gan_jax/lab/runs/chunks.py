@@ -10,9 +10,9 @@ import numpy as np
 from gan_jax import training
 from gan_jax.compiling import jit_training
 from gan_jax.data import Dataset
-from gan_jax.gan import GAN, GANState
+from gan_jax.gan import GANState
 from gan_jax.lab import devices
-from gan_jax.lab.job import Job
+from gan_jax.lab.job import Job, Maker
 from gan_jax.population import Hyperparams, MakeGAN
 from gan_jax.training import Examples
 from gan_jax.typing import Key, Metrics, Step
@@ -27,20 +27,9 @@ CAPACITY = 256
 _STREAMED_BYTES = 2**24
 
 
-def warmup_phase(gan: GAN, options: Mapping[str, Any], step: int) -> GAN:
-    """The GAN that trains at a step: with warmup_critic critic updates while the warm-up lasts."""
-    if step >= options.get("warmup_steps", 0):
-        return gan
-    return gan.replace(n_critic=options["warmup_critic"])
-
-
-def makers(job: Job) -> dict[int, MakeGAN]:
+def makers(job: Job) -> dict[int, Maker]:
     """What makes the GAN of each phase, by the first step that it trains: two where a warm-up comes first."""
-
-    def maker(start: int) -> MakeGAN:
-        return lambda numbers: warmup_phase(job.gan(numbers), job.options, start)
-
-    return {start: maker(start) for start in {0, job.options.get("warmup_steps", 0)}}
+    return {start: job.maker(start) for start in {0, job.options.get("warmup_steps", 0)}}
 
 
 def phase(phases: Mapping[int, T], step: int) -> T:

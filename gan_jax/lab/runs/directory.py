@@ -13,7 +13,7 @@ from typing import Any
 from gan_jax import checkpoint
 from gan_jax.data import Dataset
 from gan_jax.errors import InputError
-from gan_jax.gan import GAN, GANState
+from gan_jax.gan import GANState
 from gan_jax.lab import data_record, files
 from gan_jax.lab.experiment import Config, Table, recorded
 from gan_jax.lab.job import Job
@@ -79,22 +79,22 @@ class RunDir:
         notes = {"window": dict(window), "run": self.identity}
         checkpoint.save(self.checkpoints, int(state.step), state, notes=notes)
 
-    def restore(self, gan: GAN, step: int | None = None, *, quarantine: bool = False) -> GANState:
+    def restore(self, step: int | None = None, *, quarantine: bool = False) -> GANState:
         """The state of a step, by default of the newest intact checkpoint.
 
         Raises:
           InputError: there is none, or it is of another run than config.json says.
         """
-        return self._own(self.checkpoints, gan, step, quarantine)
+        return self._own(self.checkpoints, step, quarantine)
 
-    def restore_best(self, gan: GAN) -> GANState:
+    def restore_best(self) -> GANState:
         """The state of the best checkpoint that --track kept. Raises InputError if there is none of this run."""
         if not self.best_checkpoints.is_dir():
             raise InputError(f"{self.path} kept no best checkpoint: train it with --track sliced, or leave out --best")
-        return self._own(self.best_checkpoints, gan, None, False)
+        return self._own(self.best_checkpoints, None, False)
 
-    def _own(self, checkpoints: Path, gan: GAN, step: int | None, quarantine: bool) -> GANState:
-        abstract = self.job.abstract_state(gan)
+    def _own(self, checkpoints: Path, step: int | None, quarantine: bool) -> GANState:
+        abstract = self.job.abstract_state()
         step, state = checkpoint.restore(checkpoints, abstract, step=step, quarantine=quarantine)
         if int(state.step) != step:
             raise InputError(f"{checkpoints / str(step)} holds step {int(state.step)}: give it its own name")

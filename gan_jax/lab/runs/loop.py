@@ -73,7 +73,7 @@ def _train(lab: Lab, run: RunDir, dataset: Dataset, command: str, resume: str) -
         step = max(checkpoint.steps(run.checkpoints), default=0)
         bar = stack.enter_context(Progress(last, what=job.config.name, initial=step))
         with bar.doing("compiling"):
-            state = run.restore(gan, quarantine=True) if resumed else job.fresh_state(gan)
+            state = run.restore(quarantine=True) if resumed else job.fresh_state()
             advance = chunks.Advancer(job, dataset)
             advance.compile(state)
         bar.advance(int(state.step) - step)

@@ -86,11 +86,8 @@ class Program:
     def fresh_states(self, plan: Plan, members: Sequence[Member]) -> GANState:
         """The members' states before their first step, on their devices."""
         hyperparams, init_rngs, _ = self.inputs(plan, members)
-        start = jax.jit(
-            lambda hyperparams, rngs: population.initial_states(self.job.gan, hyperparams, rngs, self.job.example),
-            out_shardings=devices.member_sharding(),
-        )
-        return start(hyperparams, init_rngs)
+        start = jax.jit(population.initial_states, static_argnums=0, out_shardings=devices.member_sharding())
+        return start(self.job.maker(), hyperparams, init_rngs, self.job.example)
 
     def abstract_states(self, count: int) -> GANState:
         """Shapes of the states of so many members."""
@@ -160,7 +157,8 @@ def _shapes(job: Job, count: int) -> tuple[Hyperparams, Any, GANState]:
     """Shapes of the numbers, keys and states of so many members."""
     numbers = jax.tree.map(lambda _: jax.ShapeDtypeStruct((count,), jnp.float32), job.numbers)
     rngs = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), count))
-    states = jax.eval_shape(functools.partial(population.initial_states, job.gan), numbers, rngs, job.example)
+    start = jax.jit(population.initial_states, static_argnums=0)
+    states = start.eval_shape(job.maker(), numbers, rngs, job.example)
     return numbers, rngs, states
 
 

@@ -67,7 +67,7 @@ def _one_sentence(error: io.StringIO) -> None:
 
 
 @pytest.mark.slow
-@many
+@settings(max_examples=400, **_settings)
 @given(name=st.sampled_from(sorted(EXPERIMENTS)), typed=_typed)
 def test_what_is_typed_parses_or_is_one_sentence(name: str, typed: list[str]) -> None:
     with contextlib.redirect_stderr(io.StringIO()) as error, contextlib.redirect_stdout(io.StringIO()):
@@ -205,7 +205,7 @@ def test_networks_for_any_shape_are_built_or_refused(
     (tmp_path / "config.json").write_text(json.dumps(record))
     with contextlib.suppress(InputError):
         job = directory.load(tmp_path, EXPERIMENTS).job
-        job.abstract_state(job.gan())
+        job.abstract_state()
 
 
 def _quiet() -> Iterator[None]:

@@ -51,7 +51,7 @@ def _newest() -> int:
 
 def _state(path: str) -> GANState:
     loaded = directory.load(Path(path), EXPERIMENTS)
-    return loaded.restore(loaded.job.gan())
+    return loaded.restore()
 
 
 def _lines(path: str) -> dict[int, dict[str, float]]:

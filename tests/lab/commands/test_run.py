@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from gan_jax.gan import GANState
 from gan_jax.lab import EXPERIMENTS, files
 from gan_jax.lab.runs import directory, logs, loop
 from gan_jax.training import draw_indices
-from tests.helpers import read_png
+from tests.helpers import few, read_png
 from tests.lab.helpers import call
 
 _REPOSITORY = Path(__file__).parents[3]
@@ -49,7 +48,7 @@ def _tiny(name: str, data: str) -> list[object]:
 
 def _state(path: Path) -> GANState:
     loaded = directory.load(path, EXPERIMENTS)
-    return loaded.restore(loaded.job.gan())
+    return loaded.restore()
 
 
 def _metrics(path: Path) -> dict[int, dict[str, float]]:
@@ -64,12 +63,7 @@ def _assert_same_bits(a: Any, b: Any) -> None:
         assert np.asarray(left).tobytes() == np.asarray(right).tobytes()
 
 
-def _quick(names: Iterable[Any], *quick: str) -> list[Any]:
-    """The names as parameters; all but some are slow."""
-    return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
-
-
-@pytest.mark.parametrize("name", _quick(EXPERIMENTS, "gan", "wgan", "cdcgan"))
+@pytest.mark.parametrize("name", few(EXPERIMENTS, "gan", "wgan", "cdcgan"))
 def test_every_recipe_runs_and_a_resumed_run_ends_in_the_same_bits(
     name: str, images: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -126,7 +120,7 @@ _SCHEDULES: dict[str, list[object]] = {
 }
 
 
-@pytest.mark.parametrize("case", _quick(_SCHEDULES, "of every kind"))
+@pytest.mark.parametrize("case", few(_SCHEDULES, "of every kind"))
 def test_a_run_with_schedules_that_is_cut_ends_in_the_same_bits(
     case: str, images: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -187,7 +181,7 @@ _OBJECTIVES: dict[str, tuple[str, list[object], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("case", _OBJECTIVES)
+@pytest.mark.parametrize("case", few(_OBJECTIVES, "penalty", "all"))
 def test_an_objective_that_was_typed_is_recorded_and_resumes_exactly(
     case: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -297,7 +291,7 @@ def test_the_warm_up_takes_more_critic_steps_and_resumes_exactly(images: str) ->
     assert not np.array_equal(*leaves)
 
 
-@pytest.mark.parametrize("name", ["gan", "cgan", "wgan_gp", "r3gan"])
+@pytest.mark.parametrize("name", few(["gan", "cgan", "wgan_gp", "r3gan"], "gan", "cgan"))
 def test_toys_are_drawn_as_points(name: str) -> None:
     assert call("run", *_tiny(name, "ring"), "--steps", 3) == 0
     picture = read_png(f"runs/{name}/001/samples/0000003.png")
@@ -418,7 +412,7 @@ def test_resume_auto_refuses_a_run_of_other_options_and_one_that_is_at_work(
             assert "a is in use by another process" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("where", ["checkpoint", "log", "picture", "board"])
+@pytest.mark.parametrize("where", few(["checkpoint", "log", "picture", "board"], "checkpoint", "log"))
 def test_a_full_disk_is_one_sentence_and_the_run_goes_on_when_there_is_room(
     where: str, images: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -510,7 +504,14 @@ def test_resuming_refuses_another_recipe_and_other_options(images: str, capsys: 
         assert words in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (signal.SIGTERM, 143),
+        pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, 129, marks=pytest.mark.slow),
+    ],
+)
 def test_a_signal_saves_at_once_and_says_how_to_go_on(number: int, code: int, images: str) -> None:
     if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
         pytest.skip("hang-ups are ignored in this session, as under nohup, and the command respects that")

@@ -65,7 +65,7 @@ def test_a_study_is_shared_by_all_that_name_its_storage(capsys: pytest.CaptureFi
     assert options["lr"] == best.params["lr"]
     assert options["b1"] == best.params["b1"]
     loaded = directory.load(path, EXPERIMENTS)
-    assert int(loaded.restore(loaded.job.gan()).step) == 4
+    assert int(loaded.restore().step) == 4
 
 
 def test_what_a_study_was_started_with_it_goes_on_with(

@@ -1,6 +1,6 @@
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -35,13 +35,32 @@ def _learned(dataset: Dataset) -> tuple[classifiers.Learned, Progress]:
         return classifiers.learn(_NET, dataset, jax.random.key(0), progress), progress
 
 
+class _Training(NamedTuple):
+    learned: classifiers.Learned
+    progress: Progress
+    rates: list[float]
+
+
+@pytest.fixture(scope="module")
+def of_bars() -> _Training:
+    """What can be learned, learned, with the rate of every step."""
+    rates: list[float] = []
+    to = classifiers._Learner.to
+
+    def noting(learner: Any, end: int, rate: Any) -> None:
+        rates.extend(np.asarray(rate(np.arange(learner.step, end))))
+        to(learner, end, rate)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(classifiers._Learner, "to", noting)
+        return _Training(*_learned(_bars(300)), rates)
+
+
 def test_steps_scale_with_the_data() -> None:
     assert [classifiers.most_steps(n) for n in (1, 1000, 20_000, 60_000, 10**6)] == [500, 500, 2656, 7968, 8000]
 
 
-@pytest.mark.parametrize("dataset", [_bars(300), _noise(300)], ids=["learned at once", "never learned"])
-def test_training_ends_when_held_out_accuracy_no_longer_rises(dataset: Dataset) -> None:
-    learned, progress = _learned(dataset)
+def _assert_ended_early(dataset: Dataset, learned: classifiers.Learned, progress: Progress) -> None:
     assert learned.steps == progress.n < classifiers.most_steps(len(dataset))
     held_out = learned.held_out
     assert held_out is not None and len(held_out) == 30
@@ -51,16 +70,17 @@ def test_training_ends_when_held_out_accuracy_no_longer_rises(dataset: Dataset) 
     assert len({image.tobytes() for image in held_out.x}) == 30
 
 
-def test_what_can_be_learned_is_learned_and_the_rates_end_at_zero(monkeypatch: pytest.MonkeyPatch) -> None:
-    rates: list[float] = []
-    to = classifiers._Learner.to
+def test_training_ends_when_held_out_accuracy_no_longer_rises(of_bars: _Training) -> None:
+    _assert_ended_early(_bars(300), of_bars.learned, of_bars.progress)
 
-    def noting(learner: Any, end: int, rate: Any) -> None:
-        rates.extend(np.asarray(rate(np.arange(learner.step, end))))
-        to(learner, end, rate)
 
-    monkeypatch.setattr(classifiers._Learner, "to", noting)
-    learned, _ = _learned(_bars(300))
+@pytest.mark.slow
+def test_training_ends_where_nothing_is_learned() -> None:
+    _assert_ended_early(_noise(300), *_learned(_noise(300)))
+
+
+def test_what_can_be_learned_is_learned_and_the_rates_end_at_zero(of_bars: _Training) -> None:
+    learned, rates = of_bars.learned, of_bars.rates
     assert len(rates) == learned.steps
     peak = classifiers.PEAK_RATE
     assert max(rates) == pytest.approx(peak)

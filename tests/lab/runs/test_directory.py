@@ -215,15 +215,15 @@ def test_a_checkpoint_under_another_number_is_refused(copy: Path, capsys: pytest
 
 def test_checkpoints_that_say_nothing_of_their_run_are_read(copy: Path) -> None:
     loaded = directory.load(copy, EXPERIMENTS)
-    state = loaded.restore(loaded.job.gan())
+    state = loaded.restore()
     shutil.rmtree(copy / "checkpoints")
     checkpoint.save(copy / "checkpoints", 4, state, notes={"window": {}})
-    assert_same(loaded.restore(loaded.job.gan()), state)
+    assert_same(loaded.restore(), state)
 
 
 def test_a_run_that_was_moved_while_it_trained_is_not_split_in_two(copy: Path) -> None:
     loaded = directory.load(copy, EXPERIMENTS)
-    state = loaded.restore(loaded.job.gan())
+    state = loaded.restore()
     copy.rename("elsewhere")
     with pytest.raises(InputError, match="a was moved or deleted while it trained"):
         loaded.save(state, {})

@@ -36,8 +36,7 @@ def _scores(path: str) -> dict[int, float]:
 
 def _restored(path: str, *, best: bool) -> Any:
     loaded = directory.load(Path(path), EXPERIMENTS)
-    gan = loaded.job.gan()
-    return loaded.restore_best(gan) if best else loaded.restore(gan)
+    return loaded.restore_best() if best else loaded.restore()
 
 
 def test_numbers_stand_in_the_metrics_at_every_nth_step() -> None:

@@ -55,7 +55,7 @@ def _table(file: str) -> list[dict[str, str]]:
 
 def _run(path: str | Path) -> tuple[RunDir, GANState]:
     loaded = directory.load(Path(path), EXPERIMENTS)
-    return loaded, loaded.restore(loaded.job.gan())
+    return loaded, loaded.restore()
 
 
 def _said(error: str) -> list[str]:
@@ -400,7 +400,11 @@ def test_two_processes_share_a_sweep() -> None:
 
 @pytest.mark.parametrize(
     ("labelled", "typed", "metric"),
-    [(False, [], "sliced_wasserstein"), (True, [], "sliced_wasserstein"), (True, ["--classifier", "k.npz"], "frechet")],
+    [
+        (False, [], "sliced_wasserstein"),
+        pytest.param(True, [], "sliced_wasserstein", marks=pytest.mark.slow),
+        (True, ["--classifier", "k.npz"], "frechet"),
+    ],
 )
 def test_images_of_ones_own_are_swept(
     labelled: bool, typed: list[str], metric: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
