@@ -177,9 +177,7 @@ def _member(
             ~good & (search.goal == state.step + 1),
         )
 
-    nothing = jax.tree.map(
-        lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(advance, state, end)[1]
-    )
+    nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(advance, state, end)[1])
     start = _Search(state, nothing, end, jnp.zeros((), jnp.int32), jnp.zeros((), bool))
     found = lax.while_loop(lambda search: (search.state.step < end) & ~search.diverged, attempt, start)
     return found.state, found.metrics, found.state.step == end
