@@ -159,11 +159,14 @@ def _member(
 ) -> tuple[GANState, Metrics, Array]:
     """Takes all steps in one go; if that ends in non-finite numbers, again one by one up to the last finite state."""
     end = jnp.where(alive, jnp.minimum(stop, state.step + capacity), state.step)
-    advance = functools.partial(training.train_until, gan, batch_size=batch_size, capacity=capacity)
+
+    @functools.partial(jax.jit, inline=True)  # So that it is traced once; nothing of it is left in the program.
+    def advance(state: GANState, goal: Step) -> tuple[GANState, Metrics]:
+        return training.train_until(gan, state, data, rng, goal, batch_size=batch_size, capacity=capacity)
 
     def attempt(search: _Search) -> _Search:
         state = search.state
-        tried, metrics = advance(state, data, rng, search.goal)
+        tried, metrics = advance(state, search.goal)
         good = jnp.all(jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves((tried, metrics))]))
         first = search.tries == 0
         return _Search(
@@ -174,9 +177,7 @@ def _member(
             ~good & (search.goal == state.step + 1),
         )
 
-    nothing = jax.tree.map(
-        lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(advance, state, data, rng, end)[1]
-    )
+    nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(advance, state, end)[1])
     start = _Search(state, nothing, end, jnp.zeros((), jnp.int32), jnp.zeros((), bool))
     found = lax.while_loop(lambda search: (search.state.step < end) & ~search.diverged, attempt, start)
     return found.state, found.metrics, found.state.step == end

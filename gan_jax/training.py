@@ -9,6 +9,7 @@ All randomness of a step derives from (rng, state.step), so a run that is stoppe
 with the same rng gets the same minibatches and the same noise.
 """
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -158,17 +159,21 @@ def _until(
 ) -> tuple[GANState, Metrics]:
     start = state.step
 
+    @functools.partial(jax.jit, inline=True)  # So that it is traced once; nothing of it is left in the program.
+    def advance(state: GANState, taken: Step) -> tuple[GANState, Metrics]:
+        return _step(gan, state, examples(taken, state.step), rng)
+
     def body(carry: tuple[GANState, Metrics]) -> tuple[GANState, Metrics]:
         state, history = carry
         taken = state.step - start
-        state, metrics = _step(gan, state, examples(taken, state.step), rng)
+        state, metrics = advance(state, taken)
         return state, jax.tree.map(lambda all, now: all.at[taken].set(now), history, metrics)
 
     def more(carry: tuple[GANState, Metrics]) -> Array:
         step = carry[0].step
         return (step < stop) & (step - start < capacity)
 
-    metrics = jax.eval_shape(lambda state: _step(gan, state, examples(start, start), rng)[1], state)
+    metrics = jax.eval_shape(advance, state, start)[1]
     history = jax.tree.map(lambda leaf: jnp.zeros((capacity, *leaf.shape), leaf.dtype), metrics)
     return lax.while_loop(more, body, (state, history))
 

@@ -233,3 +233,14 @@ def test_populations_that_do_not_fit_are_refused(changes: dict[str, Any], messag
             ),
             states,
         )
+
+
+def test_a_step_of_a_member_is_traced_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    traced, step = [], GAN.train_step
+    monkeypatch.setattr(GAN, "train_step", lambda self, *inputs: traced.append(inputs) or step(self, *inputs))
+    numbers, rngs = population_inputs()
+    states = jax.eval_shape(functools.partial(population.initial_states, make), numbers, rngs, data())
+    train = functools.partial(population.train_until, make, batch_size=BATCH, capacity=STEPS)
+    inputs = {"alive": jnp.ones(MEMBERS, bool), "rngs": rngs, "stop": STEPS}
+    jax.eval_shape(lambda states: train(numbers, states, data(), **inputs), states)
+    assert len(traced) == 1

@@ -253,3 +253,12 @@ def test_only_bytes_and_floats_are_scaled() -> None:
     assert from_uint8(np.zeros(3, np.float16), (0.0, 1.0)).dtype == np.float32
     with pytest.raises(ValueError, match="are floats, got uint8"):
         to_uint8(np.zeros(3, np.uint8), (-1.0, 1.0))
+
+
+def test_a_step_is_traced_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    traced, step = [], GAN.train_step
+    monkeypatch.setattr(GAN, "train_step", lambda self, *inputs: traced.append(inputs) or step(self, *inputs))
+    jax.make_jaxpr(lambda state, stop: train_until(gan(), state, data(), KEY, stop, batch_size=BATCH, capacity=3))(
+        start(), 3
+    )
+    assert len(traced) == 1

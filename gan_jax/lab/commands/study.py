@@ -97,7 +97,8 @@ def _search(lab: Lab, base: Config, axes: Mapping[str, Axis], typed: Mapping[str
                     if found and trials.is_best(study, sign * min(found)[0]):
                         best = plan.members[min(found)[1]]
                         metrics = lines.read_metrics(population.directory, len(plan.members))[best.number]
-                        session.save_as_run(plan, best, result, population.directory / "best", metrics, command=command)
+                        (state,), out = cohorts.states_of(result, [best]), population.directory / "best"
+                        session.save_as_run(plan, best, state, scoring.dataset, out, metrics, command=command)
                     trials.tell(study, population, scores)
             print(_shown(study, path, base, axes, scoring), flush=True)
             if received:

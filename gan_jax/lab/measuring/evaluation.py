@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from gan_jax.data import Dataset
 from gan_jax.errors import InputError
 from gan_jax.gan import GAN, GANState
 from gan_jax.lab import sampling
@@ -24,8 +25,10 @@ from gan_jax.lab.progress import Progress
 _KEPT_BYTES = 2**30
 
 
-def reference_of(job: Job, gan: GAN, classifier: str | None = None) -> Reference:
+def reference_of(job: Job, gan: GAN, classifier: str | None = None, *, train: Dataset | None = None) -> Reference:
     """The real data of a job, and a classifier, of a name or a file: the given one, the job's, or that of this data.
+
+    Where what the job learns from is loaded already, `train` is that.
 
     Raises:
       InputError: the data has changed or can't be read, the classifier is not one or does not take such images, or
@@ -37,7 +40,8 @@ def reference_of(job: Job, gan: GAN, classifier: str | None = None) -> Reference
             "choose a run of a different experiment"
         )
     conditional = gan.conditioning.kind == "labels"
-    found = real_data.load(job.spec, conditional=conditional, classifier=classifier or job.options["classifier"])
+    chosen = classifier or job.options["classifier"]
+    found = real_data.load(job.spec, conditional=conditional, classifier=chosen, train=train)
     job.check_data(found.train)
     return found
 

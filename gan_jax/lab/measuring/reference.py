@@ -108,13 +108,15 @@ class Reference:
         return Draw(self.train.x[chosen], labels, rng)
 
 
-def load(spec: str, *, conditional: bool, classifier: str | None = None) -> Reference:
+def load(spec: str, *, conditional: bool, classifier: str | None = None, train: Dataset | None = None) -> Reference:
     """The real data of a spec, and the classifier of that name or file; by default the one trained on this very data.
+
+    Where the spec's training split is loaded already, `train` is that.
 
     Raises:
       InputError: the data can't be read, the classifier is not one, or it does not take such images.
     """
-    train, test = data.load(spec), data.load(spec, "test")
+    train, test = data.load(spec) if train is None else train, data.load(spec, "test")
     name = classifier or ("mnist" if spec == "stacked" else features.of_dataset(train))
     held_out = not np.array_equal(train.x, test.x)
     order = np.random.default_rng(0).permutation(len(test))

@@ -86,7 +86,7 @@ def scoring_of(base: Config, metric: str | None, samples: int) -> Scoring:
             f"members of {base.name} can't be scored, their samples contain a part of a real image: sweep and study "
             "take experiments that generate whole examples"
         )
-    reference = evaluation.reference_of(job, gan)
+    reference = evaluation.reference_of(job, gan, train=dataset)
     chosen = [metric] if metric is not None else measures.scoring(reference)[:1]
     evaluation.check_fitting(job, reference, chosen)
     deciding = measures.decider(chosen[0])
@@ -150,9 +150,12 @@ def run(lab: Lab, store: Store, *, dry_run: bool, memory: float | None, mapping:
                 with signals.leave_at_once(farewell), bar.doing("writing tables and pictures"):
                     metrics = lines.read_metrics(path, len(plan.members))
                     best = _best(plan, result, scoring)
-                    states = cohorts.states_of(result, report.shown_members(_ranked_members(plan, result, scoring)))
+                    shown = report.shown_members(_ranked_members(plan, result, scoring))
+                    # In one go: a cohort's states are read from the disk once.
+                    states = cohorts.states_of(result, [*shown, *([] if best is None else [best])])
                     if best is not None:
-                        save_as_run(plan, best, result, path / "best", metrics[best.number], command=resume)
+                        out, history = path / "best", metrics[best.number]
+                        save_as_run(plan, best, states.pop(), scoring.dataset, out, history, command=resume)
                     if first:
                         _report(store, result, scoring, best, states, metrics, time.perf_counter() - started)
             if first:
@@ -324,14 +327,20 @@ def _samples(plan: Plan, result: Result, scoring: Scoring, states: Sequence[GANS
 
 
 def save_as_run(
-    plan: Plan, member: Member, result: Result, out: Path, metrics: dict[int, dict[str, float]], *, command: str
+    plan: Plan,
+    member: Member,
+    state: GANState,
+    dataset: Dataset,
+    out: Path,
+    metrics: dict[int, dict[str, float]],
+    *,
+    command: str,
 ) -> Path:
-    """A member as a run that was trained alone: `sample`, `evaluate` and `run --resume` take it.
+    """A member in its last state as a run that was trained alone: `sample`, `evaluate` and `run --resume` take it.
 
     Its journal names the command that trained it, and no seconds: many members shared them.
     """
-    (state,) = cohorts.states_of(result, [member])
-    config, dataset = plan.config(member), data.load(plan.base.options["data"])
+    config = plan.config(member)
     job, step = Job(config, dataset.shape, dataset.num_classes), int(state.step)
     if jax.process_index() == 0:
         directory.create(config, dataset, out, overwrite=True)
