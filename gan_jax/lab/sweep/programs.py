@@ -86,8 +86,9 @@ class Program:
     def fresh_states(self, plan: Plan, members: Sequence[Member]) -> GANState:
         """The members' states before their first step, on their devices."""
         hyperparams, init_rngs, _ = self.inputs(plan, members)
+        make, mesh = self.job.gan, devices.population_mesh()
         start = jax.jit(
-            lambda hyperparams, rngs: population.initial_states(self.job.gan, hyperparams, rngs, self.job.example),
+            lambda hyperparams, rngs: population.initial_states(make, hyperparams, rngs, self.job.example, mesh=mesh),
             out_shardings=devices.member_sharding(),
         )
         return start(hyperparams, init_rngs)
