@@ -43,7 +43,9 @@ Mapping = Literal["map", "vmap"]
 AXIS = "population"
 
 
-def initial_states(make_gan: MakeGAN, hyperparams: Hyperparams, rngs: Keys, examples: Examples) -> GANState:
+def initial_states(
+    make_gan: MakeGAN, hyperparams: Hyperparams, rngs: Keys, examples: Examples, *, mesh: Mesh | None = None
+) -> GANState:
     """Fresh states, leaves `[M, ...]`: member k's is that of `make_gan(hyperparams[k])` and `rngs[k]`.
 
     Args:
@@ -51,8 +53,13 @@ def initial_states(make_gan: MakeGAN, hyperparams: Hyperparams, rngs: Keys, exam
       hyperparams: leaves `[M]`.
       rngs: keys `[M]`.
       examples: data like the training set, leaves `[N, ...]`; only shapes and dtypes matter.
+      mesh: as for `train_until`: each device makes the states of its own members.
     """
-    return lax.map(lambda member: training.initial_state(make_gan(member[0]), member[1], examples), (hyperparams, rngs))
+
+    def members(inputs: tuple[Hyperparams, Keys], examples: Examples) -> GANState:
+        return lax.map(lambda one: training.initial_state(make_gan(one[0]), one[1], examples), inputs)
+
+    return _spread(members, mesh, (hyperparams, rngs), examples)
 
 
 def train_until(
@@ -124,24 +131,32 @@ def train_until(
     if mesh is not None and AXIS not in mesh.axis_names:
         raise ValueError(f"the mesh must have an axis {AXIS!r}, which divides the members, got {mesh.axis_names}")
 
-    stop = jnp.asarray(stop, jnp.int32)
+    return _spread(members, mesh, inputs, jnp.asarray(stop, jnp.int32), data)
+
+
+def _spread(members: Callable[..., Any], mesh: Mesh | None, inputs: Any, *shared: Any) -> Any:
+    """`members(inputs, *shared)`, on a mesh each device's own; leaves `[M, ...]` of `inputs` and of the result.
+
+    Left to the compiler, every device would compute all members, and in jaxlib 0.12 a member's last bits would depend
+    on how many there are.
+    """
     if mesh is None:
-        return members(inputs, stop, data)
+        return members(inputs, *shared)
     each = P(AXIS)
     spread = jax.shard_map(
         members,
         mesh=auto_axes(mesh),
-        in_specs=(each, P(), P()),
+        in_specs=(each, *(P() for _ in shared)),
         out_specs=each,
         axis_names={AXIS},
         check_vma=False,  # Members exchange nothing, so there is no replication to check.
     )
-    count, devices = alive.shape[0], mesh.shape[AXIS]
+    count, devices = len(jax.tree.leaves(inputs)[0]), mesh.shape[AXIS]
     if count % devices == 0:
-        return spread(inputs, stop, data)
+        return spread(inputs, *shared)
     padded = jnp.minimum(jnp.arange(math.ceil(count / devices) * devices), count - 1)
     inputs = jax.tree.map(lambda leaf: leaf[padded], inputs)
-    return jax.tree.map(lambda leaf: leaf[:count], spread(inputs, stop, data))
+    return jax.tree.map(lambda leaf: leaf[:count], spread(inputs, *shared))
 
 
 class _Search(NamedTuple):

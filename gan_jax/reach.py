@@ -16,6 +16,7 @@ def reach(f: Callable[..., Any], *args: Any) -> tuple[float, float]:
     f is traced and not computed.
     """
     jaxpr = jax.make_jaxpr(f)(*args).jaxpr
+    out: Any  # A variable, or a constant, which is no equation's.
     (out,) = jaxpr.outvars
     while (eqn := next((eqn for eqn in jaxpr.eqns if out in eqn.outvars), None)) is not None:
         inner = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr"))

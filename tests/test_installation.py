@@ -5,17 +5,22 @@ Nothing is downloaded: an environment's dependencies are those of this one, and 
 
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
 import tarfile
+import tomllib
 import venv
 import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 _ROOT = Path(__file__).parents[1]
+_CONSTRAINTS = ["constraints.txt", "constraints-newest.txt"]
 _TINY = ["--data", "ring", "--steps", "1", "--width", "4", "--batch-size", "4"]
 
 
@@ -94,11 +99,29 @@ def test_wheel_and_source_hold_the_packages_with_their_data_and_the_license_and_
     with tarfile.open(_built("sdist", _ROOT, tmp_path)) as source:
         of_source = {name.partition("/")[2] for name in source.getnames()}
         source.extractall(tmp_path, filter="data")
-    beside = {"LICENSE", "README.md", "constraints.txt", "pyproject.toml", ".gitignore", "PKG-INFO"}
+    beside = {"LICENSE", "README.md", "pyproject.toml", ".gitignore", "PKG-INFO", *_CONSTRAINTS}
     assert of_source == files | beside
     (unpacked,) = (path for path in tmp_path.iterdir() if path.is_dir())
     with zipfile.ZipFile(_built("wheel", unpacked, unpacked)) as wheel:
         assert sorted(wheel.namelist()) == sorted(names)
+
+
+@pytest.mark.parametrize("file", _CONSTRAINTS)
+def test_constraints_pin_every_dependency_within_its_range(file: str) -> None:
+    lines = [line for line in (_ROOT / file).read_text().splitlines() if not line.startswith("#")]
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines)
+    pins = {canonicalize_name(name): version for name, version in (line.split("==") for line in lines)}
+    assert len(pins) == len(lines)
+    project = tomllib.loads((_ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    needed = [*map(Requirement, [*project["dependencies"], *extras["dev"], *extras["study"]])]
+    # Pip is what installs, and is not to replace itself.
+    unpinned = {need.name for need in needed if canonicalize_name(need.name) not in pins}
+    assert unpinned == {"pip"}
+    outside = [
+        need for need in needed if need.name != "pip" and pins[canonicalize_name(need.name)] not in need.specifier
+    ]
+    assert outside == []
 
 
 def test_it_runs_from_another_directory_with_the_data_that_comes_with_it(installed: Path, tmp_path: Path) -> None:

@@ -49,7 +49,8 @@ def population_inputs() -> tuple[dict[str, jax.Array], jax.Array]:
 def trained(make: population.MakeGAN, *, alive: Any = None, numbers: Any = None, **where: Any) -> Any:
     default, rngs = population_inputs()
     numbers = numbers or default
-    states = jit(population.initial_states, static_argnums=0)(make, numbers, rngs, data())
+    start = functools.partial(population.initial_states, mesh=where.get("mesh"))
+    states = jit(start, static_argnums=0)(make, numbers, rngs, data())
     train = jit(functools.partial(population.train_until, **where), static_argnames=STATIC)
     alive = jnp.ones(MEMBERS, bool) if alive is None else alive
     inputs = {"alive": alive, "rngs": rngs, "stop": STEPS}

@@ -86,8 +86,13 @@ class Program:
     def fresh_states(self, plan: Plan, members: Sequence[Member]) -> GANState:
         """The members' states before their first step, on their devices."""
         hyperparams, init_rngs, _ = self.inputs(plan, members)
-        start = jax.jit(population.initial_states, static_argnums=0, out_shardings=devices.member_sharding())
-        return start(self.job.maker(), hyperparams, init_rngs, self.job.example)
+        start = jax.jit(
+            population.initial_states,
+            static_argnums=0,
+            static_argnames="mesh",
+            out_shardings=devices.member_sharding(),
+        )
+        return start(self.job.maker(), hyperparams, init_rngs, self.job.example, mesh=devices.population_mesh())
 
     def abstract_states(self, count: int) -> GANState:
         """Shapes of the states of so many members."""
