@@ -15,7 +15,7 @@ Split = Literal["train", "test"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
-    """A whole dataset in host memory, checked when it is made; its arrays may be read-only.
+    """A whole dataset, checked when it is made; its arrays may be read-only, and x may be a memory map.
 
     Attributes:
       name: where the data came from, as a spec that `load` accepts.
@@ -24,6 +24,7 @@ class Dataset:
       labels: int32 [N] in [0, num_classes), or None.
       classes: the names of the classes by number, empty when unlabelled. Every class has a training example.
       notes: what was left out or looks odd, a phrase each, for a user to see.
+      known_fingerprint: what `fingerprint` is, where it is known without reading everything.
 
     Raises:
       InputError: the arrays are not as described above, or empty.
@@ -35,8 +36,12 @@ class Dataset:
     labels: np.ndarray | None = None
     classes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    # Not a field: `dataclasses.replace` makes other data, whose fingerprint is another.
+    known_fingerprint: dataclasses.InitVar[str | None] = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, known_fingerprint: str | None) -> None:
+        if known_fingerprint is not None:
+            self.__dict__["fingerprint"] = known_fingerprint
         if (str(self.x.dtype), self.x.ndim) not in (("uint8", 4), ("float32", 2)):
             raise InputError(
                 f"{self.name}: expected uint8 images [N, H, W, C] or float32 points [N, D], "
@@ -86,7 +91,7 @@ class Dataset:
 
     @property
     def examples(self) -> Examples:
-        """The arrays in the form that training takes, in host memory."""
+        """The arrays in the form that training takes, on the host."""
         return Examples(self.x, self.labels)
 
     @property
