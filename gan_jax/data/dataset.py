@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from gan_jax.data.rows import SMALL_BYTES, Rows
 from gan_jax.errors import InputError
 from gan_jax.examples import Examples
 
@@ -94,6 +95,11 @@ class Dataset:
         """The arrays in the form that training takes, on the host."""
         return Examples(self.x, self.labels)
 
+    def take(self, numbers: np.ndarray) -> "Dataset":
+        """The examples of these numbers, int `[n]`, in memory."""
+        labels = None if self.labels is None else self.labels[numbers]
+        return dataclasses.replace(self, x=Rows(self.x).take(numbers), labels=labels)
+
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of one example: (H, W, C), or (D,)."""
@@ -112,6 +118,13 @@ class Dataset:
         if self.labels is not None:
             digest.update(np.ascontiguousarray(self.labels).data)
         return digest.hexdigest()
+
+
+def most_in_memory(dataset: Dataset) -> int:
+    """How many examples may be held in memory: all of data that lies there already."""
+    if not isinstance(dataset.x, np.memmap):
+        return len(dataset)
+    return min(len(dataset), max(1, SMALL_BYTES // dataset.x[:1].nbytes))
 
 
 def check_alike(name: str, test: tuple[int, ...], train: tuple[int, ...]) -> None:

@@ -2,11 +2,14 @@
 
 import mmap
 import os
-from typing import BinaryIO
+import weakref
 
 import numpy as np
 
 from gan_jax.errors import InputError
+
+SMALL_BYTES = 2**28
+"""So much of memory-mapped data may be held in memory all the same."""
 
 
 class Rows:
@@ -23,12 +26,13 @@ class Rows:
           array: the array; a memory map as `np.load` makes it, or any other array, which is taken as it is.
         """
         self._array, self._row_bytes = array, array[:1].nbytes
-        self._file: BinaryIO | None = None
+        self._file: int | None = None
         self._path, self._offset, self._stat = "", 0, (0, 0)
         if isinstance(array, np.memmap) and isinstance(array.base, mmap.mmap) and array.flags.c_contiguous:
             self._path, self._offset = str(array.filename), array.offset
-            self._file = open(self._path, "rb", buffering=0)  # noqa: SIM115
-            self._stat = _changing(self._file.fileno())
+            self._file = os.open(self._path, os.O_RDONLY)
+            weakref.finalize(self, os.close, self._file)
+            self._stat = _changing(self._file)
 
     def take(self, numbers: np.ndarray) -> np.ndarray:
         """The rows of these numbers: of int `[...]`, `[..., *row]`, in memory of their own.
@@ -40,9 +44,9 @@ class Rows:
             return np.take(self._array, numbers, axis=0)
         taken = np.empty((*numbers.shape, *self._array.shape[1:]), self._array.dtype)
         try:
-            self._read(self._file.fileno(), numbers.ravel(), taken.data.cast("B"))
+            self._read(self._file, numbers.ravel(), taken.data.cast("B"))
         except OSError as error:
-            raise InputError(f"{self._path} can't be read any more ({error.strerror or error})") from error
+            raise InputError(f"{self._path} can't be read any more ({error.strerror or error}): see to that") from error
         return taken
 
     def _read(self, file: int, numbers: np.ndarray, into: memoryview) -> None:
@@ -61,12 +65,7 @@ class Rows:
         else:
             if _changing(file) == self._stat:
                 return
-        raise InputError(f"{self._path} was changed while it was read: put it back, or prepare it again")
-
-    def close(self) -> None:
-        """Closes the file; nothing can be taken after that."""
-        if self._file is not None:
-            self._file.close()
+        raise InputError(f"{self._path} was changed while it was read: put it back")
 
 
 def _changing(file: int) -> tuple[int, int]:
