@@ -113,7 +113,7 @@ def prepare(
         or less than the images can give.
     """
     tested = split_off(originals, options.test_share)
-    request = {"source": _source_of(originals), "options": dataclasses.asdict(options)}
+    request = _json({"source": _source_of(originals), "options": dataclasses.asdict(options)})
     if (directory / RECORD).exists():
         return _finished(directory, request)
     _check_vacant(directory)
@@ -214,12 +214,11 @@ def _finished(directory: Path, request: dict[str, Any]) -> Record:
 
 
 def _check_same(directory: Path, before: Any, request: dict[str, Any]) -> None:
-    now = _json(request)
-    if before == now:
+    if before == request:
         return
-    if not isinstance(before, dict) or before.get("source", {}).get("spec") != now["source"]["spec"]:
+    if not isinstance(before, dict) or before.get("source", {}).get("spec") != request["source"]["spec"]:
         what = "other data"
-    elif before.get("options") != now["options"]:
+    elif before.get("options") != request["options"]:
         what = "the same data prepared with other options"
     else:
         what = "this data as it was before files of it changed"
