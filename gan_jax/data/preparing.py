@@ -228,7 +228,8 @@ def _check_same(directory: Path, before: Any, request: dict[str, Any]) -> None:
 def _check_vacant(directory: Path) -> None:
     """Raises InputError where something lies there that no preparation wrote."""
     own = {path.name for split in get_args(Split) for path in _paths(directory, split)} | {UNFINISHED}
-    others = [path.name for path in directory.iterdir() if path.name not in own and not path.name.startswith(".")]
+    names = sorted(path.name for path in directory.iterdir() if not path.name.startswith("."))
+    others = [name for name in names if name not in own]
     unknown = not (directory / UNFINISHED).exists() and any((directory / name).exists() for name in own)
     if others or unknown:
         raise InputError(

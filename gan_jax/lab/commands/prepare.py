@@ -20,6 +20,11 @@ def main(lab: Lab, argv: list[str]) -> int:
     before = "stopped before anything was prepared"
     with leave_at_once(before), Progress(0, what="prepare") as bar, bar.doing("listing the images"):
         found = originals.find(options.source)
+    kind, _, place = found.spec.partition(":")
+    if kind == "folder" and options.out.resolve().is_relative_to(Path(place).resolve()):
+        raise InputError(
+            f"--out {options.out} lies inside {place}, where it would pass for data: choose a place outside"
+        )
     with files.write_errors(options.out):
         options.out.mkdir(parents=True, exist_ok=True)
     with (
