@@ -1,10 +1,12 @@
 """Bring images to one size, in arrays that are read as they are drawn."""
 
 import argparse
+from pathlib import Path
 
 from gan_jax.data import originals, preparing
 from gan_jax.data.classes import described
 from gan_jax.data.prepared import Record
+from gan_jax.errors import InputError
 from gan_jax.lab import cli, devices, files
 from gan_jax.lab.cli import Lab
 from gan_jax.lab.options import choice, integer, real
