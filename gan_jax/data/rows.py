@@ -8,7 +8,7 @@ import numpy as np
 
 from gan_jax.errors import InputError
 
-SMALL_BYTES = 2**28
+SMALL_BYTES = 2**27
 """So much of memory-mapped data may be held in memory all the same."""
 
 
