@@ -138,19 +138,29 @@ def train_until(
     return _until(gan, state, rng, stop, capacity, examples)
 
 
-def train_streamed_until(gan: GAN, state: GANState, chunk: Examples, rng: Key, stop: Step) -> tuple[GANState, Metrics]:
+def train_streamed_until(
+    gan: GAN, state: GANState, chunk: Examples, rng: Key, stop: Step, first: Step | None = None
+) -> tuple[GANState, Metrics]:
     """Like `train_until`, on minibatches gathered by the caller.
 
     Args:
       gan, state, rng, stop: as in `train_until`.
-      chunk: leaves `[capacity, n_critic, B, ...]`, what `draw_indices` chooses for the steps from `state.step` on;
+      chunk: leaves `[capacity, n_critic, B, ...]`, what `draw_indices` chooses for the steps from `first` on;
         minibatches beyond `stop` are not used.
+      first: the step of the chunk's first minibatches, at most `state.step`; None for that. `stop` is at most `first`
+        and the chunk's capacity.
 
     Returns:
       As `train_until`.
     """
+    first = state.step if first is None else first
     return _until(
-        gan, state, rng, stop, count(chunk, axes=3), lambda taken, step: jax.tree.map(lambda leaf: leaf[taken], chunk)
+        gan,
+        state,
+        rng,
+        stop,
+        count(chunk, axes=3),
+        lambda taken, step: jax.tree.map(lambda leaf: leaf[step - first], chunk),
     )
 
 

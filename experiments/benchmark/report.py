@@ -55,7 +55,7 @@ def write(directory: Path, results: Results) -> None:
 
 
 def table(results: Results) -> str:
-    """Markdown: the recipes, then the populations, the sweep and the start-up, as far as they were measured."""
+    """Markdown: the recipes, populations, streamed data, the sweep and the start-up, as far as they were measured."""
     lines = []
     rows = [results[name]["record"] for name in CASES if name in results]
     if rows:
@@ -80,6 +80,10 @@ def table(results: Results) -> str:
         ]
         for key, total in r["total_steps_per_s"].items():
             lines.append(f"| {key} | {total['median']:.4g} | {_ratio(r['ratio_to_one_after_the_other'][key])} |")
+    for r in results.get("stream", {}).get("record", []):
+        lines += ["", f"| {r['case']}, its defaults | steps/s | against resident |", "|---|---|---|"]
+        for key, rate in r["steps_per_s"].items():
+            lines.append(f"| {key} | {rate['median']:.4g} | {_ratio(r['ratio_to_resident'].get(key))} |")
     if "sweep" in results:
         r = results["sweep"]["record"]
         alone = sorted(r["run_s"])[len(r["run_s"]) // 2]

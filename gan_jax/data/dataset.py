@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from gan_jax.data.rows import SMALL_BYTES, Rows
 from gan_jax.errors import InputError
 from gan_jax.examples import Examples
 
@@ -15,7 +16,7 @@ Split = Literal["train", "test"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
-    """A whole dataset in host memory, checked when it is made; its arrays may be read-only.
+    """A whole dataset, checked when it is made; its arrays may be read-only, and x may be a memory map.
 
     Attributes:
       name: where the data came from, as a spec that `load` accepts.
@@ -24,6 +25,7 @@ class Dataset:
       labels: int32 [N] in [0, num_classes), or None.
       classes: the names of the classes by number, empty when unlabelled. Every class has a training example.
       notes: what was left out or looks odd, a phrase each, for a user to see.
+      known_fingerprint: what `fingerprint` is, where it is known without reading everything.
 
     Raises:
       InputError: the arrays are not as described above, or empty.
@@ -35,8 +37,12 @@ class Dataset:
     labels: np.ndarray | None = None
     classes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    # Not a field: `dataclasses.replace` makes other data, whose fingerprint is another.
+    known_fingerprint: dataclasses.InitVar[str | None] = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, known_fingerprint: str | None) -> None:
+        if known_fingerprint is not None:
+            self.__dict__["fingerprint"] = known_fingerprint
         if (str(self.x.dtype), self.x.ndim) not in (("uint8", 4), ("float32", 2)):
             raise InputError(
                 f"{self.name}: expected uint8 images [N, H, W, C] or float32 points [N, D], "
@@ -86,8 +92,13 @@ class Dataset:
 
     @property
     def examples(self) -> Examples:
-        """The arrays in the form that training takes, in host memory."""
+        """The arrays in the form that training takes, on the host."""
         return Examples(self.x, self.labels)
+
+    def take(self, numbers: np.ndarray) -> "Dataset":
+        """The examples of these numbers, int `[n]`, in memory."""
+        labels = None if self.labels is None else self.labels[numbers]
+        return dataclasses.replace(self, x=Rows(self.x).take(numbers), labels=labels)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -107,6 +118,13 @@ class Dataset:
         if self.labels is not None:
             digest.update(np.ascontiguousarray(self.labels).data)
         return digest.hexdigest()
+
+
+def most_in_memory(dataset: Dataset) -> int:
+    """How many examples may be held in memory: all of data that lies there already."""
+    if not isinstance(dataset.x, np.memmap):
+        return len(dataset)
+    return min(len(dataset), max(1, SMALL_BYTES // dataset.x[:1].nbytes))
 
 
 def check_alike(name: str, test: tuple[int, ...], train: tuple[int, ...]) -> None:

@@ -1,8 +1,9 @@
 """Folders of image files."""
 
 import re
+import shlex
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -32,8 +33,8 @@ _PALETTE_MODES = ("P", "PA")
 _DEEP_MODES = ("I", "F")  # 16 and 32 bits per channel, which Pillow clips to 8 instead of scaling
 
 
-class _Folder(NamedTuple):
-    """A folder that was walked.
+class Folder(NamedTuple):
+    """A folder and what is in it.
 
     Attributes:
       path: where it is.
@@ -52,7 +53,21 @@ class _Folder(NamedTuple):
         return self.loose or [path for files in self.folders.values() for path in files]
 
 
-class _Header(NamedTuple):
+class Layout(NamedTuple):
+    """A directory of images as training takes it.
+
+    Attributes:
+      train: the folder of the training images: loose ones alone, or class folders alone.
+      chosen: the folder of the split that was asked for; `train` itself where no test images are marked as such.
+      unused: names of folders that hold neither.
+    """
+
+    train: Folder
+    chosen: Folder
+    unused: list[str]
+
+
+class Header(NamedTuple):
     """What is known of an image before it is decoded: height and width as it is seen, and how it is stored."""
 
     shape: tuple[int, int]
@@ -86,11 +101,38 @@ def load_directory(directory: Path, split: Split = "train") -> Dataset:
         size.
     """
     name = f"folder:{directory}"
+    layout = laid_out(name, directory, split, walk)
+    train, chosen = layout.train, layout.chosen
+    headers = of_train = _headers(name, train.files)
+    if chosen is not train:
+        headers = _headers(name, chosen.files)
+        check_alike(name, headers[0].shape, of_train[0].shape)
+    x = _read_images(name, chosen.files, of_train[0].shape, grey=all(header.grey for header in of_train))
+    several = [path.name for path, header in zip(chosen.files, headers, strict=True) if header.frames]
+    notes = (*left_out(layout), *(_note("of several frames only the first is read", several)))
+    if not train.folders:
+        return Dataset(name, x, notes=notes)
+    return Dataset(name, x, numbers(chosen, tuple(train.folders)), tuple(train.folders), notes)
+
+
+def laid_out(name: str, directory: Path, split: Split, walk: Callable[[Path], Folder]) -> Layout:
+    """The images of a split, and those of training, by the rules of `load_directory`.
+
+    Args:
+      name: of the data, for errors.
+      directory: where it lies.
+      split: "train" or "test".
+      walk: finds the files of a folder: `walk`, or what looks into an archive.
+
+    Raises:
+      InputError: the directory is missing, holds no images, mixes loose images and class folders, or splits and
+        classes, or has a class without images.
+    """
     try:
-        top = _walk(directory)
+        top = walk(directory)
         roots = _splits(name, top)
-        train = _layout(name, _walk(roots["train"]) if roots else top)
-        chosen = _layout(name, _walk(roots["test"])) if split == "test" and "test" in roots else train
+        train = _layout(name, walk(roots["train"]) if roots else top)
+        chosen = _layout(name, walk(roots["test"])) if split == "test" and "test" in roots else train
     except OSError as error:
         raise InputError(
             f"{name}: can't list the directory ({error.strerror or error}); give a readable directory of images"
@@ -101,31 +143,39 @@ def load_directory(directory: Path, split: Split = "train") -> Dataset:
             f"{name}: {chosen.path.name}/ has classes {unknown or 'none'} where {train.path.name}/ has "
             f"{list(train.folders) or 'none'}; give both the same class folders"
         )
-    headers = of_train = _headers(name, train.files)
-    if chosen is not train:
-        headers = _headers(name, chosen.files)
-        check_alike(name, headers[0].shape, of_train[0].shape)
-    x = _read_images(name, chosen.files, of_train[0].shape, grey=all(header.grey for header in of_train))
-    notes = _notes(top, roots, chosen, headers)
-    if not train.folders:
-        return Dataset(name, x, notes=notes)
-    classes = tuple(train.folders)
-    numbers = [number for number, c in enumerate(classes) for _ in chosen.folders.get(c, ())]
-    return Dataset(name, x, np.array(numbers, np.int32), classes, notes)
+    used = {path.name for path in roots.values()} if roots else set(chosen.folders)
+    return Layout(train, chosen, [folder for folder in top.folders if folder not in used])
 
 
-def _walk(path: Path) -> _Folder:
+def left_out(layout: Layout) -> tuple[str, ...]:
+    """Notes on what lies there and is no part of the data."""
+    return (
+        *_note("not used", [f"{folder}/" for folder in layout.unused]),
+        *_note("no images by their extension", layout.chosen.skipped),
+    )
+
+
+def numbers(folder: Folder, classes: Sequence[str]) -> np.ndarray:
+    """The classes of a folder's files, by number: int32 `[N]`."""
+    return np.array([number for number, c in enumerate(classes) for _ in folder.folders.get(c, ())], np.int32)
+
+
+def _note(what: str, names: Sequence[str]) -> tuple[str, ...]:
+    return (f"{what}: {listed(names)}",) if names else ()
+
+
+def walk(path: Path) -> Folder:
     """The image files of a folder, links to files and to folders followed."""
     entries = _entries(path)
     files = [entry for entry in entries if not entry.is_dir()]
     folders = sorted((entry.name for entry in entries if entry.is_dir()), key=natural)
     below = {folder: list(_files_below(path / folder, (path.resolve(),))) for folder in folders}
     everything = [*files, *(file for found in below.values() for file in found)]
-    return _Folder(
+    return Folder(
         path,
-        [file for file in files if _is_named_as_image(file)],
-        {folder: [file for file in found if _is_named_as_image(file)] for folder, found in below.items()},
-        [file.name for file in everything if not _is_named_as_image(file)],
+        [file for file in files if is_named_as_image(file)],
+        {folder: [file for file in found if is_named_as_image(file)] for folder, found in below.items()},
+        [file.name for file in everything if not is_named_as_image(file)],
     )
 
 
@@ -141,15 +191,20 @@ def _files_below(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
 
 
 def _entries(folder: Path) -> list[Path]:
-    found = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
-    return sorted(entry for entry in found if entry.name.lower() not in _NO_DATA)
+    return sorted(entry for entry in folder.iterdir() if is_listed(entry.name))
 
 
-def _is_named_as_image(path: Path) -> bool:
+def is_listed(name: str) -> bool:
+    """Whether a file or folder of this name may be data: it is not hidden, nor what systems leave in folders."""
+    return not name.startswith(".") and name.lower() not in _NO_DATA
+
+
+def is_named_as_image(path: Path) -> bool:
+    """Whether a file has the extension of an image."""
     return path.suffix.lower() in EXTENSIONS
 
 
-def _splits(name: str, top: _Folder) -> dict[Split, Path]:
+def _splits(name: str, top: Folder) -> dict[Split, Path]:
     """The folders of the splits, or nothing where the directory is no parent of splits."""
     full = [folder for folder, files in top.folders.items() if files]
     named = _named_as_splits(full)
@@ -191,7 +246,7 @@ def _named_as_splits(folders: Iterable[str]) -> dict[str, str]:
     return {folder: word for folder, word in words.items() if not rests[folder]}
 
 
-def _layout(name: str, folder: _Folder) -> _Folder:
+def _layout(name: str, folder: Folder) -> Folder:
     """The folder as loose images alone or class folders alone.
 
     Raises:
@@ -228,32 +283,21 @@ def _layout(name: str, folder: _Folder) -> _Folder:
     return folder
 
 
-def _notes(top: _Folder, roots: Mapping[Split, Path], chosen: _Folder, headers: Sequence[_Header]) -> tuple[str, ...]:
-    used = {path.name for path in roots.values()} if roots else set(chosen.folders)
-    unused = [f"{folder}/" for folder in top.folders if folder not in used]
-    several = [path.name for path, header in zip(chosen.files, headers, strict=True) if header.frames]
-    found = {
-        "not used": unused,
-        "no images by their extension": chosen.skipped,
-        "of several frames only the first is read": several,
-    }
-    return tuple(f"{what}: {listed(names)}" for what, names in found.items() if names)
-
-
-def _headers(name: str, paths: Sequence[Path]) -> list[_Header]:
+def _headers(name: str, paths: Sequence[Path]) -> list[Header]:
     """Of images of one size with 8 bits per channel; read first, so that nothing is decoded in vain."""
-    headers = [_with_image(path, name, _header) for path in paths]
-    shapes = [header.shape for header in headers]
+    headers = [_with_image(path, name, header) for path in paths]
+    shapes = [found.shape for found in headers]
     usual = Counter(shapes).most_common(1)[0][0]
-    for path, header in zip(paths, headers, strict=True):
-        if header.shape != usual:
-            raise _of_another_size(name, path, header.shape, paths[shapes.index(usual)], usual)
-        if header.mode.startswith(_DEEP_MODES):
-            raise InputError(f"{name}: {path} has more than 8 bits per channel (mode {header.mode}); convert it to 8")
+    for path, found in zip(paths, headers, strict=True):
+        if found.shape != usual:
+            raise _of_another_size(name, path, found.shape, paths[shapes.index(usual)], usual)
+        if found.mode.startswith(_DEEP_MODES):
+            raise InputError(f"{name}: {path} has more than 8 bits per channel (mode {found.mode}); convert it to 8")
     return headers
 
 
-def _header(image: "Image.Image") -> _Header:
+def header(image: "Image.Image") -> Header:
+    """What is known of an image that was opened and not decoded yet."""
     from PIL import ExifTags
 
     width, height = image.size
@@ -265,7 +309,7 @@ def _header(image: "Image.Image") -> _Header:
     if image.mode in _PALETTE_MODES:
         colours = np.reshape(image.getpalette("RGB") or [], (-1, 3))
         grey = bool((colours == colours[:, :1]).all())
-    return _Header((height, width), image.mode, grey, getattr(image, "is_animated", False))
+    return Header((height, width), image.mode, grey, getattr(image, "is_animated", False))
 
 
 def _read_images(name: str, paths: Sequence[Path], shape: tuple[int, int], *, grey: bool) -> np.ndarray:
@@ -273,21 +317,22 @@ def _read_images(name: str, paths: Sequence[Path], shape: tuple[int, int], *, gr
     mode, channels = ("L", 1) if grey else ("RGB", 3)
     x = np.empty((len(paths), *shape, channels), np.uint8)
     for row, path in zip(x, paths, strict=True):
-        pixels = _with_image(path, name, lambda image: _pixels(image, mode))
+        pixels = _with_image(path, name, lambda image: np.asarray(upright(image, mode)))
         if pixels.shape[:2] != shape:
             raise _of_another_size(name, path, pixels.shape[:2], paths[0], shape)
         row[...] = pixels.reshape(row.shape)
     return x
 
 
-def _pixels(image: "Image.Image", mode: str) -> np.ndarray:
+def upright(image: "Image.Image", mode: str) -> "Image.Image":
+    """The image as it is seen, decoded, in mode "L" or "RGB"."""
     from PIL import ImageOps
 
     image.load()  # By which Pillow turns a TIFF; a second turn would be one too many.
     ImageOps.exif_transpose(image, in_place=True)
     if image.mode in _PALETTE_MODES:
         image = image.convert("RGBA")  # Straight to RGB, Pillow warns of transparency in the palette.
-    return np.asarray(image.convert(mode))
+    return image.convert(mode)
 
 
 def _of_another_size(
@@ -295,7 +340,17 @@ def _of_another_size(
 ) -> InputError:
     return InputError(
         f"{name}: {path} is {shape[1]}x{shape[0]} pixels where {usual.name} is {usual_shape[1]}x{usual_shape[0]}; "
-        "resize all images to one size"
+        f"{preparing_advice(name.removeprefix('folder:'))}"
+    )
+
+
+def preparing_advice(source: str) -> str:
+    """How images of several sizes become data, in a phrase."""
+    name = re.sub(r"[^\w.+-]+", "-", Path(source.removeprefix("tfds:").partition(":")[0]).name) or "images"
+    out = f"prepared/{name}-64"
+    return (
+        f"bring them to one size with `gan-jax prepare {shlex.quote(source)} --size 64 --out {out}`, and train with "
+        f"--data prepared:{out}"
     )
 
 

@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple, cast, get_args
 
-from gan_jax.data import folder, idx, npz, stacked, toys
+import numpy as np
+
+from gan_jax.data import folder, idx, npz, prepared, stacked, toys
 from gan_jax.data.dataset import Dataset, Split
 from gan_jax.errors import InputError
 
@@ -30,7 +32,8 @@ def _tfds(name: str, split: Split) -> Dataset:
     return tfds_source.load(name, split)
 
 
-def _path(place: str) -> Path:
+def path(place: str) -> Path:
+    """A path as it is typed: `~` is the home directory. Raises InputError where there is none."""
     try:
         return Path(place).expanduser()
     except RuntimeError as error:
@@ -43,10 +46,11 @@ NAMED: Mapping[str, Callable[[Split], Dataset]] = {
     **{name: lambda split, name=name: toys.load(name, split) for name in toys.MIXTURES},  # type: ignore[misc]
 }
 _PLACED: Mapping[str, _Place] = {
-    "idx": _Place("DIR", lambda place, split: idx.load_directory(_path(place), split)),
-    "npz": _Place("FILE", lambda place, split: npz.load_file(_path(place), split)),
-    "folder": _Place("DIR", lambda place, split: folder.load_directory(_path(place), split)),
+    "idx": _Place("DIR", lambda place, split: idx.load_directory(path(place), split)),
+    "npz": _Place("FILE", lambda place, split: npz.load_file(path(place), split)),
+    "folder": _Place("DIR", lambda place, split: folder.load_directory(path(place), split)),
     "tfds": _Place("NAME", _tfds),
+    "prepared": _Place("DIR", lambda place, split: prepared.load(path(place), split)),
 }
 
 _MANY_COORDINATES = 64  # Of points; more are rather images that lost their shape.
@@ -56,7 +60,7 @@ FORMS = (*NAMED, *(f"{kind}:{place.written}" for kind, place in _PLACED.items())
 
 
 def load(spec: str | os.PathLike[str], split: str = "train") -> Dataset:
-    """Loads the dataset of a spec into memory.
+    """Loads the dataset of a spec into memory; of prepared data the labels alone.
 
     | spec          | what                                       | the test split is             |
     |---------------|--------------------------------------------|-------------------------------|
@@ -67,6 +71,7 @@ def load(spec: str | os.PathLike[str], split: str = "train") -> Dataset:
     | `npz:FILE`    | `images` and perhaps `labels`, of np.savez | `test_images`, or as train    |
     | `folder:DIR`  | image files; sub-folders become labels     | DIR/test, or as train         |
     | `tfds:NAME`   | `NAME[/CONFIG][:VERSION]`, prepared        | test, validation, or as train |
+    | `prepared:DIR`| what the command `prepare` wrote           | what that set aside, or train |
 
     "As train" means the training data itself, where a source holds nothing out.
 
@@ -93,7 +98,8 @@ def load(spec: str | os.PathLike[str], split: str = "train") -> Dataset:
             dataset = _PLACED[kind].load(place, split)
         except OSError as error:  # Of the path itself, such as one that is too long.
             raise InputError(f"{spec}: {error.strerror or error}; choose a different file or directory") from error
-        odd = _oddities(dataset)
+        # Prepared data is not read whole; it was looked at when it was prepared.
+        odd = () if isinstance(dataset.x, np.memmap) else _oddities(dataset)
         return dataclasses.replace(dataset, notes=dataset.notes + odd) if odd else dataset
     raise InputError(f"there is no dataset {spec!r}{_hint(spec)}; choose one of {', '.join(FORMS)}")
 
@@ -101,7 +107,7 @@ def load(spec: str | os.PathLike[str], split: str = "train") -> Dataset:
 def path_of(spec: str) -> Path | None:
     """The absolute path of a file or directory of data; None of data that has a name alone."""
     kind, _, place = spec.partition(":")
-    return _path(place).absolute() if kind in ("idx", "npz", "folder") and place else None
+    return path(place).absolute() if kind in ("idx", "npz", "folder", "prepared") and place else None
 
 
 def _oddities(dataset: Dataset) -> tuple[str, ...]:
@@ -119,21 +125,22 @@ def _oddities(dataset: Dataset) -> tuple[str, ...]:
 def _hint(spec: str) -> str:
     """A question with the spec that is most like this one, or nothing if none is like it."""
     kind, colon, _ = spec.partition(":")
-    if not colon and (of_path := _kind_of_path(spec)) is not None:
+    if not colon and (of_path := kind_of_path(spec)) is not None:
         return f" (did you mean {of_path}:{spec}?)"
     names = {form.partition(":")[0]: form for form in FORMS}
     near = difflib.get_close_matches(kind.lower(), names, n=1)
     return f" (did you mean {names[near[0]]}?)" if near else ""
 
 
-def _kind_of_path(text: str) -> str | None:
+def kind_of_path(text: str) -> str | None:
     """The kind of source that a path given alone may be."""
     if text.lower().endswith(".npz"):
         return "npz"
     try:
-        path = _path(text)
-        if not text or "\0" in text or not path.is_dir():
+        place = path(text)
+        if not text or "\0" in text or not place.is_dir():
             return None
-        return "idx" if any("-ubyte" in entry.name for entry in path.iterdir()) else "folder"
+        names = {entry.name for entry in place.iterdir()}
+        return "prepared" if prepared.RECORD in names else "idx" if any("-ubyte" in n for n in names) else "folder"
     except (OSError, InputError):  # A path that can't be looked at is no hint.
         return None

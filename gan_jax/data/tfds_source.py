@@ -6,6 +6,7 @@ datasets takes TensorFlow and the network.
 
 import contextlib
 import difflib
+import hashlib
 import http.client
 import io
 import os
@@ -14,6 +15,7 @@ import threading
 import urllib.error
 import urllib.request
 import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +23,7 @@ import numpy as np
 
 from gan_jax.data import classes, npz
 from gan_jax.data.dataset import Dataset, Split, check_alike, without_alpha
+from gan_jax.data.folder import preparing_advice
 from gan_jax.errors import InputError
 from gan_jax.files import atomic
 
@@ -63,10 +66,7 @@ def load(name: str, split: Split = "train") -> Dataset:
     builder = _prepared_builder(name, spec)
     stored = next((s for s in _SPLITS[split] if s in builder.info.splits), None)
     if stored is None:
-        raise InputError(
-            f"{spec}: there is no train split, only {', '.join(builder.info.splits) or 'nothing'}; "
-            "choose a different dataset"
-        )
+        raise _without_train(spec, builder)
     keys = _feature_keys(builder.info, spec)
     arrays = _arrays(builder, stored, keys, spec)
     train = arrays if stored == "train" else _arrays(builder, "train", keys, spec)
@@ -80,12 +80,77 @@ def load(name: str, split: Split = "train") -> Dataset:
     return Dataset(spec, x, found.labels, found.classes, (*notes, *found.notes))
 
 
+class Records(NamedTuple):
+    """The examples of a data set, to be read one by one.
+
+    Attributes:
+      splits: train, and test where there is a test or a validation split: of a number, the example.
+      image: the name of the examples' image.
+      labels: int32 `[N]` of each split, as written; empty where there are none.
+      declared: the names of the classes, where it has names for them.
+      channels: of all images; None where each has its own.
+      digest: what other records would change.
+    """
+
+    splits: dict[Split, Any]
+    image: str
+    labels: dict[Split, np.ndarray]
+    declared: Sequence[str] | None
+    channels: int | None
+    digest: str
+
+
+def records(name: str) -> Records:
+    """The records of a dataset, of which only the labels are read here.
+
+    Args:
+      name: `NAME[/CONFIG][:VERSION]`, as in tfds.
+
+    Raises:
+      InputError: as `load`, but for the images' sizes.
+    """
+    import tensorflow_datasets as tfds
+
+    spec = f"tfds:{name}"
+    builder = _prepared_builder(name, spec)
+    keys = _feature_keys(builder.info, spec)
+    if "train" not in builder.info.splits:
+        raise _without_train(spec, builder)
+    stored: dict[Split, str] = {"train": "train"}
+    if tests := [s for s in _SPLITS["test"] if s in builder.info.splits and s != "train"]:
+        stored["test"] = tests[0]
+    labels: dict[Split, np.ndarray] = {}
+    if keys.label is not None:
+        for split, of in stored.items():
+            undecoded = _source(builder, of, spec, decoders={keys.image: tfds.decode.SkipDecoding()})
+            found = [example[keys.label] for _, examples in _chunks(undecoded, builder, spec) for example in examples]
+            labels[split] = np.array(found, np.int32)
+    features = builder.info.features
+    declared = None if keys.label is None or features[keys.label].num_classes is None else features[keys.label].names
+    made_of = "\n".join(_made_of(builder, of) for of in stored.values())
+    splits = {split: _source(builder, of, spec) for split, of in stored.items()}
+    digest = hashlib.blake2b(made_of.encode(errors="surrogateescape"), digest_size=8).hexdigest()
+    return Records(splits, keys.image, labels, declared, features[keys.image].shape[-1], digest)
+
+
+def _without_train(spec: str, builder: Any) -> InputError:
+    return InputError(
+        f"{spec}: there is no train split, only {', '.join(builder.info.splits) or 'nothing'}; "
+        "choose a different dataset"
+    )
+
+
+def _made_of(builder: Any, stored: str) -> str:
+    """What would change if the split was prepared again."""
+    files = sorted(Path(builder.data_dir).glob(f"*-{stored}.*-of-*"))
+    return "\n".join(f"{path.name} {(of := path.stat()).st_size} {of.st_mtime_ns}" for path in files)
+
+
 def _arrays(builder: Any, stored: str, keys: "_Keys", spec: str) -> dict[str, np.ndarray]:
     """`images` and, with a label feature, `labels` int32 of a whole split, from the cache where it is of this data."""
     directory = Path(builder.data_dir)
     cache = directory / (f"gan_jax-{builder.info.full_name.replace('/', '-')}-{stored}.npz")
-    records = sorted(directory.glob(f"*-{stored}.*-of-*"))
-    made_of = "\n".join(f"{path.name} {(of := path.stat()).st_size} {of.st_mtime_ns}" for path in records)
+    made_of = _made_of(builder, stored)
     count = builder.info.splits[stored].num_examples
     cached = _read_cache(cache, count, made_of, labelled=keys.label is not None)
     if cached is not None:
@@ -202,23 +267,25 @@ def _feature_keys(info: Any, spec: str) -> _Keys:
     return _Keys(image[0], label[0] if len(label) == 1 else None)
 
 
-def _decode(builder: Any, split: str, keys: _Keys, spec: str) -> dict[str, np.ndarray]:
-    """`images` and, with a label feature, `labels` int32 of a whole split."""
+def _source(builder: Any, split: str, spec: str, decoders: Any = None) -> Any:
+    """The examples of a split, by number."""
     try:
-        source = builder.as_data_source(split)
+        source = builder.as_data_source(split, decoders=decoders)
     except NotImplementedError as error:
         raise InputError(
             f"{spec}: the data in {builder.data_dir} is not in a random-access format, the only one that "
             "can be read without TensorFlow; prepare it again with "
             f"`tfds build {builder.name} --file_format=array_record --overwrite`"
         ) from error
-    count = len(source)
-    if count == 0:
+    if len(source) == 0:
         raise InputError(f"{spec}: split {split} is empty; choose a different dataset")
-    images: np.ndarray | None = None
-    labels = np.empty(count, np.int32)
-    for start in range(0, count, _CHUNK):
-        rows = range(start, min(start + _CHUNK, count))
+    return source
+
+
+def _chunks(source: Any, builder: Any, spec: str) -> Iterator[tuple[range, list[Any]]]:
+    """All examples, a chunk of numbers at a time."""
+    for start in range(0, len(source), _CHUNK):
+        rows = range(start, min(start + _CHUNK, len(source)))
         try:
             examples = source.__getitems__(list(rows))
         # The record reader and the decoders raise nearly anything for damaged data.
@@ -227,6 +294,16 @@ def _decode(builder: Any, split: str, keys: _Keys, spec: str) -> dict[str, np.nd
                 f"{spec}: the data in {builder.data_dir} is damaged ({type(error).__name__}: "
                 f"{_first_line(error)}); prepare it again"
             ) from error
+        yield rows, examples
+
+
+def _decode(builder: Any, split: str, keys: _Keys, spec: str) -> dict[str, np.ndarray]:
+    """`images` and, with a label feature, `labels` int32 of a whole split."""
+    source = _source(builder, split, spec)
+    count = len(source)
+    images: np.ndarray | None = None
+    labels = np.empty(count, np.int32)
+    for rows, examples in _chunks(source, builder, spec):
         for i, example in zip(rows, examples, strict=True):
             image = example[keys.image]
             if images is None:
@@ -234,7 +311,7 @@ def _decode(builder: Any, split: str, keys: _Keys, spec: str) -> dict[str, np.nd
             if image.shape != images.shape[1:]:
                 raise InputError(
                     f"{spec}: images are of several sizes, such as {images.shape[1:]} and "
-                    f"{image.shape}; resize them to one size and save them as an npz:FILE"
+                    f"{image.shape}; {preparing_advice(spec)}"
                 )
             images[i] = image
             if keys.label is not None:

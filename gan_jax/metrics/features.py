@@ -33,6 +33,7 @@ from jaxtyping import Array, Float, UInt8
 
 from gan_jax.checks import check_images
 from gan_jax.data import Dataset
+from gan_jax.data.rows import Rows
 from gan_jax.errors import InputError
 from gan_jax.files import atomic
 from gan_jax.nets.classifier import Classifier
@@ -43,6 +44,7 @@ Images = UInt8[Array, "batch height width channels"]
 NAMES = ("mnist", "fashion_mnist")
 """The classifiers that come with the package."""
 
+_SUMMED = 5000  # images whose pixels are summed at a time
 _RECORDED = {"shape", "fingerprint", "num_classes", "width", "hidden", "test_accuracy"}
 
 
@@ -139,15 +141,23 @@ def unit(images: Images) -> Float[Array, "batch height width channels"]:
 
 def fingerprint(dataset: Dataset) -> list[int]:
     """Shape `[N, H, W, C]` and the sum of all pixels: the same in whatever order the examples are stored."""
-    return [*dataset.x.shape, int(dataset.x.sum(dtype=np.int64))]
+    rows, n = Rows(dataset.x), len(dataset)
+    parts = (rows.take(np.arange(start, min(start + _SUMMED, n))) for start in range(0, n, _SUMMED))
+    return [*dataset.x.shape, sum(int(part.sum(dtype=np.int64)) for part in parts)]
+
+
+def is_of(record: Mapping[str, Any], dataset: Dataset) -> bool:
+    """Whether a classifier with this record was trained on this training set."""
+    recorded = record["fingerprint"]
+    # The shape first: it costs nothing.
+    return recorded[:-1] == list(dataset.x.shape) and recorded == fingerprint(dataset)
 
 
 def of_dataset(dataset: Dataset) -> str | None:
     """The name of the package's classifier that was trained on this training set, or None."""
     if not dataset.is_image:
         return None
-    found = fingerprint(dataset)
-    return next((name for name in NAMES if load(name).record["fingerprint"] == found), None)
+    return next((name for name in NAMES if is_of(load(name).record, dataset)), None)
 
 
 def in_pieces(f: Callable[[Array], Array], images: np.ndarray, size: int = 500) -> np.ndarray:

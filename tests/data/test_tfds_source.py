@@ -18,7 +18,7 @@ import pytest
 import tensorflow_datasets as tfds  # type: ignore[import-untyped]
 from PIL import Image
 
-from gan_jax.data import load, tfds_source
+from gan_jax.data import load, originals, preparing, tfds_source
 from gan_jax.errors import InputError
 
 IMAGE = tfds.features.Image(shape=(4, 5, 3))
@@ -250,6 +250,24 @@ def test_data_that_was_prepared_again_is_decoded_again(data_dir: Path) -> None:
     cache.write_bytes(kept)
     assert load("tfds:gan_jax_tiny").x.min() == 20
     assert first.x.max() == 6
+
+
+def test_images_of_several_sizes_are_prepared_record_by_record(data_dir: Path) -> None:
+    image = tfds.features.Image(shape=(None, 5, 3))
+    label = tfds.features.ClassLabel(names=["ape", "cat", "zebra"])
+    rows = [{"image": png(i, height=4 + i), "label": i % 2 * 2} for i in range(6)]
+    prepare(data_dir, {"image": image, "label": label}, {"train": rows[:4], "validation": rows[4:]})
+    with pytest.raises(InputError, match=r"of several sizes.*`gan-jax prepare tfds:gan_jax_tiny --size 64 --out prep"):
+        load("tfds:gan_jax_tiny")
+    (data_dir / "out").mkdir()
+    found = originals.find("tfds:gan_jax_tiny")
+    assert found.notes == ("classes cat have no examples",)
+    preparing.prepare(found, preparing.Options((4, 5)), data_dir / "out", workers=2)
+    for split, values in (("train", {0, 1, 2, 3}), ("test", {4, 5})):
+        dataset = load(f"prepared:{data_dir / 'out'}", split)
+        assert dataset.classes == ("ape", "zebra")
+        assert set(dataset.x[:, 0, 0, 0].tolist()) == values
+        np.testing.assert_array_equal(dataset.labels, dataset.x[:, 3, 4, 2] % 2)
 
 
 def test_ambiguous_images(data_dir: Path) -> None:

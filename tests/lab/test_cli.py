@@ -15,7 +15,7 @@ from experiments.reproduce import __main__ as reproduce
 from gan_jax import recipes
 from gan_jax.errors import InputError
 from gan_jax.lab import EXPERIMENTS, Experiment, cli
-from gan_jax.lab.commands import COMMANDS, classifier, evaluate, run, sample, study, sweep
+from gan_jax.lab.commands import COMMANDS, classifier, evaluate, prepare, run, sample, study, sweep
 from gan_jax.lab.main import main
 from tests.lab.helpers import call
 
@@ -133,6 +133,7 @@ def test_a_tilde_is_the_home_directory(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 _PARSERS: dict[str, tuple[Callable[..., Any], list[Any]]] = {
+    "prepare": (prepare._parser, [cli.Lab(EXPERIMENTS, "{}")]),
     "run": (run.parser, [cli.Lab(EXPERIMENTS, "{}"), "gan"]),
     "sample": (sample._parser, [cli.Lab(EXPERIMENTS, "{}")]),
     "evaluate": (evaluate._parser, [cli.Lab(EXPERIMENTS, "{}")]),

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 COMMANDS: Mapping[str, str] = {
+    "prepare": "bring images of your own to one size, in arrays that may be larger than memory",
     "run": "train an experiment",
     "sample": "sample from a run",
     "evaluate": "measure a run's samples",

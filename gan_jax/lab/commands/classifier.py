@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from gan_jax import data
+from gan_jax.data import Dataset
+from gan_jax.data.dataset import most_in_memory
 from gan_jax.errors import InputError
 from gan_jax.lab import cli, files
 from gan_jax.lab.cli import Lab
@@ -45,6 +47,11 @@ def _train(lab: Lab, options: argparse.Namespace, argv: list[str]) -> int:
         raise InputError(f"all images of {options.data} are of one class: a classifier needs two")
     files.check_writable(options.out)
     net, rng = Classifier(dataset.num_classes), jax.random.key(options.seed)
+    fingerprint, has_test = features.fingerprint(dataset), test.fingerprint != dataset.fingerprint
+    name, count = dataset.name, len(dataset)
+    dataset, test = _in_memory(dataset, options.seed), _in_memory(test, options.seed)
+    if len(dataset) < count:
+        print(f"{name}: learns from {len(dataset):,} of {count:,} images, which memory holds")
     started = time.perf_counter()
     total = options.steps or classifiers.most_steps(len(dataset))
     with Progress(total, what=f"classifier {options.data}") as progress:
@@ -52,7 +59,6 @@ def _train(lab: Lab, options: argparse.Namespace, argv: list[str]) -> int:
             learned = classifiers.learn(net, dataset, rng, progress)
         else:
             learned = classifiers.learn_all(net, dataset, rng, options.steps, progress)
-    has_test = not np.array_equal(dataset.x, test.x)
     if not has_test and learned.held_out is not None:
         test = learned.held_out
     # Rounded to what is stored before it is tested: the accuracy is that of the file.
@@ -62,7 +68,7 @@ def _train(lab: Lab, options: argparse.Namespace, argv: list[str]) -> int:
     record = {
         "data": dataset.name,
         "shape": list(dataset.shape),
-        "fingerprint": features.fingerprint(dataset),
+        "fingerprint": fingerprint,
         "command": " ".join([lab.command("classifier"), shlex.join(argv)]),
         "seed": options.seed,
         "steps": learned.steps,
@@ -75,6 +81,14 @@ def _train(lab: Lab, options: argparse.Namespace, argv: list[str]) -> int:
     of = "test" if has_test else "training" if learned.held_out is None else "held-out training"
     print(f"{learned.steps} steps, accuracy {accuracy:.4f} on {len(test)} {of} images: {options.out}")
     return 0
+
+
+def _in_memory(dataset: Dataset, seed: int) -> Dataset:
+    """The data, or a random part of memory-mapped data."""
+    if not isinstance(dataset.x, np.memmap):
+        return dataset
+    order = np.random.default_rng(seed).permutation(len(dataset))
+    return dataset.take(np.sort(order[: most_in_memory(dataset)]))
 
 
 def _parser(lab: Lab) -> argparse.ArgumentParser:

@@ -1,6 +1,5 @@
 """Training the classifiers that metrics take features and labels from: as long as the data needs."""
 
-import dataclasses
 import functools
 import time
 from collections.abc import Callable
@@ -68,7 +67,7 @@ def learn(net: Classifier, dataset: Dataset, rng: Key, progress: Progress) -> Le
         return learn_all(net, dataset, rng, most_steps(len(dataset)), progress)
     order = np.asarray(jax.random.permutation(jax.random.fold_in(rng, len(dataset)), len(dataset)))
     held = min(len(dataset) // 10, _HELD_OUT_AT_MOST)
-    held_out, rest = (_chosen(dataset, np.sort(part)) for part in (order[:held], order[held:]))
+    held_out, rest = (dataset.take(np.sort(part)) for part in (order[:held], order[held:]))
     limit = most_steps(len(dataset))
     warmup, every = limit // 20, limit // _LOOKS
     learner, best, since = _Learner(net, rest, rng, progress), -1.0, 0
@@ -131,8 +130,3 @@ def _advanced(
 @functools.partial(jax.jit, static_argnums=0)
 def _logits(net: Classifier, params: Params, x: Array) -> Array:
     return trained(net, params).logits(x)
-
-
-def _chosen(dataset: Dataset, indices: np.ndarray) -> Dataset:
-    assert dataset.labels is not None
-    return dataclasses.replace(dataset, x=dataset.x[indices], labels=dataset.labels[indices])

@@ -10,6 +10,7 @@ from jaxtyping import Array
 
 from gan_jax import data
 from gan_jax.data import Dataset
+from gan_jax.data.dataset import most_in_memory
 from gan_jax.errors import InputError
 from gan_jax.metrics import features, frechet
 from gan_jax.metrics.features import Trained
@@ -71,8 +72,7 @@ class Reference:
         record = self.classifier.record
         if record["num_classes"] != self.test.num_classes:
             return False
-        known = record["fingerprint"] == features.fingerprint(self.train)
-        return known or self.accuracy >= record["test_accuracy"] / 2
+        return features.is_of(record, self.train) or self.accuracy >= record["test_accuracy"] / 2
 
     @property
     def validation(self) -> np.ndarray:
@@ -111,17 +111,17 @@ class Reference:
 def load(spec: str, *, conditional: bool, classifier: str | None = None, train: Dataset | None = None) -> Reference:
     """The real data of a spec, and the classifier of that name or file; by default the one trained on this very data.
 
-    Where the spec's training split is loaded already, `train` is that.
+    Where the spec's training split is loaded already, `train` is that. Of memory-mapped tests, samples are compared with
+    a random part that memory holds.
 
     Raises:
       InputError: the data can't be read, the classifier is not one, or it does not take such images.
     """
     train, test = data.load(spec) if train is None else train, data.load(spec, "test")
     name = classifier or ("mnist" if spec == "stacked" else features.of_dataset(train))
-    held_out = not np.array_equal(train.x, test.x)
+    held_out = test.fingerprint != train.fingerprint
     order = np.random.default_rng(0).permutation(len(test))
-    labels = None if test.labels is None else test.labels[order]
-    test = dataclasses.replace(test, x=test.x[order], labels=labels)
+    test = test.take(order[: most_in_memory(test)])
     found = None if name is None else features.load(name)
     if found is not None:
         _check_takes(found, name, train)

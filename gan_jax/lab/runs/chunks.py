@@ -10,9 +10,11 @@ import numpy as np
 from gan_jax import training
 from gan_jax.compiling import jit_training
 from gan_jax.data import Dataset
+from gan_jax.data.rows import SMALL_BYTES
 from gan_jax.gan import GANState
 from gan_jax.lab import devices
 from gan_jax.lab.job import Job, Maker
+from gan_jax.lab.runs.streaming import Stream
 from gan_jax.population import Hyperparams, MakeGAN
 from gan_jax.training import Examples
 from gan_jax.typing import Key, Metrics, Step
@@ -24,7 +26,7 @@ Advance = Callable[[GANState, int], tuple[GANState, dict[str, np.ndarray]]]
 
 # Steps of a compiled dispatch at most: its metrics come in memory for so many.
 CAPACITY = 256
-_STREAMED_BYTES = 2**24
+_STREAMED_BYTES = 2**24  # of a chunk; there are two at a time
 
 
 def makers(job: Job) -> dict[int, Maker]:
@@ -58,6 +60,12 @@ class Advancer:
         self._n_critics = {start: make_gan({}).n_critic for start, make_gan in self._phases.items()}
         self._compiled: dict[int, Any] = {}
         self._draw = jax.jit(jax.vmap(training.draw_indices, (None, 0, None, None, None)), static_argnums=(2, 3, 4))
+        self._stream = Stream(self._host, self._drawn, self._following) if self._resident is None else None
+
+    def close(self) -> None:
+        """Ends what goes on beside training."""
+        if self._stream is not None:
+            self._stream.close()
 
     def ready(self, step: int) -> bool:
         """Whether the program of this step is compiled: of a run with a warm-up there are two."""
@@ -76,7 +84,9 @@ class Advancer:
         else:
             leading = (self._capacity(step), phase(self._n_critics, step), self._batch_size)
             chunk = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((*leading, *leaf.shape[1:]), leaf.dtype), self._host)
-            lowered = jit_training(_train_streamed_until).lower(make_gan, self._numbers, state, chunk, self._rng, stop)
+            lowered = jit_training(_train_streamed_until).lower(
+                make_gan, self._numbers, state, chunk, self._rng, stop, stop
+            )
         self._compiled[start] = lowered.compile()
 
     def __call__(self, state: GANState, n: int) -> tuple[GANState, dict[str, np.ndarray]]:
@@ -84,10 +94,14 @@ class Advancer:
         step = int(state.step)
         if not self.ready(step):
             self.compile(state)
-        n = min(n, self._capacity(step))
-        data = self._resident if self._resident is not None else self._gathered(step, n)
-        train = phase(self._compiled, step)
-        state, metrics = train(self._numbers, state, data, self._rng, np.int32(step + n))
+        train, first = phase(self._compiled, step), self._first(step)
+        n = min(n, first + self._capacity(step) - step)
+        stop = np.int32(step + n)
+        if self._stream is None:
+            state, metrics = train(self._numbers, state, self._resident, self._rng, stop)
+        else:
+            chunk = self._stream.chunk(first)
+            state, metrics = train(self._numbers, state, chunk, self._rng, stop, np.int32(first))
         return state, {name: np.asarray(values[:n], np.float32) for name, values in jax.device_get(metrics).items()}
 
     def _capacity(self, step: int) -> int:
@@ -97,18 +111,23 @@ class Advancer:
         bytes_per_step = phase(self._n_critics, step) * self._batch_size * self._host.x[0].nbytes
         return int(np.clip(_STREAMED_BYTES // bytes_per_step, 1, CAPACITY))
 
-    def _gathered(self, step: int, n: int) -> Any:
-        """The minibatches of n steps, leaves `[capacity, n_critic, batch, ...]` whose rest is zeros."""
-        n_critic, capacity = phase(self._n_critics, step), self._capacity(step)
-        steps = step + np.arange(capacity, dtype=np.int32)
-        indices = np.asarray(self._draw(self._rng, steps, n_critic, self._batch_size, len(self._host.x)))[:n]
+    def _first(self, step: int) -> int:
+        """Where the chunk of a step starts: wherever a run was cut, chunks are the same."""
+        if self._resident is not None:
+            return step
+        start = max(start for start in self._phases if start <= step)
+        return step - (step - start) % self._capacity(step)
 
-        def gather(leaf: np.ndarray) -> np.ndarray:
-            chunk = np.zeros((capacity, n_critic, self._batch_size, *leaf.shape[1:]), leaf.dtype)
-            chunk[:n] = leaf[indices]
-            return chunk
+    def _following(self, first: int) -> int:
+        """Where the next chunk starts: a phase begins with its own."""
+        end = first + self._capacity(first)
+        return min([end, *(start for start in self._phases if first < start < end)])
 
-        return jax.tree.map(gather, self._host)
+    def _drawn(self, first: int) -> np.ndarray:
+        """The numbers of the examples of a chunk, `[capacity, n_critic, B]`."""
+        steps = first + np.arange(self._capacity(first), dtype=np.int32)
+        n_critic = phase(self._n_critics, first)
+        return np.asarray(self._draw(self._rng, steps, n_critic, self._batch_size, len(self._host.x)))
 
 
 def _train_until(
@@ -126,9 +145,9 @@ def _train_until(
 
 
 def _train_streamed_until(
-    make_gan: MakeGAN, numbers: Hyperparams, state: GANState, chunk: Examples, rng: Key, stop: Step
+    make_gan: MakeGAN, numbers: Hyperparams, state: GANState, chunk: Examples, rng: Key, stop: Step, first: Step
 ) -> tuple[GANState, Metrics]:
-    return training.train_streamed_until(make_gan(numbers), state, chunk, rng, stop)
+    return training.train_streamed_until(make_gan(numbers), state, chunk, rng, stop, first)
 
 
 def next_pace(pace: int, n: int, seconds: float) -> int:
@@ -184,6 +203,12 @@ def _finite(state: GANState) -> GANState:
 
 
 def _fits(dataset: Dataset) -> bool:
-    """Whether the whole data set can lie on the device beside the model: half of its memory, where that is known."""
+    """Whether the whole data set can lie on the device beside the model.
+
+    On an accelerator that is half of its memory. A CPU has the host's, where data that was loaded lies already, and
+    memory-mapped data should not, unless it is small.
+    """
     limit = devices.memory_limit()
-    return limit is None or dataset.x.nbytes <= limit / 2
+    if limit is not None:
+        return dataset.x.nbytes <= limit / 2
+    return not isinstance(dataset.x, np.memmap) or dataset.x.nbytes <= SMALL_BYTES

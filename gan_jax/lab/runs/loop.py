@@ -11,6 +11,7 @@ from tensorboardX import summary
 
 from gan_jax import checkpoint, images
 from gan_jax.data import Dataset
+from gan_jax.errors import InputError
 from gan_jax.gan import GAN
 from gan_jax.lab import sampling
 from gan_jax.lab.cli import Lab
@@ -74,7 +75,7 @@ def _train(lab: Lab, run: RunDir, dataset: Dataset, command: str, resume: str) -
         bar = stack.enter_context(Progress(last, what=job.config.name, initial=step))
         with bar.doing("compiling"):
             state = run.restore(quarantine=True) if resumed else job.fresh_state()
-            advance = chunks.Advancer(job, dataset)
+            advance = stack.enter_context(contextlib.closing(chunks.Advancer(job, dataset)))
             advance.compile(state)
         bar.advance(int(state.step) - step)
         step = int(state.step)
@@ -119,7 +120,11 @@ def _train(lab: Lab, run: RunDir, dataset: Dataset, command: str, resume: str) -
                     advance.compile(state)
             started = time.perf_counter()
             n = min(pace, _until_next(step, last, options))
-            state, metrics, broken = chunks.up_to_not_finite(advance, state, n)
+            try:
+                state, metrics, broken = chunks.up_to_not_finite(advance, state, n)
+            except InputError as error:  # The data was changed, or can't be read any more.
+                save()
+                raise InputError(f"{error}; step {step} is saved, then continue with: {resume}") from error
             taken, step = int(state.step) - step, int(state.step)
             seconds = time.perf_counter() - started
             unnoted += seconds

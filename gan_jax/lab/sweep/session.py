@@ -122,6 +122,11 @@ def run(lab: Lab, store: Store, *, dry_run: bool, memory: float | None, mapping:
                     f"{plan.base.options['data']} has changed since {store.path} was started: put it back, or start a "
                     "new sweep"
                 )
+            if (needed := scoring.dataset.x.nbytes) > memory:
+                raise InputError(
+                    f"a sweep keeps its data on the device, and {plan.base.options['data']} takes {needed / 1e9:.3g} "
+                    f"of the {memory / 1e9:.3g} GB that may be used: prepare it with a smaller --size, or use run"
+                )
         if first:
             bar.say(planning.described(plan, jax.device_count()))
         if dry_run:

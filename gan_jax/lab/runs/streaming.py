@@ -1,0 +1,82 @@
+"""Minibatches of data that stays on the host: gathered and sent to the device while it trains on those before them."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+import jax
+import numpy as np
+
+from gan_jax.data.rows import Rows
+from gan_jax.training import Examples
+
+
+class Stream:
+    """Chunks of minibatches by number, each made once, the next one in a thread while one is trained on.
+
+    Which examples are in a chunk depends on its number alone, so neither the thread nor where a run was cut changes a
+    bit of it.
+    """
+
+    def __init__(
+        self,
+        examples: Examples,
+        draw: Callable[[int], np.ndarray],
+        following: Callable[[int], int],
+        place: Callable[[Any], Any] = jax.device_put,
+    ) -> None:
+        """Gathers nothing yet.
+
+        Args:
+          examples: the data set, leaves `[N, ...]`, in memory or memory-mapped.
+          draw: of a chunk that starts at a step, the numbers of its examples, `[capacity, n_critic, B]`. It is called
+            by the thread that asks for chunks: a device that trains would keep another one waiting.
+          following: the step at which the next chunk starts.
+          place: puts a chunk's leaves on the device.
+        """
+        self._rows = jax.tree.map(Rows, examples)
+        self._draw, self._following, self._place = draw, following, place
+        self._start: int | None = None
+        self._chunk: Examples | None = None
+        self._next: tuple[int, Future[Examples]] | None = None
+
+    def chunk(self, start: int) -> Examples:
+        """The chunk that starts at a step, leaves `[capacity, n_critic, B, ...]` on the device; begins the next one.
+
+        Raises:
+          InputError: the data was changed, or can't be read.
+        """
+        if self._start != start or self._chunk is None:
+            self._chunk, self._start = None, start  # Not both at a time in the device's memory, unless one is ahead.
+            ahead, self._next = self._next, None
+            if ahead is not None and ahead[0] == start:
+                self._chunk = ahead[1].result()
+            else:
+                self._chunk = self._made(self._draw(start))
+            following = self._following(start)
+            self._next = following, _in_thread(self._made, self._draw(following))
+        return self._chunk
+
+    def close(self) -> None:
+        """Waits for the thread."""
+        if self._next is not None:
+            self._next[1].exception()
+            self._next = None
+
+    def _made(self, numbers: np.ndarray) -> Examples:
+        return self._place(jax.tree.map(lambda rows: rows.take(numbers), self._rows))
+
+
+def _in_thread(do: Callable[[np.ndarray], Examples], numbers: np.ndarray) -> "Future[Examples]":
+    """What `do` returns or raises, when it does; a program that ends does not wait for it."""
+    future: Future[Examples] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(do(numbers))
+        except BaseException as error:  # Raised where the result is asked for.
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="prefetch", daemon=True).start()
+    return future
