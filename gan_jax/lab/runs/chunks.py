@@ -13,6 +13,7 @@ from gan_jax.data import Dataset
 from gan_jax.gan import GAN, GANState
 from gan_jax.lab import devices
 from gan_jax.lab.job import Job
+from gan_jax.lab.runs.layout import Layout, placed
 from gan_jax.population import Hyperparams, MakeGAN
 from gan_jax.training import Examples
 from gan_jax.typing import Key, Metrics, Step
@@ -49,23 +50,27 @@ def phase(phases: Mapping[int, T], step: int) -> T:
 
 
 class Advancer:
-    """The job's training, compiled once for all lengths; the data on the device, or streamed from the host.
+    """The job's training, compiled once for all lengths; the data on each device, or streamed from the host.
 
     The state that goes in stays valid, for `up_to_not_finite` to go back to: one copy of it per dispatch.
     """
 
-    def __init__(self, job: Job, dataset: Dataset) -> None:
+    def __init__(self, job: Job, dataset: Dataset, layout: Layout) -> None:
         """Puts the data in place; compiles nothing yet.
 
         Args:
           job: what is trained.
           dataset: what on.
+          layout: where.
         """
         options = job.options
-        self._numbers, self._rng, self._batch_size = job.numbers, job.keys.train, options["batch_size"]
-        self._host = dataset.examples
-        self._resident = None if options["stream"] or not _fits(dataset) else jax.tree.map(jnp.asarray, self._host)
-        self._phases = makers(job)
+        self._layout, self._batch_size = layout, options["batch_size"]
+        self._numbers, self._rng = placed((job.numbers, job.keys.train), layout.whole)
+        # Draws are of each process alone, from a key of its own.
+        self._host, self._host_rng = dataset.examples, job.keys.train
+        resident = not options["stream"] and _fits(dataset)
+        self._resident = jax.tree.map(jnp.asarray, placed(self._host, layout.whole)) if resident else None
+        self._phases = {start: _spread(make_gan, layout) for start, make_gan in makers(job).items()}
         self._n_critics = {start: make_gan({}).n_critic for start, make_gan in self._phases.items()}
         self._compiled: dict[int, Any] = {}
         self._draw = jax.jit(jax.vmap(training.draw_indices, (None, 0, None, None, None)), static_argnums=(2, 3, 4))
@@ -78,17 +83,30 @@ class Advancer:
         """Compiles the program that advances such a state."""
         step = int(state.step)
         start = phase({start: start for start in self._phases}, step)
-        make_gan, stop = self._phases[start], np.int32(step)
+        make_gan, stop = self._phases[start], placed(np.int32(step), self._layout.whole)
         if self._resident is not None:
             static = {"batch_size": self._batch_size, "capacity": CAPACITY}
-            lowered = jit_training(_train_until).lower(
+            lowered = jit_training(_train_until, out_shardings=self._layout.whole).lower(
                 make_gan, self._numbers, state, self._resident, self._rng, stop, **static
             )
         else:
             leading = (self._capacity(step), phase(self._n_critics, step), self._batch_size)
-            chunk = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((*leading, *leaf.shape[1:]), leaf.dtype), self._host)
-            lowered = jit_training(_train_streamed_until).lower(make_gan, self._numbers, state, chunk, self._rng, stop)
+            sharding = self._layout.streamed
+            chunk = jax.tree.map(
+                lambda leaf: jax.ShapeDtypeStruct((*leading, *leaf.shape[1:]), leaf.dtype, sharding=sharding), self._host
+            )
+            train = jit_training(_train_streamed_until, out_shardings=self._layout.whole)
+            lowered = train.lower(make_gan, self._numbers, state, chunk, self._rng, stop)
         self._compiled[start] = lowered.compile()
+
+    def memory(self, step: int) -> Any:
+        """What the program of this step takes of each device, by XLA's account."""
+        return phase(self._compiled, step).memory_analysis()
+
+    @property
+    def resident_bytes(self) -> int:
+        """What the data takes of each device; 0 of data that is streamed."""
+        return sum(leaf.nbytes for leaf in jax.tree.leaves(self._resident))
 
     def __call__(self, state: GANState, n: int) -> tuple[GANState, dict[str, np.ndarray]]:
         """See `Advance`."""
@@ -98,7 +116,8 @@ class Advancer:
         n = min(n, self._capacity(step))
         data = self._resident if self._resident is not None else self._gathered(step, n)
         train = phase(self._compiled, step)
-        state, metrics = train(self._numbers, state, data, self._rng, np.int32(step + n))
+        stop = placed(np.int32(step + n), self._layout.whole)
+        state, metrics = train(self._numbers, state, data, self._rng, stop)
         return state, {name: np.asarray(values[:n], np.float32) for name, values in jax.device_get(metrics).items()}
 
     def _capacity(self, step: int) -> int:
@@ -112,14 +131,18 @@ class Advancer:
         """The minibatches of n steps, leaves `[capacity, n_critic, batch, ...]` whose rest is zeros."""
         n_critic, capacity = phase(self._n_critics, step), self._capacity(step)
         steps = step + np.arange(capacity, dtype=np.int32)
-        indices = np.asarray(self._draw(self._rng, steps, n_critic, self._batch_size, len(self._host.x)))[:n]
+        indices = np.asarray(self._draw(self._host_rng, steps, n_critic, self._batch_size, len(self._host.x)))[:n]
 
         def gather(leaf: np.ndarray) -> np.ndarray:
             chunk = np.zeros((capacity, n_critic, self._batch_size, *leaf.shape[1:]), leaf.dtype)
             chunk[:n] = leaf[indices]
             return chunk
 
-        return jax.tree.map(gather, self._host)
+        return placed(jax.tree.map(gather, self._host), self._layout.streamed)
+
+
+def _spread(make_gan: MakeGAN, layout: Layout) -> MakeGAN:
+    return lambda numbers: layout.spread(make_gan(numbers))
 
 
 def _train_until(
