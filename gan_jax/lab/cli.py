@@ -175,7 +175,7 @@ def _status(name: str, command: Callable[[], int | None]) -> int | None:
     except Exception as error:
         if peers.are_gone(error):
             print(f"{name}: {peers.SENTENCE}", file=sys.stderr)
-            return peers.leave(1)
+            return peers.leave(1, grace=0)
         if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" in str(error)):
             print(f"{name}: out of memory: reduce {_LESS}", file=sys.stderr)
             return peers.leave(2)

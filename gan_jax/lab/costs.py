@@ -68,10 +68,20 @@ def step_flops(gan: GAN, job: Job) -> float:
     return gan.n_critic * flops(gan.d_step) + flops(gan.g_step)
 
 
+def summary(gan: GAN, job: Job) -> str:
+    """Parameters and operations, in a phrase."""
+    nets = networks(gan, job)
+    total = sum(map(parameters, nets.values()))
+    return (
+        f"{total:,} parameters, of which {parameters(nets['generator']):,} in the generator, and takes "
+        f"{step_flops(gan, job) / 1e9:.3g} GFLOP per step"
+    )
+
+
 def table(layers: Sequence[Layer]) -> list[str]:
     """Lines of layer, shape of its output for one example, parameters."""
     rows = [("layer", "output", "parameters")]
-    rows += [(layer.name, shown_shape(layer.shape), f"{layer.parameters:,}" if layer.parameters else "-") for layer in layers]
+    rows += [(own.name, shown_shape(own.shape), f"{own.parameters:,}" if own.parameters else "-") for own in layers]
     widths = [max(len(row[k]) for row in rows) for k in range(3)]
     return [f"  {name:<{widths[0]}}  {shape:<{widths[1]}}  {count:>{widths[2]}}" for name, shape, count in rows]
 

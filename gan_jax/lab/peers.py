@@ -1,8 +1,8 @@
 """The other processes of a command: what all of them agree on, and what becomes of this one when another ends.
 
-Between two exchanges every process does the same: what one decides alone (a file that it found, a signal, an error), the
-others would never learn, and wait for it in the middle of the next program. JAX's runtime finds them, and ends those
-that are left; `join` sees to it that a sentence says so.
+Between two exchanges every process does the same. What one decides alone (by a file that it found, a signal, an error)
+the others would not learn, and wait for it in the middle of the next program. JAX's runtime notices where one has ended, and
+ends the others; `join` sees to it that a sentence says so.
 """
 
 import atexit
@@ -22,14 +22,12 @@ from jax.experimental import multihost_utils
 from gan_jax.errors import InputError
 
 SENTENCE = (
-    "ended before its time: another process of this command has ended or was not reached, or this one was stopped; to go "
-    "on type the same command with --resume auto, in every process"
+    "ended before its time: another process of this command has ended or was not reached, or this one was stopped; to "
+    "go on type the same command with --resume auto, in every process"
 )
 
 # Within a minute all have ended: JAX would wait for 100 s until a process that is silent counts as gone.
 _SILENT_SECONDS = 30
-# The others may be about to find the same, and to say so: as long as this one is there, they are not aborted.
-_GRACE_SECONDS = 2
 # How the libraries of collective operations, and JAX's runtime, say that a process is gone.
 _GONE = re.compile(r"gloo|nccl|coordination service|heartbeat|socket closed|barrier", re.IGNORECASE)
 
@@ -43,8 +41,8 @@ class AgreedError(InputError):
 def join(arguments: Mapping[str, Any]) -> None:
     """Makes this process one of several.
 
-    The runtime aborts a process whose peers are gone, in the middle of C++ code: of Python nothing runs then. So a child
-    process waits, and prints the sentence if this one ends without a word to it.
+    The runtime aborts a process whose peers are gone, in the middle of C++ code: of Python nothing runs then. So a
+    child process waits, and prints the sentence if this one ends without a word to it.
 
     Args:
       arguments: those of `jax.distributed.initialize`.
@@ -124,14 +122,19 @@ def together() -> Iterator[None]:
         raise AgreedError(own or f"process {index} can't go on: {said[index]}")
 
 
-def leave(code: int) -> int:
+def leave(code: int, *, grace: float = 2.0) -> int:
     """Ends this process if it is one of several: the others wait for it, and learn so that it is gone.
+
+    Args:
+      code: the exit code.
+      grace: seconds before that. The others may be about to find the same error, and to say so: as long as this
+        process is there, they are not aborted.
 
     Returns:
       The exit code, where it is alone.
     """
     if several():
-        time.sleep(_GRACE_SECONDS)
+        time.sleep(grace)
         with contextlib.suppress(OSError):
             sys.stdout.flush()
             sys.stderr.flush()

@@ -102,9 +102,7 @@ def _found(lab: Lab, name: str, typed: dict[str, Any]) -> Path | None:
     return Path(text) if (text := peers.from_first(text)) else None
 
 
-def _loaded(
-    lab: Lab, name: str, typed: dict[str, Any], found: Path | None
-) -> tuple[RunDir | None, Config, Dataset]:
+def _loaded(lab: Lab, name: str, typed: dict[str, Any], found: Path | None) -> tuple[RunDir | None, Config, Dataset]:
     """The run that is continued, or None; what trains; and its data. Nothing is written.
 
     Raises:
@@ -239,9 +237,9 @@ _SCHEDULES = """Numbers that scale (learning rates, decays, weights, bounds) may
 the run: linear:A:B, cosine:A:B, either over its first part alone with :SHARE, or
 steps:A,B,C for equal parts."""
 
-_EXIT_CODES = """exit codes: 0 done, 1 diverged or disk full, 2 input that can't be used, 130 and 143
-stopped by Ctrl-C and SIGTERM (129 by a hang-up) and saved: the same command with
---resume auto continues"""
+_EXIT_CODES = """exit codes: 0 done, 1 diverged, disk full, or another process has ended, 2 input that
+can't be used, 130 and 143 stopped by Ctrl-C and SIGTERM (129 by a hang-up) and
+saved: the same command with --resume auto continues"""
 
 
 def _preset(chosen: Experiment) -> str:

@@ -93,7 +93,8 @@ class Advancer:
             leading = (self._capacity(step), phase(self._n_critics, step), self._batch_size)
             sharding = self._layout.streamed
             chunk = jax.tree.map(
-                lambda leaf: jax.ShapeDtypeStruct((*leading, *leaf.shape[1:]), leaf.dtype, sharding=sharding), self._host
+                lambda leaf: jax.ShapeDtypeStruct((*leading, *leaf.shape[1:]), leaf.dtype, sharding=sharding),
+                self._host,
             )
             train = jit_training(_train_streamed_until, out_shardings=self._layout.whole)
             lowered = train.lower(make_gan, self._numbers, state, chunk, self._rng, stop)

@@ -82,9 +82,7 @@ class RunDir:
         notes = {"window": dict(window), "run": self.identity}
         checkpoint.save(self.checkpoints, int(state.step), state, notes=notes)
 
-    def restore(
-        self, gan: GAN, step: int | None = None, *, quarantine: bool = False, sharding: Any = None
-    ) -> GANState:
+    def restore(self, gan: GAN, step: int | None = None, *, quarantine: bool = False, sharding: Any = None) -> GANState:
         """The state of a step, by default of the newest intact checkpoint; laid out so, or on the default device.
 
         Raises:
@@ -98,9 +96,7 @@ class RunDir:
             raise InputError(f"{self.path} kept no best checkpoint: train it with --track sliced, or leave out --best")
         return self._own(self.best_checkpoints, gan, None, False)
 
-    def _own(
-        self, checkpoints: Path, gan: GAN, step: int | None, quarantine: bool, sharding: Any = None
-    ) -> GANState:
+    def _own(self, checkpoints: Path, gan: GAN, step: int | None, quarantine: bool, sharding: Any = None) -> GANState:
         abstract = self.job.abstract_state(gan)
         if sharding is not None:
             laid_out = lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)  # noqa: E731

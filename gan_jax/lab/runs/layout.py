@@ -57,9 +57,7 @@ def placed(tree: Any, sharding: NamedSharding | None) -> Any:
     return tree if sharding is None else devices.put(tree, sharding)
 
 
-def chosen(
-    asked: int | Literal["all"] | None, batch_size: int, accumulate: int = 1, *, fixed: bool = False
-) -> Layout:
+def chosen(asked: int | Literal["all"] | None, batch_size: int, accumulate: int = 1, *, fixed: bool = False) -> Layout:
     """The layout of what was asked for.
 
     Args:

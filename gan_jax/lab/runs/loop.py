@@ -71,9 +71,7 @@ def train(
         return peers.leave(1)
 
 
-def _train(
-    run: RunDir, dataset: Dataset, layout: Layout, command: str, lab: Lab, resume: str, profile: int
-) -> int:
+def _train(run: RunDir, dataset: Dataset, layout: Layout, command: str, lab: Lab, resume: str, profile: int) -> int:
     job, options, last = run.job, run.job.options, run.until
     gan, first = job.gan(), peers.is_first()
     pace, shown, broken, stopped = 1, "", None, 0

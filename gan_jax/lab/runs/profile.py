@@ -10,7 +10,7 @@ import jax
 
 
 class Profile(contextlib.AbstractContextManager["Profile"]):
-    """Traces the first steps of a session, but for one dispatch to warm up; ends a trace that is not over at its exit."""
+    """Traces the first steps of a session, but for one that warms up; a trace that is not over ends with the block."""
 
     def __init__(self, directory: Path, steps: int, session: int, say: Callable[[str], None] | None) -> None:
         """Traces nothing yet.
@@ -24,7 +24,7 @@ class Profile(contextlib.AbstractContextManager["Profile"]):
         self._directory, self._say = directory, say
         self._left = min(steps, session)
         self._warm_up, self._tracing = session > steps, False
-        self._counts = 0, 0
+        self._first = self._last = 0
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -58,8 +58,9 @@ class Profile(contextlib.AbstractContextManager["Profile"]):
         if self._say is None:
             return
         jax.profiler.stop_trace()
-        trace = max(self._directory.rglob("*.trace.json.gz"), default=self._directory, key=lambda file: file.stat().st_mtime)
+        traces = self._directory.rglob("*.trace.json.gz")
+        trace = max(traces, default=self._directory, key=lambda file: file.stat().st_mtime)
         self._say(
-            f"traced steps {self._first} to {self._last}: tensorboard --logdir {shlex.quote(str(self._directory))} (after "
-            f"pip install tensorboard xprof), or open {trace} at https://ui.perfetto.dev"
+            f"traced steps {self._first} to {self._last}: tensorboard --logdir {shlex.quote(str(self._directory))} "
+            f"(after pip install tensorboard xprof), or open {trace} at https://ui.perfetto.dev"
         )
