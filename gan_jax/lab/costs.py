@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
 
 from gan_jax import training
@@ -35,7 +36,7 @@ def networks(gan: GAN, job: Job) -> dict[str, list[Layer]]:
     found: dict[str, list[Layer]] = {}
 
     def build() -> None:
-        batch = training.as_batch(gan, job.example)
+        batch = training.as_batch(gan, jax.tree.map(jnp.asarray, job.example))
         z = gan.prior(jax.random.key(0), 1)
         for name, module, inputs in (("generator", gan.generator, z), ("discriminator", gan.discriminator, batch.x)):
             rngs = dict(zip(STREAMS, jax.random.split(jax.random.key(0), len(STREAMS)), strict=True))

@@ -1,8 +1,8 @@
 """The other processes of a command: what all of them agree on, and what becomes of this one when another ends.
 
 Between two exchanges every process does the same. What one decides alone (by a file that it found, a signal, an error)
-the others would not learn, and wait for it in the middle of the next program. JAX's runtime notices where one has ended, and
-ends the others; `join` sees to it that a sentence says so.
+the others would not learn, and wait for it in the middle of the next program. JAX's runtime notices where one has
+ended, and ends the others; `join` sees to it that a sentence says so.
 """
 
 import atexit

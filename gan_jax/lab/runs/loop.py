@@ -134,7 +134,7 @@ def _train(run: RunDir, dataset: Dataset, layout: Layout, command: str, lab: Lab
 
         def signal() -> int:
             """The number of a signal that any of the processes has received; 0 for none."""
-            return int(devices.max_over_processes(received[0] if received else 0)[0])
+            return int(devices.max_over_processes(float(received[0]) if received else 0.0)[0])
 
         if first and not resumed and dataset.is_image:
             board(summary.image("real", sampling.picture(dataset.x[:100]), dataformats="HWC"), 0)
