@@ -291,9 +291,13 @@ def test_where_one_process_is_killed_the_other_ends_with_a_sentence_and_the_comm
 
 @pytest.mark.slow
 def test_two_processes_stop_together_before_what_is_not_finite(two: Any) -> None:
-    pair = two(*_MLP, "--steps", 50, "--lr", 1e20, "--out", "a")
+    # Times the weights of the critic's first layer, that is beyond float32.
+    np.savez("huge.npz", images=np.full((8, 2), 3e38, np.float32))
+    typed = ["--data", "npz:huge.npz", "--width", 8, "--batch-size", 16, *_EVERY, "--steps", 6]
+    pair = two("wgan", *typed, "--out", "a")
     assert pair.codes() == [1, 1], pair.said()
-    assert "stopped being finite at step" in pair.said()[0]
+    assert "d_loss stopped being finite at step 1; the state of step 0" in pair.said()[0]
+    assert int(_state("a").step) == 0
     assert journal.read(Path("a"))["status"] == "diverged"
 
 
