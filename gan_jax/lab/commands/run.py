@@ -49,8 +49,8 @@ def main(lab: Lab, argv: list[str]) -> int:
                 print(laid.note)
         if start["dry_run"]:
             return _previewed(known or _planned(config, dataset, typed), dataset, laid)
-        with peers.together():
-            path = ""
+        path = ""
+        with leave_at_once(before), peers.together():
             if first:
                 path = str(known.path if known else _made(config, dataset, typed))
                 stack.enter_context(files.lock(Path(path)))
