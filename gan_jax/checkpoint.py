@@ -135,7 +135,7 @@ def restore(
         if damage is None:
             return step, _read(path, manifest, like)
         warnings.warn(f"checkpoint {step} is damaged ({damage}); trying the one before it", stacklevel=2)
-        if quarantine:
+        if quarantine and jax.process_index() == 0:
             _manifest(path).rename(directory / f"{step}.json.damaged")
             if path.exists():
                 path.rename(directory / f"{step}.damaged")

@@ -10,16 +10,23 @@ import jax
 _STATIC = frozenset({"gan", "make_gan", "net", "steps", "batch_size", "capacity", "mapping", "mesh"})
 
 
-def jit_training(train: Callable[..., Any], *, donate: Sequence[str] = ()) -> Any:
+def jit_training(train: Callable[..., Any], *, donate: Sequence[str] = (), out_shardings: Any = None) -> Any:
     """Compiles a training function: `jax.jit` with `compiler_options`, and static and donated arguments.
 
     Args:
       train: a function such as `training.train`, `training.train_until`, `population.train_until`. Its arguments named
         gan, make_gan, net, steps, batch_size, capacity, mapping and mesh are static.
       donate: names of arguments whose memory the result may reuse.
+      out_shardings: how the results are laid out; None leaves that to the compiler.
     """
     static = [name for name in inspect.signature(train).parameters if name in _STATIC]
-    return jax.jit(train, static_argnames=static, donate_argnames=donate, compiler_options=compiler_options())
+    return jax.jit(
+        train,
+        static_argnames=static,
+        donate_argnames=donate,
+        out_shardings=out_shardings,
+        compiler_options=compiler_options(),
+    )
 
 
 @functools.cache

@@ -61,3 +61,23 @@ def test_meshes_of_jax_make_mesh_are_taken_too() -> None:
     state = jit(lambda data: training.initial_state(gan, KEY, data))(data())
     train = jit(training.train, static_argnames=("gan", "steps", "batch_size"))
     assert_same(*(train(g, state, data(), KEY, steps=1, batch_size=BATCH) for g in (explicit, spread(gan, 8))))
+
+
+@pytest.mark.parametrize("n", [5, 8])
+@pytest.mark.parametrize("where", ["one device", "all devices"])
+def test_samples_need_no_jit_and_any_number_of_them_can_be_drawn(n: int, where: str) -> None:
+    gan = GANS["BatchNorm"]()
+    state = jit(lambda data: training.initial_state(gan, KEY, data))(data())
+    mesh = Mesh(np.array(jax.devices()), ("data",))
+    placed = jax.device_put(state, jax.devices()[0] if where == "one device" else NamedSharding(mesh, P()))
+    samples = spread(gan, 8).sample(placed, KEY, n)
+    assert samples.shape == (n, *SHAPE)
+    assert_close(np.asarray(samples), np.asarray(gan.sample(state, KEY, n)), rtol=1e-4)
+
+
+def test_any_number_of_samples_can_be_drawn_under_jit() -> None:
+    gan = GANS["clipping"]()
+    state = jit(lambda data: training.initial_state(gan, KEY, data))(data())
+    sample = jit(lambda gan, n: gan.sample(state, KEY, n), static_argnums=(0, 1))
+    for n in (5, 16):
+        assert_close(np.asarray(sample(spread(gan, 8), n)), np.asarray(sample(gan, n)), rtol=1e-4)

@@ -14,6 +14,7 @@ from gan_jax.data import Dataset
 from gan_jax.lab import EXPERIMENTS, experiment
 from gan_jax.lab.job import Job
 from gan_jax.lab.runs import chunks
+from gan_jax.lab.runs.layout import Layout
 
 NAMES = ("wgan", "cdcgan")
 
@@ -30,8 +31,8 @@ def measure(name: str, *, turns: int, seconds: float) -> dict[str, Any]:
         for kind, dataset in (("resident", loaded), ("streamed", loaded), ("streamed from a file", mapped)):
             config = experiment.config(EXPERIMENTS, name, {"stream": kind != "resident"})
             job = Job(config, dataset.shape, dataset.num_classes)
-            advance = chunks.Advancer(job, dataset)
-            state = job.fresh_state(job.gan())
+            advance = chunks.Advancer(job, dataset, Layout())
+            state = job.fresh_state()
             state = advance(state, 1)[0]
             if not steps:
                 started = time.perf_counter()

@@ -28,6 +28,7 @@ from gan_jax.lab.measuring import evaluation
 from gan_jax.lab.measuring.reference import Draw, Reference
 from gan_jax.lab.runs import chunks
 from gan_jax.lab.runs.directory import RunDir
+from gan_jax.lab.runs.layout import Layout
 from gan_jax.training import Examples, as_batch
 
 LEAST_SHARE = 0.01
@@ -164,7 +165,7 @@ def _measure_seconds(chosen: Config, least: float, seeds: Sequence[int]) -> list
     (seed,) = seeds
     dataset = images.reference(False).train
     job = seeding.job_of(chosen.replace(seed=seed), dataset)
-    advance, state, pace = chunks.Advancer(job, dataset), job.fresh_state(job.gan()), 1
+    advance, state, pace = chunks.Advancer(job, dataset, Layout()), job.fresh_state(), 1
     turns = []
     for _ in range(_TURNS + 1):
         started, first, seconds = time.perf_counter(), int(state.step), 0.0

@@ -7,6 +7,7 @@ import logging
 import os
 import shlex
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -14,6 +15,7 @@ from typing import Any, NoReturn
 import jax
 
 from gan_jax.errors import InputError
+from gan_jax.lab import peers
 from gan_jax.lab.experiment import Experiment, Table, nearest
 from gan_jax.lab.options import Option, spelled
 from gan_jax.lab.streams import unbroken
@@ -121,6 +123,17 @@ def add_options(parser: argparse.ArgumentParser, options: Mapping[str, Option], 
         parser.add_argument(flag, type=reader(option.parse), default=argparse.SUPPRESS, help=text, **switch)
 
 
+def add_distributed(parser: argparse.ArgumentParser) -> None:
+    """Adds --distributed: the arguments of `gan_jax.lab.peers.join`, or none."""
+    parser.add_argument(
+        "--distributed",
+        type=reader(peers.arguments),
+        metavar="P",
+        help="train in several processes; auto under SLURM, Open MPI, Kubernetes or on Cloud TPUs, else "
+        "HOST:PORT,COUNT,INDEX in each of them",
+    )
+
+
 def reader(parse: Callable[[str], Any]) -> Callable[[str], Any]:
     """An argparse type: ValueError's text is the message."""
 
@@ -155,15 +168,21 @@ def _status(name: str, command: Callable[[], int | None]) -> int | None:
         return command()
     except InputError as error:
         print(f"{name}: {error}", file=sys.stderr)
-        return 2
-    except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
-            raise
-        print(f"{name}: out of memory: reduce {_LESS}", file=sys.stderr)
-        return 2
+        return 2 if isinstance(error, peers.AgreedError) else peers.leave(2)
     except KeyboardInterrupt:
         print(f"{name}: interrupted", file=sys.stderr)
-        return 130
+        return peers.leave(130)
+    except Exception as error:
+        if peers.are_gone(error):
+            print(f"{name}: {peers.SENTENCE}", file=sys.stderr)
+            return peers.leave(1, grace=0)
+        if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" in str(error)):
+            print(f"{name}: out of memory: reduce {_LESS}", file=sys.stderr)
+            return peers.leave(2)
+        if peers.several():
+            traceback.print_exc()
+            peers.leave(1)
+        raise
 
 
 def start_jax(*, devices: int | None = None, distributed: Mapping[str, Any] | None = None) -> None:
@@ -174,7 +193,7 @@ def start_jax(*, devices: int | None = None, distributed: Mapping[str, Any] | No
       distributed: arguments of `jax.distributed.initialize`; None for a program of one process.
 
     Raises:
-      InputError: JAX can't start on the platform that JAX_PLATFORMS names.
+      InputError: JAX can't start on the platform that JAX_PLATFORMS names, or finds no other processes.
     """
     if devices is not None and "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         jax.config.update("jax_num_cpu_devices", devices)
@@ -188,7 +207,7 @@ def start_jax(*, devices: int | None = None, distributed: Mapping[str, Any] | No
     # Matplotlib warns where it can't keep its list of fonts.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     if distributed is not None:
-        jax.distributed.initialize(**distributed)
+        peers.join(distributed)
     check_platform()
 
 

@@ -22,9 +22,9 @@ def cores() -> int:
 
 
 def described(used: int) -> dict[str, Any]:
-    """The devices: platform, model, how many are used and how many there are."""
-    first = jax.devices()[0]
-    return {"platform": first.platform, "model": first.device_kind, "used": used, "present": jax.device_count()}
+    """The devices: platform, model, how many are used, how many there are, and of how many processes."""
+    first, here = jax.devices()[0], {"present": jax.device_count(), "processes": jax.process_count()}
+    return {"platform": first.platform, "model": first.device_kind, "used": used, **here}
 
 
 def memory_limit() -> int | None:
@@ -60,7 +60,18 @@ def replicated() -> NamedSharding:
 
 def put(tree: Any, sharding: NamedSharding) -> Any:
     """Host arrays, the same in every process, placed as the sharding says."""
-    return jax.tree.map(lambda x: jax.make_array_from_callback(np.shape(x), sharding, np.asarray(x).__getitem__), tree)
+
+    def placed(x: Any) -> jax.Array:
+        if isinstance(x, jax.Array) and jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(placed(jax.random.key_data(x)), impl=jax.random.key_impl(x))
+        return jax.make_array_from_callback(np.shape(x), sharding, np.asarray(x).__getitem__)
+
+    return jax.tree.map(placed, tree)
+
+
+def local(tree: Any) -> Any:
+    """What is whole on every device, as this process's first device has it: for what one process does alone."""
+    return jax.tree.map(lambda x: x.addressable_data(0), tree)
 
 
 def fetch(tree: Any) -> Any:
@@ -79,13 +90,3 @@ def wait_for_each_other() -> None:
     """Returns in each process when all have come here."""
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices("wait_for_each_other")
-
-
-def processes(text: str) -> dict[str, Any]:
-    """Arguments of `jax.distributed.initialize` from what was typed: auto, or HOST:PORT,COUNT,INDEX."""
-    if text == "auto":
-        return {}
-    address, *numbers = text.split(",")
-    if ":" not in address or len(numbers) != 2 or not all(n.isdecimal() for n in numbers):
-        raise ValueError(f"expected auto or HOST:PORT,COUNT,INDEX, got {text!r}")
-    return {"coordinator_address": address, "num_processes": int(numbers[0]), "process_id": int(numbers[1])}

@@ -184,7 +184,7 @@ OBJECTIVE_OPTIONS: Mapping[str, Option] = {
 # What run, sweep and study have beside the options of experiments.
 _OF_COMMANDS = frozenset({
     "help", "preset", "out", "overwrite", "resume", "metric", "score_samples", "seeds", "draws", "halving", "dry_run",
-    "memory", "mapping", "distributed", "storage", "trials", "population",
+    "memory", "mapping", "distributed", "devices", "profile", "storage", "trials", "population",
 })  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Train an experiment."""
 
 import argparse
+import contextlib
 import dataclasses
 import sys
 from pathlib import Path
@@ -9,15 +10,18 @@ from typing import Any
 from gan_jax import checkpoint, data
 from gan_jax.data import Dataset
 from gan_jax.errors import InputError
-from gan_jax.lab import cli, experiment, files, sampling
+from gan_jax.lab import cli, devices, experiment, files, peers, sampling
 from gan_jax.lab.cli import Lab
 from gan_jax.lab.experiment import Config, Experiment
 from gan_jax.lab.job import Job
-from gan_jax.lab.options import spelled
+from gan_jax.lab.options import integer, spelled
 from gan_jax.lab.progress import Progress
-from gan_jax.lab.runs import directory, loop, resume
+from gan_jax.lab.runs import directory, layout, loop, preview, resume
 from gan_jax.lab.runs.directory import RunDir
 from gan_jax.lab.signals import leave_at_once
+
+# What is typed of this start, and is no part of the run.
+_OF_A_START: dict[str, Any] = {"devices": None, "distributed": None, "dry_run": False, "profile": 0}
 
 
 def main(lab: Lab, argv: list[str]) -> int:
@@ -29,22 +33,93 @@ def main(lab: Lab, argv: list[str]) -> int:
         options.error("--overwrite and --resume exclude each other: start again, or continue")
     if "overwrite" in typed and "out" not in typed:
         options.error("--overwrite replaces the run in --out: type both, or neither for the next free number")
-    cli.start_jax()
+    start = {option: typed.pop(option, default) for option, default in _OF_A_START.items()}
+    asked = start["devices"]
+    cli.start_jax(devices=devices.cores() if asked == "all" else asked, distributed=start["distributed"])
     before = "stopped before anything was trained"
-    with leave_at_once(before), Progress(0, what=name) as bar, bar.doing("loading the data"):
-        run, dataset = _resumed(lab, name, typed) if "resume" in typed else _fresh(lab, name, typed)
-    with files.lock(run.path):
-        if run.finished:
-            print(f"{run.path} is finished: its last checkpoint is of step {checkpoint.steps(run.checkpoints)[0]}")
+    first = peers.is_first()
+    with contextlib.ExitStack() as stack:
+        with leave_at_once(before), Progress(0, what=name, quiet=not first) as bar, bar.doing("loading the data"):
+            found = _found(lab, name, typed)
+            with peers.together():
+                known, config, dataset = _loaded(lab, name, typed, found)
+                accumulate = config.options["accumulate"] or 1
+                laid = layout.chosen(asked, config.options["batch_size"], accumulate, fixed=known is not None)
+            if laid.note is not None and first:
+                print(laid.note)
+        if start["dry_run"]:
+            return _previewed(known or _planned(config, dataset, typed), dataset, laid)
+        path = ""
+        with leave_at_once(before), peers.together():
+            if first:
+                path = str(known.path if known else _made(config, dataset, typed))
+                stack.enter_context(files.lock(Path(path)))
+        run = known or directory.of(Path(peers.from_first(path)), config, dataset)
+        if peers.from_first("finished" if run.finished else ""):
+            if first:
+                print(f"{run.path} is finished: its last checkpoint is of step {checkpoint.steps(run.checkpoints)[0]}")
             return 0
-        return loop.train(lab, run, dataset, lab.command("run", *argv))
+        resume = ["--resume", run.path, *(["--devices", asked] if asked is not None else [])]
+        again = lab.command("run", name, *resume)
+        if start["distributed"] is not None:
+            again += " --distributed ... (as before, in every process)"
+        command = lab.command("run", *argv)
+        return loop.train(run, dataset, laid, command, lab=lab, resume=again, profile=start["profile"])
 
 
-def _fresh(lab: Lab, name: str, typed: dict[str, Any]) -> tuple[RunDir, Dataset]:
-    """A new run, its directory made, and its data."""
+def _previewed(run: RunDir, dataset: Dataset, laid: layout.Layout) -> int:
+    """Prints what the run would be."""
+    before = "stopped: nothing was trained"
+    with leave_at_once(before), Progress(0, what="dry run", quiet=not peers.is_first()) as bar, bar.doing("compiling"):
+        found = preview.lines(run, dataset, laid)
+    if peers.is_first():
+        print("\n".join(found))
+    return 0
+
+
+def _planned(config: Config, dataset: Dataset, typed: dict[str, Any]) -> RunDir:
+    """A new run where it would be made."""
+    with peers.together():
+        path = directory.planned(config, typed.get("out"), overwrite=typed.get("overwrite", False))
+    return directory.of(path, config, dataset)
+
+
+def _found(lab: Lab, name: str, typed: dict[str, Any]) -> Path | None:
+    """The directory of the run to continue, in every process that which the first one finds; None for a fresh run.
+
+    Raises:
+      InputError: the run in --out was started with other options.
+    """
+    if "resume" not in typed:
+        return None
+    path: Path | None = typed["resume"]
+    if path is not None:
+        return path
+    text = ""
+    with peers.together():
+        if peers.is_first() and (run := resume.find_resumable(lab.table, _config(lab, name, typed), typed.get("out"))):
+            text = str(run.path)
+    return Path(text) if (text := peers.from_first(text)) else None
+
+
+def _loaded(lab: Lab, name: str, typed: dict[str, Any], found: Path | None) -> tuple[RunDir | None, Config, Dataset]:
+    """The run that is continued, or None; what trains; and its data. Nothing is written.
+
+    Raises:
+      InputError: the options can't be combined, no such run of this experiment can be continued with what was typed,
+        or its data has changed.
+    """
+    if found is None:
+        return None, *_fresh(lab, name, typed)
+    run, dataset = _resumed(lab, name, typed, found)
+    return run, run.job.config, dataset
+
+
+def _fresh(lab: Lab, name: str, typed: dict[str, Any]) -> tuple[Config, Dataset]:
+    """What a new run is, checked before its directory is made, and its data."""
     config = _config(lab, name, typed)
     dataset = data.load(config.options["data"])
-    for note in dataset.notes:
+    for note in dataset.notes if peers.is_first() else ():
         print(f"{dataset.name}: {note}")
     # Built once before the directory is made: what does not fit the data costs nothing that is on disk.
     job = Job(config, dataset.shape, dataset.num_classes)
@@ -57,26 +132,27 @@ def _fresh(lab: Lab, name: str, typed: dict[str, Any]) -> tuple[RunDir, Dataset]
         tracking.check(job, gan)
     if gan.conditioning.kind == "data":
         sampling.held_out(job, gan, job.keys.y, 1)
-    return directory.create(config, dataset, typed.get("out"), overwrite=typed.get("overwrite", False)), dataset
+    return config, dataset
 
 
-def _resumed(lab: Lab, name: str, typed: dict[str, Any]) -> tuple[RunDir, Dataset]:
-    """The run to continue, to the steps typed, and its data; for `--resume auto` a fresh one where there is none.
+def _made(config: Config, dataset: Dataset, typed: dict[str, Any]) -> Path:
+    """The directory of a new run."""
+    return directory.create(config, dataset, typed.get("out"), overwrite=typed.get("overwrite", False))
+
+
+def _resumed(lab: Lab, name: str, typed: dict[str, Any], path: Path) -> tuple[RunDir, Dataset]:
+    """The run to continue, to the steps typed, and its data.
 
     Raises:
       InputError: no such run of this experiment, it was started with other options, or the data has changed.
     """
-    path: Path | None = typed["resume"]
-    if path is None:
-        found = resume.find_resumable(lab.table, _config(lab, name, typed), typed.get("out"))
-        if found is None:
-            return _fresh(lab, name, typed)
-        assert found.job.data is not None
-        record = found.job.data.typed_here(found.job.options["data"])
-        run = dataclasses.replace(found, job=dataclasses.replace(found.job, data=record))
+    run = directory.load(path, lab.table)
+    if typed["resume"] is None:
+        assert run.job.data is not None
+        record = run.job.data.typed_here(run.job.options["data"])
+        run = RunDir(path, dataclasses.replace(run.job, data=record), _config(lab, name, typed).options["steps"])
         resume.check(run, killed=True, again=_again(lab, run))
     else:
-        run = directory.load(path, lab.table)
         if (of := run.job.config.name) != name:
             raise InputError(f"{path} is a run of {of}: continue it with {lab.command('run', of, '--resume', path)}")
         others = ", ".join(f"--{option.replace('_', '-')}" for option in typed if option not in ("resume", "steps"))
@@ -91,7 +167,7 @@ def _resumed(lab: Lab, name: str, typed: dict[str, Any]) -> tuple[RunDir, Datase
         resume.check(run, killed=False, again=_again(lab, run))
     dataset = data.load(run.job.spec)
     run.job.check_data(dataset)
-    if not run.finished:
+    if not run.finished and peers.is_first():
         for notice in resume.notices(run):
             print(f"run: {notice}", file=sys.stderr)
     return run, dataset
@@ -137,6 +213,23 @@ def parser(lab: Lab, name: str) -> argparse.ArgumentParser:
         "there is none start a fresh one, and where the run in --out is finished do nothing, so that one command can "
         "be typed until it exits with 0. Schedules span the steps that the run was started with",
     )
+    options.add_argument(
+        "--devices",
+        type=cli.reader(lambda text: text if text == "all" else integer(1, 4096)(text)),
+        metavar="all|N",
+        help="devices that divide each minibatch between them, of every process (default: all of an accelerator's; one "
+        "of a CPU, which uses all cores)",
+    )
+    cli.add_distributed(options)
+    options.add_argument(
+        "--dry-run", action="store_true", help="print networks, memory, arithmetic and files; train and write nothing"
+    )
+    options.add_argument(
+        "--profile",
+        type=cli.reader(integer(1, 1000)),
+        metavar="N",
+        help="trace N steps into RUN/profile, for TensorBoard and Perfetto",
+    )
     return options
 
 
@@ -144,9 +237,9 @@ _SCHEDULES = """Numbers that scale (learning rates, decays, weights, bounds) may
 the run: linear:A:B, cosine:A:B, either over its first part alone with :SHARE, or
 steps:A,B,C for equal parts."""
 
-_EXIT_CODES = """exit codes: 0 done, 1 diverged or disk full, 2 input that can't be used, 130 and 143
-stopped by Ctrl-C and SIGTERM (129 by a hang-up) and saved: the same command with
---resume auto continues"""
+_EXIT_CODES = """exit codes: 0 done, 1 diverged, disk full, or another process has ended, 2 input that
+can't be used, 130 and 143 stopped by Ctrl-C and SIGTERM (129 by a hang-up) and
+saved: the same command with --resume auto continues"""
 
 
 def _preset(chosen: Experiment) -> str:

@@ -92,10 +92,5 @@ def parser(lab: Lab, name: str) -> argparse.ArgumentParser:
         help="memory a device may use (default: 80%% of what there is)",
     )
     add("--mapping", choices=["map", "vmap"], help="members one by one or batched (default: what suits net and device)")
-    add(
-        "--distributed",
-        type=cli.reader(devices.processes),
-        metavar="P",
-        help="auto under SLURM, Open MPI, Kubernetes or on Cloud TPUs, else HOST:PORT,COUNT,INDEX in each process",
-    )
+    cli.add_distributed(options)
     return options

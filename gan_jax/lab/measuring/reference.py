@@ -111,8 +111,8 @@ class Reference:
 def load(spec: str, *, conditional: bool, classifier: str | None = None, train: Dataset | None = None) -> Reference:
     """The real data of a spec, and the classifier of that name or file; by default the one trained on this very data.
 
-    Where the spec's training split is loaded already, `train` is that. Of memory-mapped tests, samples are compared with
-    a random part that memory holds.
+    Where the spec's training split is loaded already, `train` is that. Of memory-mapped test data, samples are compared
+    with a random part that memory holds.
 
     Raises:
       InputError: the data can't be read, the classifier is not one, or it does not take such images.

@@ -1,5 +1,6 @@
 """Dispatches of compiled steps: short enough to stop between, however the steps are cut the same bits, and finite."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -11,9 +12,10 @@ from gan_jax import training
 from gan_jax.compiling import jit_training
 from gan_jax.data import Dataset
 from gan_jax.data.rows import SMALL_BYTES
-from gan_jax.gan import GANState
+from gan_jax.gan import GAN, GANState
 from gan_jax.lab import devices
 from gan_jax.lab.job import Job, Maker
+from gan_jax.lab.runs.layout import Layout, placed
 from gan_jax.lab.runs.streaming import Stream
 from gan_jax.population import Hyperparams, MakeGAN
 from gan_jax.training import Examples
@@ -40,27 +42,33 @@ def phase(phases: Mapping[int, T], step: int) -> T:
 
 
 class Advancer:
-    """The job's training, compiled once for all lengths; the data on the device, or streamed from the host.
+    """The job's training, compiled once for all lengths; the data on each device, or streamed from the host.
 
     The state that goes in stays valid, for `up_to_not_finite` to go back to: one copy of it per dispatch.
     """
 
-    def __init__(self, job: Job, dataset: Dataset) -> None:
+    def __init__(self, job: Job, dataset: Dataset, layout: Layout) -> None:
         """Puts the data in place; compiles nothing yet.
 
         Args:
           job: what is trained.
           dataset: what on.
+          layout: where.
         """
         options = job.options
-        self._numbers, self._rng, self._batch_size = job.numbers, job.keys.train, options["batch_size"]
-        self._host = dataset.examples
-        self._resident = None if options["stream"] or not _fits(dataset) else jax.tree.map(jnp.asarray, self._host)
-        self._phases = makers(job)
+        self._layout, self._batch_size = layout, options["batch_size"]
+        self._numbers, self._rng = placed((job.numbers, job.keys.train), layout.whole)
+        # Draws are of each process alone, from a key of its own.
+        self._host, self._host_rng = dataset.examples, job.keys.train
+        resident = not options["stream"] and _fits(dataset)
+        self._resident = jax.tree.map(jnp.asarray, placed(self._host, layout.whole)) if resident else None
+        self._phases = {start: _Spread(make_gan, layout) for start, make_gan in makers(job).items()}
         self._n_critics = {start: make_gan({}).n_critic for start, make_gan in self._phases.items()}
         self._compiled: dict[int, Any] = {}
         self._draw = jax.jit(jax.vmap(training.draw_indices, (None, 0, None, None, None)), static_argnums=(2, 3, 4))
-        self._stream = Stream(self._host, self._drawn, self._following) if self._resident is None else None
+        self._stream = (
+            Stream(self._host, self._drawn, self._following, self._placed) if self._resident is None else None
+        )
 
     def close(self) -> None:
         """Ends what goes on beside training."""
@@ -75,33 +83,44 @@ class Advancer:
         """Compiles the program that advances such a state."""
         step = int(state.step)
         start = phase({start: start for start in self._phases}, step)
-        make_gan, stop = self._phases[start], np.int32(step)
+        make_gan, stop = self._phases[start], placed(np.int32(step), self._layout.whole)
         if self._resident is not None:
             static = {"batch_size": self._batch_size, "capacity": CAPACITY}
-            lowered = jit_training(_train_until).lower(
+            lowered = jit_training(_train_until, out_shardings=self._layout.whole).lower(
                 make_gan, self._numbers, state, self._resident, self._rng, stop, **static
             )
         else:
             leading = (self._capacity(step), phase(self._n_critics, step), self._batch_size)
-            chunk = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((*leading, *leaf.shape[1:]), leaf.dtype), self._host)
-            lowered = jit_training(_train_streamed_until).lower(
-                make_gan, self._numbers, state, chunk, self._rng, stop, stop
+            sharding = self._layout.streamed
+            chunk = jax.tree.map(
+                lambda leaf: jax.ShapeDtypeStruct((*leading, *leaf.shape[1:]), leaf.dtype, sharding=sharding),
+                self._host,
             )
+            train = jit_training(_train_streamed_until, out_shardings=self._layout.whole)
+            lowered = train.lower(make_gan, self._numbers, state, chunk, self._rng, stop, stop)
         self._compiled[start] = lowered.compile()
+
+    def memory(self, step: int) -> Any:
+        """What the program of this step takes of each device, by XLA's account."""
+        return phase(self._compiled, step).memory_analysis()
+
+    @property
+    def resident_bytes(self) -> int:
+        """What the data takes of each device; 0 of data that is streamed."""
+        return sum(leaf.nbytes for leaf in jax.tree.leaves(self._resident))
 
     def __call__(self, state: GANState, n: int) -> tuple[GANState, dict[str, np.ndarray]]:
         """See `Advance`."""
         step = int(state.step)
         if not self.ready(step):
             self.compile(state)
-        train, first = phase(self._compiled, step), self._first(step)
-        n = min(n, first + self._capacity(step) - step)
-        stop = np.int32(step + n)
+        train, start = phase(self._compiled, step), self._first(step)
+        n = min(n, start + self._capacity(step) - step)
+        stop, first = (placed(np.int32(at), self._layout.whole) for at in (step + n, start))
         if self._stream is None:
             state, metrics = train(self._numbers, state, self._resident, self._rng, stop)
         else:
-            chunk = self._stream.chunk(first)
-            state, metrics = train(self._numbers, state, chunk, self._rng, stop, np.int32(first))
+            state, metrics = train(self._numbers, state, self._stream.chunk(start), self._rng, stop, first)
         return state, {name: np.asarray(values[:n], np.float32) for name, values in jax.device_get(metrics).items()}
 
     def _capacity(self, step: int) -> int:
@@ -127,7 +146,22 @@ class Advancer:
         """The numbers of the examples of a chunk, `[capacity, n_critic, B]`."""
         steps = first + np.arange(self._capacity(first), dtype=np.int32)
         n_critic = phase(self._n_critics, first)
-        return np.asarray(self._draw(self._rng, steps, n_critic, self._batch_size, len(self._host.x)))
+        return np.asarray(self._draw(self._host_rng, steps, n_critic, self._batch_size, len(self._host.x)))
+
+    def _placed(self, chunk: Examples) -> Examples:
+        sharding = self._layout.streamed
+        return jax.device_put(chunk) if sharding is None else placed(chunk, sharding)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Spread:
+    """Makes the GAN of `make_gan`, its minibatches divided between the devices of a layout."""
+
+    make_gan: MakeGAN
+    layout: Layout
+
+    def __call__(self, numbers: Hyperparams) -> GAN:
+        return self.layout.spread(self.make_gan(numbers))
 
 
 def _train_until(

@@ -10,11 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from gan_jax import checkpoint
 from gan_jax.data import Dataset
 from gan_jax.errors import InputError
 from gan_jax.gan import GANState
-from gan_jax.lab import data_record, files
+from gan_jax.lab import data_record, files, peers
 from gan_jax.lab.experiment import Config, Table, recorded
 from gan_jax.lab.job import Job
 from gan_jax.lab.options import integer
@@ -24,7 +26,7 @@ _PACKAGES = ("gan-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "n
 
 # What the commands write into a run's directory beside its config.json; --overwrite leaves everything else there.
 _WRITTEN = (
-    "checkpoints", "checkpoints-best", "best.json", "metrics.jsonl", "samples", "tensorboard", "run.json",
+    "checkpoints", "checkpoints-best", "best.json", "metrics.jsonl", "samples", "tensorboard", "profile", "run.json",
     "evaluation.json",
 )  # fmt: skip
 
@@ -75,17 +77,18 @@ class RunDir:
           InputError: the run's directory is gone; it is not made again without the rest.
           OSError: it can't be written.
         """
-        self.check_there()
+        if peers.is_first():
+            self.check_there()
         notes = {"window": dict(window), "run": self.identity}
         checkpoint.save(self.checkpoints, int(state.step), state, notes=notes)
 
-    def restore(self, step: int | None = None, *, quarantine: bool = False) -> GANState:
-        """The state of a step, by default of the newest intact checkpoint.
+    def restore(self, step: int | None = None, *, quarantine: bool = False, sharding: Any = None) -> GANState:
+        """The state of a step, by default of the newest intact checkpoint; laid out so, or on the default device.
 
         Raises:
           InputError: there is none, or it is of another run than config.json says.
         """
-        return self._own(self.checkpoints, step, quarantine)
+        return self._own(self.checkpoints, step, quarantine, sharding)
 
     def restore_best(self) -> GANState:
         """The state of the best checkpoint that --track kept. Raises InputError if there is none of this run."""
@@ -93,8 +96,11 @@ class RunDir:
             raise InputError(f"{self.path} kept no best checkpoint: train it with --track sliced, or leave out --best")
         return self._own(self.best_checkpoints, None, False)
 
-    def _own(self, checkpoints: Path, step: int | None, quarantine: bool) -> GANState:
+    def _own(self, checkpoints: Path, step: int | None, quarantine: bool, sharding: Any = None) -> GANState:
         abstract = self.job.abstract_state()
+        if sharding is not None:
+            laid_out = lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)  # noqa: E731
+            abstract = jax.tree.map(laid_out, abstract)
         step, state = checkpoint.restore(checkpoints, abstract, step=step, quarantine=quarantine)
         if int(state.step) != step:
             raise InputError(f"{checkpoints / str(step)} holds step {int(state.step)}: give it its own name")
@@ -114,13 +120,15 @@ class RunDir:
         return any(step >= self.until and (self.checkpoints / str(step)).is_dir() for step in steps)
 
 
-def create(config: Config, dataset: Dataset, out: Path | None, *, overwrite: bool) -> RunDir:
+def create(config: Config, dataset: Dataset, out: Path | None, *, overwrite: bool) -> Path:
     """Makes the directory of a new run, `out` or the next free runs/NAME/NNN, and writes its config.json.
+
+    Returns:
+      The directory: `of` is the run in it.
 
     Raises:
       InputError: the directory holds something already and `overwrite` was not asked for, or can't be written.
     """
-    data = data_record.of(dataset, config.options["data"])
     parent = Path("runs") / config.name
     with files.write_errors(out or Path("runs")):
         files.check_name(out or parent)
@@ -137,11 +145,26 @@ def create(config: Config, dataset: Dataset, out: Path | None, *, overwrite: boo
                 "options": config.record,
                 "shape": list(dataset.shape),
                 "num_classes": dataset.num_classes,
-                "data": dataclasses.asdict(data),
+                "data": dataclasses.asdict(data_record.of(dataset, config.options["data"])),
                 "versions": versions(),
                 "commit": commit(),
             }
             files.write_text(path / "config.json", json.dumps(record, indent=2) + "\n")
+    return path
+
+
+def planned(config: Config, out: Path | None, *, overwrite: bool) -> Path:
+    """Where `create` would make a new run. Raises InputError where it would."""
+    if out is None:
+        return files.next_free(Path("runs") / config.name)
+    files.check_name(out)
+    _check_vacant(out, overwrite)
+    return out
+
+
+def of(path: Path, config: Config, dataset: Dataset) -> RunDir:
+    """The run that `create` has made there."""
+    data = data_record.of(dataset, config.options["data"])
     return RunDir(path, Job(config, dataset.shape, dataset.num_classes, data), config.options["steps"])
 
 

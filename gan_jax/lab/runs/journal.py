@@ -8,7 +8,8 @@ It is written at the start, at each save and at the end, whole each time:
   seconds_training  spent in training steps, over all sessions; what was lost with a killed process is not in it
   metrics           the last line of metrics.jsonl
   data              name, number of examples, fingerprint, names of the classes
-  sessions          one for each start: command, started and ended (UTC), from_step and to_step, status, machine, device
+  sessions          one for each start: command, started and ended (UTC), from_step and to_step, status, machine, and
+                    device: platform and model, how many trained, how many there were, and the processes they were in
 """
 
 import contextlib
@@ -32,7 +33,7 @@ FILE = "run.json"
 class Journal:
     """The run.json of a run that trains. What is assigned to `status` is written when the block of `keeping` ends."""
 
-    def __init__(self, directory: Path, record: dict[str, Any], job: Job) -> None:
+    def __init__(self, directory: Path | None, record: dict[str, Any], job: Job) -> None:
         self.status = "interrupted"
         self._directory, self._record, self._job = directory, record, job
 
@@ -51,17 +52,18 @@ class Journal:
         self.write()
 
     def write(self) -> None:
-        files.write_text(self._directory / FILE, json.dumps(self._record, indent=2) + "\n")
+        if self._directory is not None:
+            files.write_text(self._directory / FILE, json.dumps(self._record, indent=2) + "\n")
 
 
 @contextlib.contextmanager
 def keeping(
-    directory: Path, job: Job, dataset: Dataset, command: str, step: int, steps: int, *, used: int = 1
+    directory: Path | None, job: Job, dataset: Dataset, command: str, step: int, steps: int, *, used: int = 1
 ) -> Iterator[Journal]:
     """A session of training from `step` on, in the run's journal.
 
     Args:
-      directory: the run's.
+      directory: the run's; None in a process that leaves the journal to another.
       job: what the run is.
       dataset: what it trains on.
       command: as it was typed.
@@ -136,10 +138,10 @@ def _processor() -> str:
     return next(names, platform.processor())
 
 
-def _read(directory: Path) -> dict[str, Any]:
+def _read(directory: Path | None) -> dict[str, Any]:
     """The journal so far, or that of a run that has none yet."""
-    file = directory / FILE
-    if not file.exists():
+    file = None if directory is None else directory / FILE
+    if file is None or not file.exists():
         return {"seconds_training": 0.0, "metrics": {}, "sessions": []}
     try:
         record = json.loads(file.read_text())

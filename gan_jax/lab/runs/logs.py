@@ -77,11 +77,15 @@ def read(path: Path) -> dict[int, dict[str, float]]:
 
 
 @contextlib.contextmanager
-def board(directory: Path, step: int) -> Iterator[Callable[[Any, int], None]]:
+def board(directory: Path | None, step: int) -> Iterator[Callable[[Any, int], None]]:
     """`(summary, step)` writes it for TensorBoard, which forgets what an earlier process wrote of steps after `step`.
 
     At once, and not by tensorboardX's thread: that one dies of a full disk, and the program then waits for it forever.
+    Without a directory nothing is written.
     """
+    if directory is None:
+        yield lambda summary, step: None
+        return
     directory.mkdir(exist_ok=True)
     writer = EventsWriter(str(directory / "events"), f".{os.getpid()}")
 

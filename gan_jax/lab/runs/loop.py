@@ -1,9 +1,14 @@
-"""The training loop of the commands: chunks of compiled steps, and what is logged, drawn and saved between them."""
+"""The training loop of the commands: chunks of compiled steps, and what is logged, drawn and saved between them.
+
+Of several processes all take the same steps; the first logs, draws and measures, and all save together.
+"""
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,13 +18,15 @@ from gan_jax import checkpoint, images
 from gan_jax.data import Dataset
 from gan_jax.errors import InputError
 from gan_jax.gan import GAN
-from gan_jax.lab import sampling
+from gan_jax.lab import devices, peers, sampling
 from gan_jax.lab.cli import Lab
 from gan_jax.lab.job import Job
 from gan_jax.lab.progress import Progress
 from gan_jax.lab.runs import chunks, logs
 from gan_jax.lab.runs import journal as journaling
 from gan_jax.lab.runs.directory import RunDir
+from gan_jax.lab.runs.layout import Layout, placed
+from gan_jax.lab.runs.profile import Profile
 from gan_jax.lab.signals import stop_signals
 
 _LABELS = {
@@ -31,14 +38,19 @@ _LABELS = {
 }
 
 
-def train(lab: Lab, run: RunDir, dataset: Dataset, command: str) -> int:
+def train(
+    run: RunDir, dataset: Dataset, layout: Layout, command: str, *, lab: Lab, resume: str, profile: int = 0
+) -> int:
     """Trains from the newest checkpoint, or from the start, until the last step, a signal, or the last finite state.
 
     Args:
-      lab: how commands are typed.
       run: the run, whose lock is held.
       dataset: its data.
+      layout: the devices that train it.
       command: as it was typed, for the journal.
+      lab: how commands are typed.
+      resume: how it is continued.
+      profile: steps to trace.
 
     Returns:
       The exit code: 0 done, 1 diverged or the disk is full, 128 + signal stopped and saved.
@@ -46,9 +58,8 @@ def train(lab: Lab, run: RunDir, dataset: Dataset, command: str) -> int:
     Raises:
       InputError: none of the checkpoints is whole, or they can't be read by this version.
     """
-    resume = lab.command("run", run.job.config.name, "--resume", run.path)
     try:
-        return _train(lab, run, dataset, command, resume)
+        return _train(run, dataset, layout, command, lab, resume, profile)
     except OSError as error:
         run.check_there()
         steps = checkpoint.steps(run.checkpoints)
@@ -58,24 +69,29 @@ def train(lab: Lab, run: RunDir, dataset: Dataset, command: str) -> int:
             f"with: {resume}",
             file=sys.stderr,
         )
-        return 1
+        return peers.leave(1)
 
 
-def _train(lab: Lab, run: RunDir, dataset: Dataset, command: str, resume: str) -> int:
+def _train(run: RunDir, dataset: Dataset, layout: Layout, command: str, lab: Lab, resume: str, profile: int) -> int:
     job, options, last = run.job, run.job.options, run.until
-    gan = job.gan()
-    pace, shown, broken = 1, "", None
+    gan, first = job.gan(), peers.is_first()
+    pace, shown, broken, stopped = 1, "", None, 0
     tracked: dict[str, float] = {}
     samples = run.path / "samples"
-    samples.mkdir(exist_ok=True)
+    if first:
+        samples.mkdir(exist_ok=True)
     with contextlib.ExitStack() as stack:
         received = stack.enter_context(stop_signals("stopping and saving after this step"))
         resumed = bool(checkpoint.steps(run.checkpoints))
         step = max(checkpoint.steps(run.checkpoints), default=0)
-        bar = stack.enter_context(Progress(last, what=job.config.name, initial=step))
+        bar = stack.enter_context(Progress(last, what=job.config.name, initial=step, quiet=not first))
         with bar.doing("compiling"):
-            state = run.restore(quarantine=True) if resumed else job.fresh_state()
-            advance = stack.enter_context(contextlib.closing(chunks.Advancer(job, dataset)))
+            if resumed:
+                with peers.together():
+                    state = run.restore(quarantine=True, sharding=layout.whole)
+            else:
+                state = placed(job.fresh_state(), layout.whole)
+            advance = stack.enter_context(contextlib.closing(chunks.Advancer(job, dataset, layout)))
             advance.compile(state)
         bar.advance(int(state.step) - step)
         step = int(state.step)
@@ -85,9 +101,12 @@ def _train(lab: Lab, run: RunDir, dataset: Dataset, command: str, resume: str) -
             from gan_jax.lab.runs import tracking  # Not earlier: it loads what only a run that is tracked needs.
 
             track = tracking.tracker(run, gan)
-        board = stack.enter_context(logs.board(run.path / "tensorboard", step))
-        log = stack.enter_context(logs.appending(run.path / "metrics.jsonl"))
-        journal = stack.enter_context(journaling.keeping(run.path, job, dataset, command, step, last))
+        board = stack.enter_context(logs.board(run.path / "tensorboard" if first else None, step))
+        log = stack.enter_context(logs.appending(run.path / "metrics.jsonl" if first else Path(os.devnull)))
+        journal = stack.enter_context(
+            journaling.keeping(run.path if first else None, job, dataset, command, step, last, used=layout.devices)
+        )
+        trace = stack.enter_context(Profile(run.path / "profile", profile, last - step, bar.say if first else None))
         record: dict[str, float] = {}
         unnoted = 0.0
 
@@ -99,7 +118,9 @@ def _train(lab: Lab, run: RunDir, dataset: Dataset, command: str, resume: str) -
                 board(summary.scalar(key, value), step)
 
         def draw() -> None:
-            pixels = picture(state)
+            if not first:
+                return
+            pixels = picture(devices.local(state))
             images.save_png(samples / f"{step:07d}.png", pixels)
             board(summary.image("generated", pixels, dataformats="HWC"), step)
             if not bar.on_terminal:
@@ -112,21 +133,26 @@ def _train(lab: Lab, run: RunDir, dataset: Dataset, command: str, resume: str) -
             journal.note(step, unnoted, record)
             unnoted = 0.0
 
-        if not resumed and dataset.is_image:
+        def signal() -> int:
+            """The number of a signal that any of the processes has received; 0 for none."""
+            return int(devices.max_over_processes(float(received[0]) if received else 0.0)[0])
+
+        if first and not resumed and dataset.is_image:
             board(summary.image("real", sampling.picture(dataset.x[:100]), dataformats="HWC"), 0)
-        while step < last and not received:
+        while step < last and not (stopped := signal()):
             if not advance.ready(step):
                 with bar.doing("compiling"):
                     advance.compile(state)
             started = time.perf_counter()
-            n = min(pace, _until_next(step, last, options))
+            n = trace.steps(step, min(pace, _until_next(step, last, options)))
             try:
                 state, metrics, broken = chunks.up_to_not_finite(advance, state, n)
             except InputError as error:  # The data was changed, or can't be read any more.
                 save()
                 raise InputError(f"{error}; step {step} is saved, then continue with: {resume}") from error
             taken, step = int(state.step) - step, int(state.step)
-            seconds = time.perf_counter() - started
+            trace.taken(step, taken)
+            (seconds,) = devices.max_over_processes(time.perf_counter() - started)
             unnoted += seconds
             pace = chunks.next_pace(pace, n, seconds)
             window = logs.added(window, metrics, seconds)
@@ -152,21 +178,27 @@ def _train(lab: Lab, run: RunDir, dataset: Dataset, command: str, resume: str) -
                 report()
             save()
         journal.status = "diverged" if broken is not None else "stopped" if step < last else "finished"
+    if first:
+        _say_how_it_ended(lab, run, step, broken, resume)
+    if broken is not None:
+        return 1
+    return 128 + stopped if step < last else 0
+
+
+def _say_how_it_ended(lab: Lab, run: RunDir, step: int, broken: str | None, resume: str) -> None:
     if broken is not None:
         print(
             f"{broken} stopped being finite at step {step + 1}; the state of step {step}, the last finite one, is "
             f"saved in {run.checkpoints / str(step)}. A lower learning rate usually helps.",
             file=sys.stderr,
         )
-        return 1
-    if step < last:
+    elif step < run.until:
         print(f"stopped and saved at step {step}; continue with: {resume}")
-        return 128 + received[0]
-    print(
-        f"step {step}: see {samples / f'{step:07d}.png'}; "
-        f"next: {lab.command('sample', run.path, '--out', 'samples.png')}"
-    )
-    return 0
+    else:
+        print(
+            f"step {step}: see {run.path / 'samples' / f'{step:07d}.png'}; "
+            f"next: {lab.command('sample', run.path, '--out', 'samples.png')}"
+        )
 
 
 def _until_next(step: int, last: int, options: Mapping[str, Any]) -> int:

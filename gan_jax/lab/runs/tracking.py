@@ -9,7 +9,7 @@ from typing import Any
 from gan_jax import checkpoint
 from gan_jax.errors import InputError
 from gan_jax.gan import GAN, GANState
-from gan_jax.lab import files, sampling
+from gan_jax.lab import devices, files, peers, sampling
 from gan_jax.lab.job import Job
 from gan_jax.lab.measuring import evaluation, measures
 from gan_jax.lab.runs.directory import RunDir
@@ -32,7 +32,7 @@ def tracker(run: RunDir, gan: GAN) -> Callable[[GANState], dict[str, float]]:
     the run's `checkpoints-best`, and `best.json` says number, value and step.
 
     What is not finite, such as the KL divergence of no sample that counts, is left out; of samples that are not finite
-    there are no numbers.
+    there are no numbers. Of several processes the first measures and decides, and all save.
     """
     chosen, reference = _names(run.job), evaluation.reference_of(run.job, gan)
     draw = evaluation.sample_drawer(gan, reference, _SAMPLES)
@@ -41,8 +41,7 @@ def tracker(run: RunDir, gan: GAN) -> Callable[[GANState], dict[str, float]]:
     # What best.json says is to be bettered while that checkpoint is there: it may not have been copied.
     best = _best(run.path / "best.json", deciding) if checkpoint.steps(run.best_checkpoints) else None
 
-    def track(state: GANState) -> dict[str, float]:
-        nonlocal best
+    def measured(state: GANState) -> dict[str, float]:
         try:
             samples = draw(state, run.job.keys.z)
         except sampling.NotFiniteError:
@@ -50,13 +49,19 @@ def tracker(run: RunDir, gan: GAN) -> Callable[[GANState], dict[str, float]]:
         numbers = {
             key: score.value for name in chosen for key, score in measures.MEASURES[name].of(reference, samples).items()
         }
-        numbers = {key: number for key, number in numbers.items() if math.isfinite(number)}
+        return {key: number for key, number in numbers.items() if math.isfinite(number)}
+
+    def track(state: GANState) -> dict[str, float]:
+        nonlocal best
+        numbers = measured(devices.local(state)) if peers.is_first() else {}
         value = numbers.get(deciding)
-        if value is not None and (best is None or sign * value > sign * best):
+        better = value is not None and (best is None or sign * value > sign * best)
+        if peers.from_first("better" if better else ""):
             best = value
             checkpoint.save(run.best_checkpoints, int(state.step), state, keep=1, notes={"run": run.identity})
-            entry = {"metric": deciding, "value": value, "step": int(state.step)}
-            files.write_json(run.path / "best.json", entry, indent=None)
+            if peers.is_first():
+                entry = {"metric": deciding, "value": value, "step": int(state.step)}
+                files.write_json(run.path / "best.json", entry, indent=None)
         return numbers
 
     return track

@@ -152,10 +152,11 @@ def compile_program(
         slots = max(mesh.size, min(fewer, slots - 1) // mesh.size * mesh.size)
 
 
-def state_bytes(plan: Plan, dataset: Dataset) -> int:
-    """What the state of the largest member takes; nothing is compiled for it."""
+def largest(plan: Plan, dataset: Dataset) -> tuple[Job, int]:
+    """The largest member, and the bytes of its state; nothing is compiled for it."""
     jobs = [Job(plan.config(group[0]), dataset.shape, dataset.num_classes) for group, _ in groups(plan, plan.members)]
-    return max(sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(_shapes(job, 1)[2])) for job in jobs)
+    sizes = [sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(_shapes(job, 1)[2])) for job in jobs]
+    return max(zip(jobs, sizes, strict=True), key=lambda found: found[1])
 
 
 def _shapes(job: Job, count: int) -> tuple[Hyperparams, Any, GANState]:

@@ -19,7 +19,7 @@ from gan_jax import checkpoint, data, images, population
 from gan_jax.data import Dataset
 from gan_jax.errors import InputError
 from gan_jax.gan import GAN, GANState
-from gan_jax.lab import devices, files, sampling, signals
+from gan_jax.lab import costs, devices, files, sampling, signals
 from gan_jax.lab.cli import Lab
 from gan_jax.lab.experiment import Config
 from gan_jax.lab.job import Job
@@ -130,9 +130,11 @@ def run(lab: Lab, store: Store, *, dry_run: bool, memory: float | None, mapping:
         if first:
             bar.say(planning.described(plan, jax.device_count()))
         if dry_run:
-            size = programs.state_bytes(plan, scoring.dataset) / 2**20
+            job, size = programs.largest(plan, scoring.dataset)
             if first:
-                bar.say(f"  a member's state takes {size:.3g} MiB; a program's memory is known when it is compiled")
+                bar.say(f"  a member has {costs.summary(job.gan(), job)}" + " at most" * (plan.settings > 1))
+                bar.say(f"  its state takes {size / 2**20:.3g} MiB; a program's memory is known when it is compiled")
+                bar.say(f"  in {store.path}: tables, pictures, metrics.jsonl, scores.jsonl, states/, best/")
             return 0
         # Each has to see that the directory is free before the first makes it.
         devices.wait_for_each_other()

@@ -120,7 +120,7 @@ def test_what_is_typed_starts_a_run_or_is_one_sentence(chosen: st.DataObject, na
         values["data"] = f"npz:{values['data']}.npz"
     typed = [word for option, value in values.items() for word in (f"--{option.replace('_', '-')}", value)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "train", lambda lab, run, dataset, command: 0)
+        patch.setattr(loop, "train", lambda *arguments, **options: 0)
         with contextlib.redirect_stderr(io.StringIO()) as error, contextlib.redirect_stdout(io.StringIO()):
             code = call("run", name, *typed)
     assert code in (0, 2)

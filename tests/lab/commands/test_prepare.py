@@ -186,7 +186,7 @@ def test_data_that_changes_while_a_run_goes_on(
     images.write_bytes(whole)
     assert call("run", "gan", "--resume", "run") == 0
     a, b = (directory.load(Path(of), EXPERIMENTS) for of in ("undisturbed", "run"))
-    assert_same(a.restore(a.job.gan()), b.restore(b.job.gan()))
+    assert_same(a.restore(), b.restore())
 
 
 def test_other_data_in_its_place_is_noticed(pets: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -474,7 +474,7 @@ def test_bad_input_is_one_sentence_and_exit_code_2(case: str, capsys: pytest.Cap
 def test_a_full_memory_is_one_sentence_and_exit_code_2(
     images: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*arguments: object) -> None:
+    def fail(*arguments: object, **options: object) -> None:
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes.\nAllocations:")
 
     monkeypatch.setattr(loop, "train", fail)

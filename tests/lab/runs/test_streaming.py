@@ -13,6 +13,7 @@ from gan_jax.errors import InputError
 from gan_jax.lab import EXPERIMENTS, experiment
 from gan_jax.lab.job import Job
 from gan_jax.lab.runs import chunks
+from gan_jax.lab.runs.layout import Layout
 from gan_jax.lab.runs.streaming import Stream
 from gan_jax.training import Examples
 from tests.data.test_rows import resident_bytes
@@ -90,8 +91,8 @@ def job_of(name: str, dataset: Dataset, **typed: Any) -> Job:
 
 def trained(job: Job, dataset: Dataset, pieces: list[int]) -> Any:
     """State and metrics after pieces of so many steps."""
-    state, history = job.fresh_state(job.gan()), []
-    advance = chunks.Advancer(job, dataset)
+    state, history = job.fresh_state(), []
+    advance = chunks.Advancer(job, dataset, Layout())
     for n in pieces:
         end = int(state.step) + n
         while int(state.step) < end:
