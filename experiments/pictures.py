@@ -103,16 +103,23 @@ def _copy(made: Path, to: Path) -> None:
 
 def _call(command: str, *arguments: object) -> None:
     """Runs `python -m experiments.COMMAND ARGUMENTS`; signals go to it. Raises CommandError unless it exits with 0."""
-    # In a session of its own, so that Ctrl-C reaches it once and not twice.
     typed = [sys.executable, "-m", f"experiments.{command}", *map(str, arguments)]
-    process = subprocess.Popen(typed, start_new_session=True)
+    process: subprocess.Popen[bytes] | None = None
+    early: list[int] = []
 
     def hand_on(number: int, frame: FrameType | None) -> None:
-        process.send_signal(number)
+        if process is None:
+            early.append(number)
+        else:
+            process.send_signal(number)
 
     stopping = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     previous = {number: signal.signal(number, hand_on) for number in stopping}
     try:
+        # In a session of its own, so that Ctrl-C reaches it once and not twice.
+        process = subprocess.Popen(typed, start_new_session=True)
+        for number in early:
+            process.send_signal(number)
         code = process.wait()
     finally:
         for number, handler in previous.items():

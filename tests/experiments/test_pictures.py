@@ -72,7 +72,7 @@ def test_runs_are_trained_once_and_only_if_they_are_of_the_defaults(
 
     table["cdcgan"] = Experiment(recipes.cdcgan, **{**_TINY, "steps": 3}, lr=1e-3)
     assert call(pictures.main, "--only", "sevens", *where) == 2
-    assert "other options than today's defaults (lr, steps): remove it" in capsys.readouterr().err
+    assert "other options than today's defaults (steps, lr): remove it" in capsys.readouterr().err
     assert len(commands.typed) == 3
 
 
