@@ -42,9 +42,9 @@ def test_the_embedded_files_are_mnist(name: str, digest: str) -> None:
     ],
 )
 def test_mnist(split: str, first_labels: list[int], counts: list[int]) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     dataset = load("mnist", split)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     assert dataset.name == "mnist"
     assert dataset.x.shape == (sum(counts), 28, 28, 1)
     assert dataset.labels is not None

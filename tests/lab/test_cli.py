@@ -93,7 +93,7 @@ def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["rum"], "there is no command 'rum' (did you mean run?): choose one of run, sample"),
+        (["rum"], "there is no command 'rum' (did you mean run?): choose one of prepare, run, sample"),
         (["run", "mime"], "run: there is no experiment 'mime' (did you mean mine?); gan-jax run --help lists them"),
         (["run", "gan"], "run: there is no experiment 'gan'"),
         (["sweep", "mime"], "sweep: there is no experiment 'mime' (did you mean mine?)"),

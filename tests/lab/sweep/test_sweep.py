@@ -428,14 +428,18 @@ def test_a_dry_run_says_the_plan_and_compiles_nothing(
     monkeypatch.setattr(programs, "compile_program", None)
     typed = [*_WGAN, "--steps", 8, "--lr", "1e-4,1e-3", "--width", "8,12", "--seeds", 3, "--halving"]
     assert call("sweep", *typed, "--dry-run") == 0
-    first, *others, last = capsys.readouterr().out.splitlines()
+    first, *others, cost, memory, last = capsys.readouterr().out.splitlines()
     assert first.startswith("12 members (4 settings x 3 seeds) in 2 program(s)")
     assert first.endswith("scores after 4, 8 steps")
     assert others == [
         "  program 1 of width 12: 6 members; numbers that differ: lr",
         "  program 2 of width 8: 6 members; numbers that differ: lr",
     ]
-    assert "MiB" in last
+    # Of the wider: G 100 -> 12 -> 12 -> 12 -> 12 -> 2, and D 2 -> 12 -> 12 -> 12 -> 1.
+    g, d = 101 * 12 + 3 * 13 * 12 + 13 * 2, 3 * 12 + 2 * 13 * 12 + 13
+    assert cost.startswith(f"  a member has {g + d:,} parameters, of which {g:,} in the generator")
+    assert "MiB" in memory
+    assert last.startswith("  in sweeps/wgan/001: ")
     assert not Path("sweeps").exists()
 
 
