@@ -248,7 +248,9 @@ def markdown(table: Table, record: Mapping[str, Any]) -> str:
     everything = [result for row in record["rows"].values() for result in row["results"]]
     machine, seconds = record["machine"], sum(result["core_seconds"] for result in everything)
     took = f"{seconds / 60:.0f} core minutes" if seconds > 600 else f"{seconds:.0f} core seconds"
-    ours = "Ours: mean ± standard deviation over seeds, with each row's settings" if table.body is None else "All is"
+    ours = "Ours: mean ± standard deviation over seeds, with each row's settings"
+    if table.body is not None:
+        ours = "The numbers of every seed are"
     made = (
         f"`{record['command']}`: {took} in all, {machine['device']}, jax {machine['jax']}, "
         f"finished {max(result['date'] for result in everything)}. {ours} in the JSON file beside this one."
