@@ -1,6 +1,8 @@
 """NumPy archives of images or points."""
 
+import struct
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -53,8 +55,12 @@ def load_file(path: Path, split: Split = "train") -> Dataset:
     return Dataset(name, x, found.labels, found.classes, (*notes, *found.notes))
 
 
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
+def read_arrays(path: Path, *, mapped: Collection[str] = ()) -> dict[str, np.ndarray]:
     """Reads every array of an archive into memory.
+
+    Args:
+      path: the archive.
+      mapped: names of arrays that are memory-mapped instead; they may not be compressed.
 
     Raises:
       InputError: the file is missing, not an archive, damaged, or holds anything but arrays of plain numbers.
@@ -67,7 +73,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         )
     try:
         with np.load(path, allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
+            arrays = {key: _mapped(path, key) if key in mapped else archive[key] for key in archive.files}
     # A damaged member makes NumPy raise nearly anything: BadZipFile, zlib.error, EOFError,
     # ValueError, TokenError, MemoryError ...
     except Exception as error:
@@ -79,6 +85,24 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         if not isinstance(array, np.ndarray):
             raise InputError(f"npz:{path}: {key} is not an array; save it again with np.savez")
     return arrays
+
+
+def _mapped(path: Path, key: str) -> np.ndarray:
+    """An array of an archive as a memory map. Raises ValueError where it is compressed."""
+    with zipfile.ZipFile(path) as archive, archive.open(f"{key}.npy") as member:
+        info = archive.getinfo(f"{key}.npy")
+        if info.compress_type != zipfile.ZIP_STORED:
+            raise ValueError(f"{key} is compressed")
+        major, _ = np.lib.format.read_magic(member)
+        read = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = read(member)
+        header = member.tell()
+    with open(path, "rb") as file:
+        file.seek(info.header_offset + 26)
+        name, extra = struct.unpack("<HH", file.read(4))
+    # A member's own header is of 30 bytes, its name, and what else was written there.
+    offset = info.header_offset + 30 + name + extra + header
+    return np.memmap(path, dtype, "r", offset, shape, "F" if fortran else "C")
 
 
 def _examples(arrays: dict[str, np.ndarray], split: Split, name: str) -> np.ndarray:

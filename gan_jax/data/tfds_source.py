@@ -15,6 +15,7 @@ import threading
 import urllib.error
 import urllib.request
 import warnings
+import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +25,7 @@ import numpy as np
 from gan_jax.data import classes, npz
 from gan_jax.data.dataset import Dataset, Split, check_alike, without_alpha
 from gan_jax.data.folder import preparing_advice
+from gan_jax.data.rows import SMALL_BYTES
 from gan_jax.errors import InputError
 from gan_jax.files import atomic
 
@@ -46,7 +48,8 @@ def load(name: str, split: Split = "train") -> Dataset:
 
     The data is looked up in $TFDS_DATA_DIR or ~/tensorflow_datasets, as tfds does. If it is not prepared yet, it is
     prepared, if there is a network and tfds can do so without TensorFlow. Decoding is slow, so it is done once: the
-    arrays are saved beside the prepared data, one file per split, and read from there until it is prepared again.
+    arrays are saved beside the prepared data, one file per split, and read from there until it is prepared again. Many
+    images (more than `gan_jax.data.rows.SMALL_BYTES`) are a memory map of that file, and are never in memory together.
 
     Args:
       name: `NAME[/CONFIG][:VERSION]`, as in tfds.
@@ -70,14 +73,20 @@ def load(name: str, split: Split = "train") -> Dataset:
     keys = _feature_keys(builder.info, spec)
     arrays = _arrays(builder, stored, keys, spec)
     train = arrays if stored == "train" else _arrays(builder, "train", keys, spec)
-    check_alike(spec, arrays["images"].shape[1:], train["images"].shape[1:])
-    x, notes = without_alpha(arrays["images"])
-    if keys.label is None:
-        return Dataset(spec, x, notes=notes)
-    feature = builder.info.features[keys.label]
-    declared = None if feature.num_classes is None else feature.names
-    found = classes.occurring(spec, arrays["labels"], train["labels"], declared)
-    return Dataset(spec, x, found.labels, found.classes, (*notes, *found.notes))
+    x = arrays["images"]
+    notes: tuple[str, ...] = tuple(arrays["notes"].tolist())
+    check_alike(spec, x.shape[1:], train["images"].shape[1:])
+    labels: np.ndarray | None = None
+    names: tuple[str, ...] = ()
+    if keys.label is not None:
+        feature = builder.info.features[keys.label]
+        declared = None if feature.num_classes is None else feature.names
+        labels, names, more = classes.occurring(spec, arrays["labels"], train["labels"], declared)
+        notes += more
+    known = None
+    if isinstance(x, np.memmap):
+        known = hashlib.blake2b(repr((x.shape, names, str(arrays["digest"]))).encode(), digest_size=8).hexdigest()
+    return Dataset(spec, x, labels, names, notes, known_fingerprint=known)
 
 
 class Records(NamedTuple):
@@ -147,17 +156,26 @@ def _made_of(builder: Any, stored: str) -> str:
 
 
 def _arrays(builder: Any, stored: str, keys: "_Keys", spec: str) -> dict[str, np.ndarray]:
-    """`images` and, with a label feature, `labels` int32 of a whole split, from the cache where it is of this data."""
+    """A whole split, from the cache where it is of this data: `images`; with a label feature `labels`, int32; `notes`,
+    as `Dataset` has them; `digest`, which other images or labels would change."""
     directory = Path(builder.data_dir)
     cache = directory / (f"gan_jax-{builder.info.full_name.replace('/', '-')}-{stored}.npz")
     made_of = _made_of(builder, stored)
     count = builder.info.splits[stored].num_examples
     cached = _read_cache(cache, count, made_of, labelled=keys.label is not None)
-    if cached is not None:
-        return cached
-    arrays = _decode(builder, stored, keys, spec)
-    _write_cache(cache, arrays | {"made_of": np.array(made_of)})
-    return arrays
+    if cached is None:
+        try:
+            _write_cache(cache, _decoded(builder, stored, keys, spec), count, made_of)
+        except OSError as error:
+            warnings.warn(
+                f"the dataset will be decoded again the next time, because its cache can't be written: {error}",
+                stacklevel=2,
+            )
+            return _in_memory(_decoded(builder, stored, keys, spec))
+        cached = _read_cache(cache, count, made_of, labelled=keys.label is not None)
+    if cached is None:
+        raise InputError(f"{spec}: the data in {directory} was changed while it was read; start again")
+    return cached
 
 
 def _prepared_builder(name: str, spec: str) -> Any:
@@ -297,27 +315,31 @@ def _chunks(source: Any, builder: Any, spec: str) -> Iterator[tuple[range, list[
         yield rows, examples
 
 
-def _decode(builder: Any, split: str, keys: _Keys, spec: str) -> dict[str, np.ndarray]:
-    """`images` and, with a label feature, `labels` int32 of a whole split."""
+def _decoded(builder: Any, split: str, keys: _Keys, spec: str) -> Iterator[dict[str, np.ndarray]]:
+    """A split in pieces: `images` without alpha, `notes` and, with a label feature, `labels` int32."""
     source = _source(builder, split, spec)
-    count = len(source)
-    images: np.ndarray | None = None
-    labels = np.empty(count, np.int32)
-    for rows, examples in _chunks(source, builder, spec):
-        for i, example in zip(rows, examples, strict=True):
-            image = example[keys.image]
-            if images is None:
-                images = np.empty((count, *image.shape), image.dtype)
-            if image.shape != images.shape[1:]:
+    shape: tuple[int, ...] | None = None
+    for _, examples in _chunks(source, builder, spec):
+        images = [example[keys.image] for example in examples]
+        shape = images[0].shape if shape is None else shape
+        for image in images:
+            if image.shape != shape:
                 raise InputError(
-                    f"{spec}: images are of several sizes, such as {images.shape[1:]} and "
-                    f"{image.shape}; {preparing_advice(spec)}"
+                    f"{spec}: images are of several sizes, such as {shape} and {image.shape}; {preparing_advice(spec)}"
                 )
-            images[i] = image
-            if keys.label is not None:
-                labels[i] = example[keys.label]
-    assert images is not None
-    return {"images": images} if keys.label is None else {"images": images, "labels": labels}
+        x, notes = without_alpha(np.stack(images))
+        piece = {"images": x, "notes": np.array(notes, np.str_)}
+        if keys.label is not None:
+            piece["labels"] = np.array([example[keys.label] for example in examples], np.int32)
+        yield piece
+
+
+def _in_memory(pieces: Iterator[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """`_arrays` of its pieces."""
+    all_pieces = list(pieces)
+    per_example = [key for key in all_pieces[0] if key != "notes"]
+    whole = {key: np.concatenate([piece[key] for piece in all_pieces]) for key in per_example}
+    return whole | {"notes": all_pieces[0]["notes"]}
 
 
 def _read_cache(path: Path, count: int, made_of: str, *, labelled: bool) -> dict[str, np.ndarray] | None:
@@ -325,27 +347,39 @@ def _read_cache(path: Path, count: int, made_of: str, *, labelled: bool) -> dict
     if not path.exists():
         return None
     try:
-        arrays = npz.read_arrays(path)
+        arrays = npz.read_arrays(path, mapped=("images",) if path.stat().st_size > SMALL_BYTES else ())
     except InputError as error:
         warnings.warn(f"decoding the dataset again, because its cache is bad: {error}", stacklevel=2)
         return None
     if str(arrays.pop("made_of", "")) != made_of:  # Prepared again since, or somewhere else.
         return None
-    expected = {"images", "labels"} if labelled else {"images"}
-    whole = set(arrays) == expected and all(a.shape[:1] == (count,) for a in arrays.values())
-    return arrays if whole else None
+    per_example = {"images", "labels"} if labelled else {"images"}
+    if set(arrays) != {*per_example, "notes", "digest"}:
+        return None
+    return arrays if all(arrays[key].shape[:1] == (count,) for key in per_example) else None
 
 
-def _write_cache(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Writes the arrays in one step: a reader sees all of them or no file."""
-    try:
-        with atomic(path, shared=True) as partial, open(partial, "wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
-    except OSError as error:
-        warnings.warn(
-            f"the dataset will be decoded again the next time, because its cache can't be written: {error}",
-            stacklevel=2,
-        )
+def _write_cache(path: Path, pieces: Iterator[dict[str, np.ndarray]], count: int, made_of: str) -> None:
+    """Writes the arrays piece by piece, and in one step: a reader sees all of them or no file."""
+    digest, labels, notes = hashlib.blake2b(digest_size=8), [], np.array((), np.str_)
+    with atomic(path, shared=True) as partial, zipfile.ZipFile(partial, "w") as archive:
+        with archive.open("images.npy", "w", force_zip64=True) as file:
+            for index, piece in enumerate(pieces):
+                images, notes = piece["images"], piece["notes"]
+                if index == 0:
+                    header = {"descr": images.dtype.str, "fortran_order": False, "shape": (count, *images.shape[1:])}
+                    np.lib.format.write_array_header_1_0(file, header)
+                file.write(images.data)
+                digest.update(images.data)
+                if "labels" in piece:
+                    labels.append(piece["labels"])
+                    digest.update(piece["labels"].data)
+        small = {"notes": notes, "made_of": np.array(made_of), "digest": np.array(digest.hexdigest())}
+        if labels:
+            small["labels"] = np.concatenate(labels)
+        for key, array in small.items():
+            with archive.open(f"{key}.npy", "w") as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
 
 
 def _first_line(error: Exception) -> str:

@@ -19,6 +19,7 @@ import tensorflow_datasets as tfds  # type: ignore[import-untyped]
 from PIL import Image
 
 from gan_jax.data import load, originals, preparing, tfds_source
+from gan_jax.data.rows import Rows
 from gan_jax.errors import InputError
 
 IMAGE = tfds.features.Image(shape=(4, 5, 3))
@@ -127,12 +128,45 @@ def test_does_not_need_tensorflow(data_dir: Path) -> None:
 def test_the_second_time_nothing_is_decoded(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prepare(data_dir)
     first = load("tfds:gan_jax_tiny")
-    monkeypatch.setattr(tfds_source, "_decode", None)
+    monkeypatch.setattr(tfds_source, "_decoded", None)
     second = load("tfds:gan_jax_tiny")
     np.testing.assert_array_equal(first.x, second.x)
     np.testing.assert_array_equal(first.labels, second.labels)
     names = [path.name for path in (data_dir / DIRECTORY).glob("gan_jax-*")]
     assert names == ["gan_jax-gan_jax_tiny-1.2.3-train.npz"]
+
+
+def test_many_images_are_never_in_memory_together(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare(data_dir)
+    monkeypatch.setattr(tfds_source, "_CHUNK", 3)
+    in_memory = load("tfds:gan_jax_tiny")
+    monkeypatch.setattr(tfds_source, "SMALL_BYTES", 0)
+    monkeypatch.setattr(tfds_source, "_in_memory", None)
+    (data_dir / DIRECTORY / "gan_jax-gan_jax_tiny-1.2.3-train.npz").unlink()
+    for _ in range(2):  # Written, and found there.
+        mapped = load("tfds:gan_jax_tiny")
+        assert isinstance(mapped.x, np.memmap)
+        np.testing.assert_array_equal(mapped.x, in_memory.x)
+        np.testing.assert_array_equal(mapped.labels, in_memory.labels)
+        np.testing.assert_array_equal(Rows(mapped.x).take(np.array([5, 0])), in_memory.x[[5, 0]])
+        assert mapped.classes == in_memory.classes
+        check_tiny("train", range(7))
+
+
+@pytest.mark.parametrize(("key", "value"), [("image", png(99)), ("label", 0)])
+def test_other_data_has_another_fingerprint_in_memory_and_mapped(
+    key: str, value: Any, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    *first, changed, last = SPLITS["train"]
+    others = {**SPLITS, "train": [*first, changed | {key: value}, last]}
+    for small_bytes in (tfds_source.SMALL_BYTES, 0):
+        monkeypatch.setattr(tfds_source, "SMALL_BYTES", small_bytes)
+        fingerprints = []
+        for splits in (SPLITS, others):
+            shutil.rmtree(data_dir / DIRECTORY, ignore_errors=True)
+            prepare(data_dir, splits=splits)
+            fingerprints += [load("tfds:gan_jax_tiny").fingerprint for _ in range(2)]
+        assert fingerprints[0] == fingerprints[1] != fingerprints[2] == fingerprints[3]
 
 
 def test_a_damaged_cache_is_written_anew(data_dir: Path) -> None:
@@ -161,7 +195,7 @@ def test_a_read_only_directory_does_not_matter(data_dir: Path, monkeypatch: pyte
     def refuse(*args: Any, **kwargs: Any) -> None:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr(np, "savez", refuse)
+    monkeypatch.setattr(tfds_source.zipfile, "ZipFile", refuse)
     monkeypatch.setattr(Path, "unlink", refuse)
     with pytest.warns(UserWarning, match="its cache can't be written: .*Read-only"):
         check_tiny("train", range(7))
