@@ -280,8 +280,10 @@ def test_what_does_not_fit_is_split_into_rounds(capsys: pytest.CaptureFixture[st
     assert "20 members, 16 at a time by map, in 2 rounds:" in capsys.readouterr().out
     assert Path("split/members.csv").read_text() == Path("whole/members.csv").read_text()
     assert_same(_best("split"), _best("whole"))
-    assert call("sweep", *typed, "--memory", 1e-7, "--out", "none") == 2
-    assert "one member per device needs" in capsys.readouterr().err
+    # The data takes 1,600 bytes.
+    for kib, words in ((2, "one member per device needs"), (1, "a sweep keeps its data on the device")):
+        assert call("sweep", *typed, "--memory", kib / 2**20, "--out", f"none-{kib}") == 2
+        assert words in capsys.readouterr().err
 
 
 def test_a_member_that_breaks_is_marked_and_the_others_go_on(capsys: pytest.CaptureFixture[str]) -> None:
