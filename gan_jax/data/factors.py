@@ -63,6 +63,4 @@ def labelled(
     known = None
     if known_fingerprint is not None:
         known = hashlib.blake2b(f"{known_fingerprint} {factor}".encode(), digest_size=8).hexdigest()
-    return Dataset(
-        f"{name}:{x.shape[1]}/{factor}", x, labels, tuple(factors[factor]), notes, known_fingerprint=known
-    )
+    return Dataset(f"{name}:{x.shape[1]}/{factor}", x, labels, tuple(factors[factor]), notes, known_fingerprint=known)

@@ -50,8 +50,8 @@ _VERSION = 1  # Of what is kept: another one is composed anew.
 def load(place: str = "", split: Split = "train") -> Dataset:
     """50,000 training or 10,000 test robots, 32 x 32 x 3 or 64 x 64 x 3, memory-mapped.
 
-    They are drawn from all combinations of factors, without replacement: no robot of one split is in the other. The first
-    call composes them, which takes a minute or two, and goes on where it was stopped.
+    They are drawn from all combinations of factors, without replacement: no robot of one split is in the other. The
+    first call composes them, which takes a minute or two, and goes on where it was stopped.
 
     Args:
       place: SIZE or SIZE/FACTOR, the label: "32", "64/face"; nothing for "32/color".
@@ -180,9 +180,10 @@ def _compose(size: int, directory: Path) -> None:
         digest=_digest(),
         open=lambda number: contextlib.nullcontext(art.robot(numbers[number])),
     )
-    written, on_terminal = sys.stderr, sys.stderr is not None and sys.stderr.isatty()
-    if written is not None:
-        tqdm.write(f"robots:{size}: composing {len(numbers):,} images, once (a minute or two); {directory} keeps them", file=written)
+    if sys.stderr is not None:
+        text = f"robots:{size}: composing {len(numbers):,} images, once, in a minute or two; {directory} keeps them"
+        tqdm.write(text, file=sys.stderr)
+    on_terminal = sys.stderr is not None and sys.stderr.isatty()
     with tqdm(total=len(numbers), desc=f"robots:{size}", unit="image", leave=False, disable=not on_terminal) as bar:
         preparing.prepare(
             originals,

@@ -7,7 +7,7 @@ import functools
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from jaxtyping import Float32, Int32, UInt8, Int16
+from jaxtyping import Float32, Int16, Int32, UInt8
 
 from gan_jax.data import factors as made
 from gan_jax.data.dataset import Dataset, Split

@@ -1,4 +1,5 @@
-"""Files and directories of the commands: atomic writes, locks, numbered directories. With `gan_jax.files` their only home."""
+"""Files and directories of the commands: atomic writes, locks, numbered directories. Their only home, with
+`gan_jax.files`."""
 
 import contextlib
 import errno
@@ -13,7 +14,8 @@ from typing import Any
 import filelock
 
 from gan_jax.errors import InputError
-from gan_jax.files import LOCK, atomic, lock
+from gan_jax.files import LOCK, atomic
+from gan_jax.files import lock as lock  # The commands' own name for it.
 
 
 def write_text(path: Path, text: str) -> None:
