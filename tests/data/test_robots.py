@@ -22,9 +22,9 @@ def art() -> robots.Art:
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, art: robots.Art) -> Path:
-    """An empty cache for 100 robots, whose art is decoded already."""
+    """An empty cache for 64 robots, whose art is decoded already."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setitem(robots.COUNTS, "train", 80)
+    monkeypatch.setitem(robots.COUNTS, "train", 44)
     monkeypatch.setitem(robots.COUNTS, "test", 20)
     monkeypatch.setattr(robots, "Art", lambda: art)
     return tmp_path / "gan_jax" / "data"
@@ -121,7 +121,7 @@ def test_a_preparation_that_was_stopped_goes_on_and_is_never_taken_for_a_whole_o
 
         def robot(self, numbers: np.ndarray) -> Image.Image:
             self.made += 1
-            if self.made > 50:
+            if self.made > 40:
                 raise KeyboardInterrupt
             return art.robot(numbers)
 
