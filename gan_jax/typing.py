@@ -19,7 +19,7 @@ Latents = Float[Array, "batch z"]
 Logits = Float[Array, " batch"]
 Scalar = Float[Array, ""]
 Condition = Any
-"""An array `[B, ...]`: labels int32 `[B]`, tag vectors, images; None for an unconditional GAN."""
+"""A pytree of arrays `[B, ...]`: labels int32 `[B]`, tags, images, or a dict of them; None for an unconditional GAN."""
 Labels = Int[Array, " batch"]
 Params = Any
 Key = PRNGKeyArray
