@@ -123,6 +123,14 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         paper={**_CONV_PAPER, "steps": 30_000, "batch_size": 100},
         lacks="the larger networks, with dropout in the discriminator",
     ),
+    "infogan": Experiment(
+        recipes.infogan,
+        citation="Chen et al. 2016, arXiv:1606.03657",
+        summary="codes that come to mean digit, slant and width without labels",
+        **{**_CONV, "lr": 1e-3, "d_lr": 2e-4},
+        paper={"steps": 5000, "batch_size": 128, "width": 64, "ema": None},
+        lacks="BatchNorm in the discriminator's dense layers",
+    ),
     "wgan_gp": Experiment(
         recipes.wgan_gp,
         citation="Gulrajani et al. 2017, arXiv:1704.00028",

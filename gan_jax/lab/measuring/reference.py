@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
@@ -19,11 +20,15 @@ moments = jax.jit(frechet.moments)
 
 
 class Draw(NamedTuple):
-    """n samples: uint8 images or float32 points `[N, ...]`, the labels asked for int32 `[N]` or None, and a key."""
+    """n samples: uint8 images or float32 points `[N, ...]`, the labels asked for int32 `[N]` or None, and a key.
+
+    Of a GAN with codes, also what its discriminator reads as each in examples `[M, ...]`, by name `[M]`.
+    """
 
     x: np.ndarray
     labels: np.ndarray | None
     rng: Array
+    read: Callable[[np.ndarray], Mapping[str, np.ndarray]] | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -36,6 +41,7 @@ class Reference:
       classifier: what gives features and reads labels; None where there is none.
       conditional: whether samples are of labels that were asked for.
       held_out: whether `test` is other data than `train`: a source without a test split has only that.
+      code: the categorical code that samples have, whose classes may match those of the data; None where there is none.
     """
 
     train: Dataset
@@ -43,6 +49,7 @@ class Reference:
     classifier: Trained | None
     conditional: bool
     held_out: bool = True
+    code: str | None = None
 
     @functools.cached_property
     def features(self) -> np.ndarray:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 from tensorboardX import summary
 
@@ -215,26 +216,32 @@ def _until_next(step: int, last: int, options: Mapping[str, Any]) -> int:
 def _grid(job: Job, gan: GAN, dataset: Dataset) -> Callable[[Any], np.ndarray]:
     """`state -> uint8 RGB`, samples of latents and conditions that are the same at every step.
 
-    A GAN whose conditions are made from data has its samples after the examples that these are of.
+    A GAN whose conditions are made from data has its samples after the examples that these are of; one with codes has a
+    column for each value of the first.
     """
     kind, keys, generate = gan.conditioning.kind, job.keys, sampling.generator_of(gan)
     n = sampling.COLUMNS**2 if dataset.is_image else sampling.POINTS
     originals: np.ndarray | None = None
     y: Any = None
+    columns = sampling.COLUMNS
     if kind == "labels":
         y = sampling.class_rows(job.num_classes)
         if not dataset.is_image:
             y = y.repeat(sampling.POINTS // len(y))
     elif kind == "data":
         originals, y = sampling.held_out(job, gan, keys.y, n // 2)
-    z = gan.prior(keys.z, n if y is None else len(y))
+    if sampling.codes_of(gan) and dataset.is_image:
+        z, y, columns = sampling.walk(job, gan, None, keys.z, sampling.COLUMNS)
+    else:
+        y = gan.conditioning.draw(keys.y, n) if kind == "codes" else y
+        z = gan.prior(keys.z, n if y is None else len(jax.tree.leaves(y)[0]))
     reference = sampling.points_of(dataset)
 
     def picture(state: Any) -> np.ndarray:
         samples = generate(state, z, y)
         if originals is not None:
             samples = np.stack([originals, samples], axis=1).reshape(-1, *samples.shape[1:])
-        return sampling.picture(samples, reference, invert=job.options["invert"])
+        return sampling.picture(samples, reference, columns=columns, invert=job.options["invert"])
 
     return picture
 

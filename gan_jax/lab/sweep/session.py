@@ -322,7 +322,7 @@ def _samples(plan: Plan, result: Result, scoring: Scoring, states: Sequence[GANS
             gan = program.gan
             n = sampling.COLUMNS if dataset.is_image else 1000
             conditional = gan.conditioning.kind == "labels"
-            y = jnp.arange(n, dtype=jnp.int32) % dataset.num_classes if conditional else None
+            y = jnp.arange(n, dtype=jnp.int32) % dataset.num_classes if conditional else gan.conditioning.draw(z_rng, n)
             generators[program] = sampling.generator_of(gan), gan.prior(z_rng, n), y
         generate, z, y = generators[program]
         rows.append(generate(jax.tree.map(jnp.asarray, state), z, y))
