@@ -32,7 +32,12 @@ _DEFAULTS = {
 }
 
 ADDED: Mapping[str, Any] = {"classifier": None, "augment": None, "widths": None, "net": "dcgan"}
-"""Options that there have not always been, as runs from before did without them."""
+"""Options that there have not always been, and the values that are what runs from before did."""
+
+
+def without_added(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings but those of `ADDED` with these values: equal to what was written before there were such options."""
+    return {name: value for name, value in settings.items() if name not in ADDED or value != ADDED[name]}
 
 
 class Experiment:
