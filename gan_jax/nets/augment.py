@@ -7,20 +7,25 @@ An augmentation is a function `(rng, x) -> x` of images `[B, H, W, C]` with pixe
 them apart; `AUGMENTATIONS` has them by name.
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import linen as nn
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Int
 
-from gan_jax.typing import Images, Key
+from gan_jax.typing import Condition, Images, Key
 
 Augmentation = Callable[[Key, Images], Images]
 
 
-class Augmented(nn.Module):
-    """A discriminator that gets augmented images in training mode; otherwise, and in its parameters, `net` itself.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Augmented:
+    """A discriminator whose images are augmented in training mode. Its variables and its inference are `net`'s own.
+
+    It is called as a Flax module is and is none itself: in one, a module within would have parameters of other names
+    and other random numbers.
 
     Numbers are drawn from the rng stream "augment". A gradient penalty sees the discriminator with its augmentation:
     its gradient is that of D(T(x)) in x, with a T of its own for each image, as in StyleGAN2-ADA (Karras et al. 2020,
@@ -32,23 +37,36 @@ class Augmented(nn.Module):
       data_range: (low, high) of the pixels. What is cut out or moved in has the middle of it.
     """
 
-    net: nn.Module
+    net: Any
     policy: tuple[str, ...]
     data_range: tuple[float, float] = (-1.0, 1.0)
 
-    def setup(self) -> None:
-        nn.share_scope(self, self.net)
+    def init_with_output(self, rngs: Mapping[str, Key], x: Images, y: Condition, train: bool) -> tuple[Any, Any]:
+        """Output and variables, as `flax.linen.Module.init_with_output`."""
+        return self.net.init_with_output(rngs, self._seen(rngs, x, train), y, train)
 
-    def __call__(self, x: Images, y: Array | None, train: bool) -> Float[Array, "batch *outputs"]:
-        if train:
-            low, high = self.data_range
-            x = (2 * x - (low + high)) / (high - low)
-            for name, rng in zip(
-                self.policy, jax.random.split(self.make_rng("augment"), len(self.policy)), strict=True
-            ):
-                x = AUGMENTATIONS[name](rng, x)
-            x = ((high - low) * x + low + high) / 2
-        return self.net(x, y, train)
+    def apply(
+        self,
+        variables: Any,
+        x: Images,
+        y: Condition,
+        train: bool,
+        rngs: Mapping[str, Key] | None = None,
+        **options: Any,
+    ) -> Any:
+        """The output, and what `options` ask for, as `flax.linen.Module.apply`."""
+        return self.net.apply(variables, self._seen(rngs or {}, x, train), y, train, rngs=rngs, **options)
+
+    def _seen(self, rngs: Mapping[str, Key], x: Images, train: bool) -> Images:
+        if not train or not self.policy:
+            return x
+        if "augment" not in rngs:
+            raise ValueError('augmentations are random: pass rngs={"augment": key} in training mode')
+        low, high = self.data_range
+        x = (2 * x - (low + high)) / (high - low)
+        for name, rng in zip(self.policy, jax.random.split(rngs["augment"], len(self.policy)), strict=True):
+            x = AUGMENTATIONS[name](rng, x)
+        return ((high - low) * x + low + high) / 2
 
 
 def color(rng: Key, x: Images) -> Images:
@@ -82,7 +100,7 @@ def cutout(rng: Key, x: Images) -> Images:
     for axis, key in zip((1, 2), jax.random.split(rng), strict=True):
         size, cut = x.shape[axis], x.shape[axis] // 2
         start = jax.random.randint(key, (x.shape[0],), 0, size + (1 - cut % 2)) - cut // 2
-        distance = _along(jnp.arange(size) - start[:, None], axis)
+        distance = _along(jnp.arange(size)[None] - start[:, None], axis)
         hidden = hidden & (distance >= 0) & (distance < cut)
     return jnp.where(hidden, 0, x)
 
@@ -90,7 +108,7 @@ def cutout(rng: Key, x: Images) -> Images:
 def _moved(x: Images, axis: int, by: Int[Array, " batch"]) -> Images:
     """Each image moved along an axis by a number of pixels of its own."""
     size = x.shape[axis]
-    source = _along(jnp.arange(size) - by[:, None], axis)
+    source = _along(jnp.arange(size)[None] - by[:, None], axis)
     inside = (source >= 0) & (source < size)
     return jnp.where(inside, jnp.take_along_axis(x, jnp.clip(source, 0, size - 1), axis), 0)
 

@@ -1,6 +1,7 @@
 """Which image sizes the convolutional nets take, and how many layers fit a size."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from gan_jax.errors import InputError
 
@@ -22,11 +23,13 @@ def halvings(shape: Sequence[int]) -> int:
     image = len(shape) == 3
     times = (min(shape[:2]) // _LEAST).bit_length() - 1 if image else 0
     if times < 1 or any(side % 2**times for side in shape[:2]):
-        so = f"which {_shown(shape)} can't: resize or pad them to {_nearest(shape)}, the nearest size that fits"
+        if image:
+            advice = f"resize or pad them to {_nearest(shape)}, the nearest size that fits, or give the nets' widths"
+        else:
+            advice = "choose nets without convolutions"
         raise InputError(
             "convolutional nets take images [H, W, C] that can be halved until the shorter side has "
-            f"{_LEAST} to {_MOST} pixels, "
-            + (f"{so}, or give the nets' widths" if image else f"got {_shown(shape)}: choose nets without convolutions")
+            f"{_LEAST} to {_MOST} pixels, got {_shown(shape)}: {advice}"
         )
     return times
 
@@ -45,10 +48,13 @@ def check_shape(shape: Sequence[int], halvings: int) -> tuple[int, int, int]:
     if len(shape) != 3 or most_halvings(shape) < halvings:
         usual = (28, *(2**k for k in range(5, halvings + 8)))
         examples = ", ".join(f"{n} x {n}" for n in [n for n in usual if n % step == 0 and n >= 2 * step][:3])
+        nearest = ""
+        if len(shape) == 3:
+            nearest = f" to {_shown([max(round(side / step), 2) * step for side in shape[:2]])}"
         raise InputError(
             f"convolutional nets that change the resolution {halvings} times take images [H, W, C] whose height and "
             f"width are multiples of {step} from {2 * step} up ({examples}, ...), got {_shown(shape)}: "
-            "resize or pad the images, or choose nets with fewer layers or without convolutions"
+            f"resize or pad the images{nearest}, or choose nets with fewer layers or without convolutions"
         )
     height, width, channels = shape
     return height, width, channels
@@ -65,8 +71,8 @@ def check_widths(shape: Sequence[int], widths: Sequence[int], halvings: int) -> 
         spare = len(widths) - halvings
         few = f"{1 + spare} to {most + spare} widths" if most > 1 else f"{1 + spare} width{'s' if spare else ''}"
         raise InputError(
-            f"{len(widths)} width{'s' if len(widths) > 1 else ''} ({','.join(map(str, widths))}) are of nets that "
-            f"change the resolution {halvings} times, and images of {_shown(shape)} can be halved {most} times: give "
+            f"widths {','.join(map(str, widths))} are of nets that change the resolution {halvings} times, and images "
+            f"of {_shown(shape)} can be halved {most} times at most: give "
             + (few if most else "images of another size")
         )
 
@@ -80,15 +86,18 @@ def most_halvings(shape: Sequence[int]) -> int:
 
 
 def _nearest(shape: Sequence[int]) -> str:
-    """The size nearest to that of an image which `halvings` takes."""
-    found = []
-    for times in range(1, max(shape[:2]).bit_length() + 1):
-        sides = [max(round(side / 2**times), _LEAST) for side in shape[:2]]
-        if min(sides) > _MOST:
-            sides[sides.index(min(sides))] = _MOST
-        found.append([side * 2**times for side in sides])
-    height, width = min(found, key=lambda sides: sum(abs(a - b) for a, b in zip(sides, shape[:2], strict=True)))
-    return f"{height} x {width}"
+    """The size nearest to that of an image which `halvings` takes; of several the one most like it in proportions."""
+    height, width = shape[:2]
+    found: list[tuple[int, int]] = []
+    for step in (2**times for times in range(1, max(height, width).bit_length() + 1)):
+        rows, columns = ({max(side // step, _LEAST), max(-(-side // step), _LEAST), _MOST} for side in (height, width))
+        found += [(h * step, w * step) for h in rows for w in columns if min(h, w) <= _MOST]
+
+    def unlike(size: tuple[int, int]) -> tuple[Any, ...]:
+        return abs(size[0] - height) + abs(size[1] - width), abs(size[0] * width - size[1] * height), size
+
+    nearest = min(found, key=unlike)
+    return _shown(nearest)
 
 
 def _shown(shape: Sequence[int]) -> str:

@@ -31,7 +31,8 @@ def test_an_experiment_is_a_recipe_with_options_and_defaults() -> None:
         "steps": 3000, "batch_size": 64, "seed": 0, "data": "mnist", "classifier": None, "track": None,
         "track_every": 500,
         "log_every": 30, "sample_every": 300, "save_every": 300, "stream": False, "invert": False,
-        "lr": 1e-3, "flip": False, "loss": None, "penalty": None, "lazy": 1, "accumulate": 1,
+        "lr": 1e-3, "flip": False, "loss": None, "penalty": None, "lazy": 1, "augment": None,
+        "accumulate": 1,
     }  # fmt: skip
     assert set(mine.defaults) == set(mine.options)
     assert mine.options["flip"].help == "the other way around"

@@ -10,7 +10,7 @@ from gan_jax.lab.options import OBJECTIVE_OPTIONS, RUN_OPTIONS, WARMUP_OPTIONS, 
 from gan_jax.lab.values import Scheduled
 
 _EVERY_RUN_HAS = {"steps", "batch_size", "seed", "data", "log_every", "sample_every", "save_every"}
-_EVERY_RUN_HAS |= {"loss", "penalty", "lazy", "accumulate", "track", "track_every", "stream", "invert"}
+_EVERY_RUN_HAS |= {"loss", "penalty", "lazy", "augment", "accumulate", "track", "track_every", "stream", "invert"}
 
 # What the authors anneal is a schedule in the preset, and in a signature a number.
 _ANNEALED: dict[str, dict[str, Any]] = {
@@ -62,7 +62,7 @@ def test_neither_the_defaults_nor_the_preset_change_a_recipes_objective(name: st
     experiment = EXPERIMENTS[name]
     values = experiment.defaults | experiment.paper
     assert {option: values[option] for option in OBJECTIVE_OPTIONS} == {
-        "loss": None, "penalty": None, "lazy": 1, "accumulate": 1
+        "loss": None, "penalty": None, "lazy": 1, "augment": None, "accumulate": 1
     }  # fmt: skip
 
 
