@@ -22,6 +22,8 @@ from gan_jax.nets.sizes import check_shape
 from gan_jax.nets.spectral import maybe_spectral
 from gan_jax.typing import Images, Latents
 
+Maps = Float[Array, "batch rows columns features"]
+
 _IN_BLOCKS = glorot_uniform(math.sqrt(2))
 _ELSEWHERE = glorot_uniform()
 
@@ -42,8 +44,8 @@ class Up(nn.Module):
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, x: Images, y: Array | None, train: bool) -> Float[Array, "batch rows columns features"]:
-        def conv(h: Images, use_bias: bool) -> Images:
+    def __call__(self, x: Images, y: Array | None, train: bool) -> Maps:
+        def conv(h: Images, use_bias: bool) -> Maps:
             h = relu(_batch_norm(h, y, train, self.num_classes, self.dtype, self.axis_name))
             h = h if use_bias else double(h)
             return Conv(self.features, (3, 3), (1, 1), use_bias=use_bias, kernel_init=_IN_BLOCKS, dtype=self.dtype)(h)
@@ -73,7 +75,7 @@ class Down(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Images, train: bool) -> Float[Array, "batch rows columns features"]:
+    def __call__(self, x: Images, train: bool) -> Maps:
         channels = x.shape[-1]
 
         def active(h: Images) -> Images:
@@ -81,7 +83,7 @@ class Down(nn.Module):
                 h = nn.LayerNorm(reduction_axes=(1, 2, 3), dtype=self.dtype)(h)
             return relu(h)
 
-        def conv(h: Images, features: int, use_bias: bool = True) -> Images:
+        def conv(h: Images, features: int, use_bias: bool = True) -> Maps:
             layer = Conv(features, (3, 3), (1, 1), use_bias=use_bias, kernel_init=_IN_BLOCKS, dtype=self.dtype)
             return maybe_spectral(layer, self.spectral_norm, train)(h)
 

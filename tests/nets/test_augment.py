@@ -177,6 +177,7 @@ def test_without_augmentations_the_step_is_the_recipes() -> None:
     assert steps(("color",)) != steps(None)
 
 
+@pytest.mark.slow
 def test_members_of_a_population_are_what_they_are_alone() -> None:
     batch = Batch(images(4, *SHAPE)[None])
 
