@@ -45,7 +45,7 @@ def check_shape(shape: Sequence[int], halvings: int) -> tuple[int, int, int]:
       InputError: it is not the shape of an image, or H / 2^halvings or W / 2^halvings is not an integer of at least 2.
     """
     step = 2**halvings
-    if len(shape) != 3 or most_halvings(shape) < halvings:
+    if len(shape) != 3 or any(side % step or side < 2 * step for side in shape[:2]):
         usual = (28, *(2**k for k in range(5, halvings + 8)))
         examples = ", ".join(f"{n} x {n}" for n in [n for n in usual if n % step == 0 and n >= 2 * step][:3])
         nearest = ""
