@@ -26,7 +26,7 @@ GUESS_FLOPS_PER_S = 150e9
 
 
 def examples_of(case: Case) -> Examples:
-    """A case's data on the device."""
+    """A case's data, on the device."""
     return Examples(*map(jnp.asarray, case.images()))
 
 
