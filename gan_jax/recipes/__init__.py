@@ -21,6 +21,10 @@ Args:
     discriminator's go the other way round; their number is that of the strided layers (r3gan: of the resolutions); none
     for as many as the image's size needs, from width on.
   depth: hidden layers of each player.
+  d_width: hidden units of the discriminator; none for the same as width.
+  d_depth: hidden layers of the discriminator; none for the same as depth.
+  d_activation: activation of the discriminator's hidden layers.
+  batch_norm: BatchNorm in every hidden layer of the generator but the first.
   latent: dimensions of z.
   dropout: dropout rate in the discriminator.
   conditional: condition on labels.
