@@ -1,0 +1,53 @@
+"""Features of any images from a net that nothing was taught: fixed random weights.
+
+    random = load((64, 64, 3))
+    random.features(images)   # uint8 [N, 64, 64, 3] -> [N, 64]
+
+Naeem et al. 2020, arXiv:2002.09797, section 3: where images are unlike ImageNet's, a VGG16 with random weights and 64
+outputs tells good samples from bad ones where Inception's features do not. Ours is a smaller net of that kind
+(`gan_jax.nets.embedding`), made for images of 28 to 128 pixels without resizing them. How it ranks samples beside the
+classifiers is in docs/tables/random_net.md.
+"""
+
+import functools
+import hashlib
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gan_jax.metrics.features import Extractor, in_pieces, unit
+from gan_jax.nets.embedding import Embedding
+from gan_jax.typing import Shape
+
+VERSION = 1
+"""Of the net and of how its weights are drawn: it is part of the name, since distances of two do not compare."""
+
+WIDTH = 64
+
+
+@functools.cache
+def load(shape: Shape, seed: int = 0) -> Extractor:
+    """The extractor of 64 features of images of a shape `(H, W, C)`; `seed` decides its weights.
+
+    The weights are uniform, of He's variance (2 over the inputs; 1 over them in the last layer), from the bits of
+    NumPy's PCG64, so that they are the same on every machine and with every version of JAX. That they are is on record:
+    the extractor's fingerprint is theirs.
+    """
+    net = Embedding(WIDTH)
+    image = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
+    abstract = jax.eval_shape(net.init, jax.random.key(0), image)["params"]
+    leaves, tree = jax.tree.flatten(abstract)
+    bits = np.random.Generator(np.random.PCG64(seed))
+    params: Any = jax.tree.unflatten(tree, [_uniform(bits, leaf.shape) for leaf in leaves])
+    digest = hashlib.sha256(b"".join(leaf.tobytes() for leaf in jax.tree.leaves(params))).hexdigest()[:8]
+    features = functools.partial(in_pieces, lambda images: net.apply({"params": params}, unit(images)))
+    name = f"random net {VERSION}" + (f" of seed {seed}" if seed else "")
+    return Extractor(features, {"name": name, "fingerprint": digest, "width": WIDTH})
+
+
+def _uniform(bits: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    variance = (2 if len(shape) == 4 else 1) / math.prod(shape[:-1])
+    return ((2 * bits.random(shape) - 1) * math.sqrt(3 * variance)).astype(np.float32)
