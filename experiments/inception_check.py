@@ -9,6 +9,7 @@ the distance of two sets of features must agree. PyTorch and torch-fidelity may 
 """
 
 import argparse
+import functools
 import subprocess
 import sys
 import tempfile
@@ -23,7 +24,6 @@ import numpy as np
 from gan_jax.errors import InputError
 from gan_jax.lab import cli
 from gan_jax.metrics import frechet, inception
-from gan_jax.nets.inception import Inception
 
 MOST = 1e-3
 """The largest difference that passes, as a share of the largest number of that kind."""
@@ -49,7 +49,7 @@ def _checked(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         asked = _asked()
-        np.savez(directory / "asked.npz", **asked)
+        np.savez(directory / "asked.npz", allow_pickle=False, **asked)
         try:
             subprocess.run([options.python, _PEER, directory], check=True, stderr=subprocess.PIPE, text=True)
         except OSError as error:
@@ -66,9 +66,9 @@ def _checked(options: argparse.Namespace) -> int:
     print(f"{theirs.pop('versions')}, {jax.devices()[0].device_kind}; largest difference, of the largest number")
     worst = 0.0
     for key, value in theirs.items():
-        error = float(np.max(np.abs(ours[key] - value)) / np.max(np.abs(value)))
-        worst = max(worst, error if np.isfinite(error) else np.inf)
-        print(f"{key:<24} {error:.1e}")
+        difference = float(np.max(np.abs(ours[key] - value)) / np.max(np.abs(value)))
+        worst = max(worst, difference if np.isfinite(difference) else np.inf)
+        print(f"{key:<24} {difference:.1e}")
     print(f"{'passed' if worst < MOST else 'FAILED'}: {worst:.1e}, and {MOST:.0e} is allowed")
     return 0 if worst < MOST else 1
 
@@ -87,7 +87,7 @@ def _asked() -> dict[str, np.ndarray]:
 def _ours(asked: dict[str, np.ndarray], directory: Path) -> Iterator[tuple[str, Any]]:
     params, old = (inception.parameters(directory / name) for name in ("weights.pth", "weights_old.pth"))
     jax.tree.map(np.testing.assert_array_equal, params, old)
-    compute = jax.jit(lambda images: Inception().apply({"params": params}, inception.prepared(images)))
+    compute = functools.partial(jax.jit(inception.computed), params)
     for name, images in asked.items():
         if not name.startswith("images"):
             continue

@@ -16,9 +16,10 @@
 | `wasserstein` | exact in one dimension, and sliced                       | points `[N, D]`           | lower  |
 
 Features come from the project's own small classifiers (`features`), from a net of random weights (`random_net`), which
-takes any images, or from Inception (`inception`), for the true FID, with weights read by `torch_file`; any `images uint8
-[B, H, W, C] -> [B, F]` can take their place. Samples are independent draws in random order. Nothing but `kernel.mmd2`
-holds an N x N matrix: 50,000 samples take no more memory than their features and a few hundred rows of distances.
+takes any images, or from Inception (`inception`), for the true FID, with weights read by `torch_file`; any
+`images uint8 [B, H, W, C] -> [B, F]` can take their place. Samples are independent draws in random order. Nothing but
+`kernel.mmd2` holds an N x N matrix: 50,000 samples take no more memory than their features and a few hundred rows of
+distances.
 """
 
 from gan_jax.metrics import (

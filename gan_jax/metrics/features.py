@@ -69,8 +69,7 @@ class Extractor(NamedTuple):
 
     Attributes:
       features: uint8 NumPy images `[N, H, W, C]`, any number of them, to floats `[N, F]` on the host.
-      record: what they are, as JSON: name, fingerprint (what else decides them; "" if that is not known), and width, the
-        F of all images.
+      record: what they are, as JSON: name, and fingerprint, which other weights would change; "" if there is none.
     """
 
     features: Callable[[np.ndarray], np.ndarray]
@@ -82,16 +81,12 @@ class Extractor(NamedTuple):
         return " ".join(filter(None, [self.record["name"], self.record["fingerprint"]]))
 
 
-def of_classifier(classifier: Trained, name: str) -> Extractor:
-    """The extractor of a classifier's features."""
+def of_classifier(classifier: Trained) -> Extractor:
+    """The extractor of a classifier's features; its fingerprint is that of the classifier's record."""
     record = json.dumps(dict(classifier.record), sort_keys=True)
     fingerprint = hashlib.blake2b(record.encode(), digest_size=4).hexdigest()
-    one = jax.ShapeDtypeStruct((1, *classifier.record["shape"]), jnp.uint8)
-    width = jax.eval_shape(classifier.features, one).shape[1]
-    return Extractor(
-        functools.partial(in_pieces, classifier.features),
-        {"name": name, "fingerprint": fingerprint, "width": width},
-    )
+    name = f"classifier of {classifier.record.get('data', 'other data')}"
+    return Extractor(functools.partial(in_pieces, classifier.features), {"name": name, "fingerprint": fingerprint})
 
 
 def load(name: str | Path) -> Trained:

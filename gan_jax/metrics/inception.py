@@ -44,10 +44,15 @@ def load(path: str | Path) -> Extractor:
     params = parameters(path)
     with open(path, "rb") as file:
         fingerprint = hashlib.file_digest(file, "sha256").hexdigest()[:8]
-    net = Inception()
-    compute = jax.jit(lambda params, images: net.apply({"params": params}, prepared(images))["2048"])
-    features = functools.partial(map_in_pieces, functools.partial(compute, params), size=_PIECE)
-    return Extractor(features, {"name": "inception", "fingerprint": fingerprint, "width": 2048})
+    compute = functools.partial(jax.jit(computed), params)
+    features = functools.partial(map_in_pieces, lambda images: compute(images)["2048"], size=_PIECE)
+    return Extractor(features, {"name": "inception", "fingerprint": fingerprint})
+
+
+def computed(params: Any, images: Images) -> dict[str, Float[Array, "batch features"]]:
+    """All features of uint8 images, by name; see `gan_jax.nets.inception.Inception`."""
+    found: Any = Inception().apply({"params": params}, prepared(images))
+    return found
 
 
 def parameters(path: str | Path) -> Any:
@@ -96,7 +101,9 @@ def prepared(images: Images) -> Float[Array, "batch 299 299 3"]:
     return (jnp.broadcast_to(x, (*x.shape[:-1], 3)) - 128) / 128
 
 
-def resized(x: Float[Array, "batch height width channels"], size: tuple[int, int]) -> Float[Array, "batch h w channels"]:
+def resized(
+    x: Float[Array, "batch height width channels"], size: tuple[int, int]
+) -> Float[Array, "batch h w channels"]:
     """Images as TensorFlow 1 resizes them bilinearly by default: pixel i is taken at i * (old size / new size).
 
     (So the first pixel stays the first and the last is repeated, and what is made smaller is not smoothed: later

@@ -12,6 +12,7 @@ classifiers is in docs/tables/random_net.md.
 import functools
 import hashlib
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -28,7 +29,6 @@ VERSION = 1
 WIDTH = 64
 
 
-@functools.cache
 def load(shape: Shape, seed: int = 0) -> Extractor:
     """The extractor of 64 features of images of a shape `(H, W, C)`; `seed` decides its weights.
 
@@ -36,6 +36,11 @@ def load(shape: Shape, seed: int = 0) -> Extractor:
     NumPy's PCG64, so that they are the same on every machine and with every version of JAX. That they are is on record:
     the extractor's fingerprint is theirs.
     """
+    return _loaded(tuple(shape), seed)
+
+
+@functools.cache
+def _loaded(shape: Shape, seed: int) -> Extractor:
     net = Embedding(WIDTH)
     image = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
     abstract = jax.eval_shape(net.init, jax.random.key(0), image)["params"]
@@ -43,9 +48,17 @@ def load(shape: Shape, seed: int = 0) -> Extractor:
     bits = np.random.Generator(np.random.PCG64(seed))
     params: Any = jax.tree.unflatten(tree, [_uniform(bits, leaf.shape) for leaf in leaves])
     digest = hashlib.sha256(b"".join(leaf.tobytes() for leaf in jax.tree.leaves(params))).hexdigest()[:8]
-    features = functools.partial(in_pieces, lambda images: net.apply({"params": params}, unit(images)))
+    apply: Callable[..., Any] = net.apply
+    features = functools.partial(in_pieces, lambda images: apply({"params": params}, unit(images)), size=_piece(shape))
     name = f"random net {VERSION}" + (f" of seed {seed}" if seed else "")
-    return Extractor(features, {"name": name, "fingerprint": digest, "width": WIDTH})
+    return Extractor(features, {"name": name, "fingerprint": digest})
+
+
+def _piece(shape: Shape) -> int:
+    """How many images at a time: their first layer takes 128 MiB, and no more than 500."""
+    height, width, channels = shape
+    largest = min(height, 128) * min(width, 128) * Embedding.width + height * width * channels
+    return max(1, min(500, 2**25 // largest))
 
 
 def _uniform(bits: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

@@ -13,7 +13,7 @@ import pickle
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -54,7 +54,11 @@ class _Tensor(NamedTuple):
         sizes = zip(self.size, self.stride, strict=True)
         count, last = math.prod(self.size), self.offset + sum((n - 1) * step for n, step in sizes)
         numbers = (self.offset, *self.size, *self.stride)
-        if not all(type(n) is int and n >= 0 for n in numbers) or count > len(values) or (count and last >= len(values)):
+        if (
+            not all(type(n) is int and n >= 0 for n in numbers)
+            or count > len(values)
+            or (count and last >= len(values))
+        ):
             raise ValueError("a tensor does not lie in its storage")
         if not count:
             return np.zeros(self.size, values.dtype)
@@ -98,7 +102,9 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
 class _Unpickler(pickle.Unpickler):
     """Of all that a pickle may name, only a dictionary, storages and the making of tensors; and nothing of theirs."""
 
-    def __init__(self, file: BinaryIO, storage: Callable[[tuple[Any, ...]], _Storage] | None = None) -> None:
+    def __init__(
+        self, file: io.BufferedReader | io.BytesIO, storage: Callable[[tuple[Any, ...]], _Storage] | None = None
+    ) -> None:
         super().__init__(file, encoding="utf-8")
         self._storage = storage
 
@@ -148,13 +154,15 @@ class _Parameter(_Maker):
 _TENSOR, _PARAMETER = _Maker(), _Parameter()
 
 
-def _of_zip(file: BinaryIO) -> Any:
+def _of_zip(file: io.BufferedReader) -> Any:
     with zipfile.ZipFile(file) as archive:
         index = next((name for name in archive.namelist() if name.endswith("/data.pkl")), None)
         if index is None:
             raise ValueError("its archive has no data.pkl")
         folder = index.removesuffix("data.pkl")
-        order = ">" if f"{folder}byteorder" in archive.namelist() and archive.read(f"{folder}byteorder") == b"big" else "<"
+        order = (
+            ">" if f"{folder}byteorder" in archive.namelist() and archive.read(f"{folder}byteorder") == b"big" else "<"
+        )
         kept: dict[str, np.ndarray] = {}
 
         def values(dtype: str, key: Any, count: Any) -> np.ndarray:
@@ -180,7 +188,7 @@ def _of_zip(file: BinaryIO) -> Any:
         return found
 
 
-def _of_pickles(file: BinaryIO) -> Any:
+def _of_pickles(file: io.BufferedReader) -> Any:
     if _Unpickler(file).load() != _MAGIC or _Unpickler(file).load() != _PROTOCOL:
         raise ValueError("it does not begin as one")
     order = "<" if _Unpickler(file).load()["little_endian"] else ">"

@@ -12,7 +12,7 @@ from flax import linen as nn
 from jax import lax
 from jaxtyping import Array, Float
 
-Maps = Float[Array, "batch rows columns channels"]
+Maps = Float[Array, "batch _ _ _"]
 
 SIZE = 299
 """Height and width of its input."""
