@@ -110,7 +110,7 @@ def test_what_the_features_are_is_said_and_written(
     # A record names no code: the default is what the run is measured with, unless features are typed again.
     assert "mine" not in (runs / "cgan" / "config.json").read_text()
     assert call("evaluate", runs / "cgan", "--metrics", "sliced", "--n", 20, "--sets", 1, "--out", out) == 0
-    assert "features" not in capsys.readouterr().out
+    assert "features of" not in capsys.readouterr().out
     assert json.loads(out.read_text())["features"] is None
 
 
