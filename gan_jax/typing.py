@@ -63,6 +63,8 @@ Width = Annotated[int, Bounds(4, 2**16)]
 Depth = Annotated[int, Bounds(1, 100)]
 Count = Annotated[int, Bounds(1, 10_000)]
 Dtype = Literal["float32", "bfloat16"]
+Activation = Literal["relu", "leaky_relu", "abs"]
+"""See `gan_jax.nets.layers.ACTIVATIONS`."""
 
 
 class Metrics(TypedDict, total=False):

@@ -306,6 +306,11 @@ def kernels(net: Any, *inputs: Any) -> list[tuple[int, ...]]:
             [(784, 512), (512, 512), (512, 512), (512, 512), (512, 1)],
         ),
         (
+            lambda: recipes.wgan((28, 28, 1), width=256, depth=2, d_width=512, d_depth=1, latent=100),
+            [(100, 256), (256, 256), (256, 784)],
+            [(784, 512), (512, 1)],
+        ),
+        (
             lambda: recipes.cgan((28, 28, 1), 10, width=128, latent=100),
             [(110, 128), (128, 784)],
             [(794, 128), (128, 1)],
@@ -326,12 +331,25 @@ def kernels(net: Any, *inputs: Any) -> list[tuple[int, ...]]:
             [(5, 5, 1, 128), (5, 5, 128, 256), (7 * 7 * 256, 10), (7 * 7 * 256, 1)],
         ),
     ],
-    ids=["gan", "gan_deep", "wgan", "cgan", "cgan_embedding", "cdcgan", "acgan"],
+    ids=["gan", "gan_deep", "wgan", "wgan, own critic", "cgan", "cgan_embedding", "cdcgan", "acgan"],
 )
 def test_networks_of_the_sources(make: Callable[[], GAN], generator: Any, discriminator: Any) -> None:
     gan, y = make(), jnp.zeros(1, jnp.int32)
     assert sorted(kernels(gan.generator, jnp.zeros((1, 100)), y)) == sorted(generator)
     assert sorted(kernels(gan.discriminator, jnp.zeros((1, 28, 28, 1)), y)) == sorted(discriminator)
+
+
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [("relu", lambda h: np.maximum(h, 0)), ("leaky_relu", lambda h: np.where(h > 0, h, 0.2 * h)), ("abs", np.abs)],
+)
+def test_critic_of_wgan_has_the_activation_asked_for(name: Any, function: Callable[[Any], Any]) -> None:
+    critic = recipes.wgan((2, 2, 1), width=8, d_activation=name).discriminator
+    x = jax.random.normal(KEY, (BATCH, 2, 2, 1))
+    params = jax.tree.map(np.asarray, critic.init(KEY, x, None, True)["params"])
+    hidden, head = params["Dense_0"], params["head"]["Dense_0"]
+    h = function(np.asarray(x).reshape(BATCH, 4) @ hidden["kernel"] + hidden["bias"])
+    assert_close(critic.apply({"params": params}, x, None, True), (h @ head["kernel"] + head["bias"])[:, 0])
 
 
 @cases(CONDITIONAL)

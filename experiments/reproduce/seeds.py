@@ -1,7 +1,7 @@
 """Seeds of one configuration as a population, one per device: each trains as a run with its options and seed."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -19,6 +19,10 @@ from gan_jax.lab.options import OBJECTIVE_OPTIONS
 from gan_jax.lab.runs import chunks
 from gan_jax.training import Examples
 from gan_jax.typing import Metrics
+
+
+SHALLOW: Mapping[str, Any] = {"batch_size": 128, "lr": 2e-4, "depth": 1, "d_depth": None, "batch_norm": False}
+"""Options of `gan` and `cgan` with one hidden layer in each net, as the sources have them, and a constant rate."""
 
 
 def configured(name: str, **options: Any) -> Config:

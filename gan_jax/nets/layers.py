@@ -12,7 +12,7 @@ libraries recognise as forward, data and filter convolutions.
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -25,6 +25,7 @@ from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, Float, Int
 
 from gan_jax.nets.inits import lecun_normal
+from gan_jax.typing import Activation
 
 Images = Float[Array, "batch height width channels"]
 Inputs = Float[Array, "batch height width inputs"]
@@ -379,3 +380,11 @@ def sigmoid(x: Float[Array, "..."]) -> Float[Array, "..."]:
 def tanh(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """`jax.numpy.tanh`, as an attribute of a net that can be pickled."""
     return jnp.tanh(x)
+
+
+def absolute(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """`|x|`, which keeps the size of every gradient (Anil et al. 2019, arXiv:1811.05381, section 4.1)."""
+    return jnp.abs(x)
+
+
+ACTIVATIONS: Mapping[Activation, Callable[[Array], Array]] = {"relu": relu, "leaky_relu": leaky_relu, "abs": absolute}

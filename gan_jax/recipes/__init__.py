@@ -18,6 +18,10 @@ Args:
   gamma: weight of the R1 and R2 penalties.
   width: hidden units, or channels of the layer nearest the image.
   depth: hidden layers of each player.
+  d_width: hidden units of the discriminator; none for the same as width.
+  d_depth: hidden layers of the discriminator; none for the same as depth.
+  d_activation: activation of the discriminator's hidden layers.
+  batch_norm: BatchNorm in every hidden layer of the generator but the first.
   latent: dimensions of z.
   dropout: dropout rate in the discriminator.
   conditional: condition on labels.
