@@ -3,10 +3,10 @@
     random = load((64, 64, 3))
     random.features(images)   # uint8 [N, 64, 64, 3] -> [N, 64]
 
-Naeem et al. 2020, arXiv:2002.09797, section 3: where images are unlike ImageNet's, a VGG16 with random weights and 64
-outputs tells good samples from bad ones where Inception's features do not. Ours is a smaller net of that kind
-(`gan_jax.nets.embedding`), made for images of 28 to 128 pixels without resizing them. How it ranks samples beside the
-classifiers is in docs/tables/random_net.md.
+Naeem et al. 2020, arXiv:2002.09797: where images are unlike ImageNet's, a convolutional net with random weights
+measures them more sensibly than one that learned ImageNet. Ours (`gan_jax.nets.embedding`) is smaller than theirs, and
+made for images of 28 to 128 pixels without resizing them. `python -m experiments.reproduce random_net` compares how it
+ranks samples with how a classifier of the data does.
 """
 
 import functools
