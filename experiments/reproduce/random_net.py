@@ -65,12 +65,12 @@ _NOTE = (
     "set. The last columns are the classifier's distance at the first and at the last stop, and of as many training "
     "images. The random net is the default where no classifier fits (Naeem et al. 2020 have a larger one); `of seed 1` "
     "is `--features random:1`, another draw of its weights. `pixels` is the sliced Wasserstein distance.\n\n"
-    "Read the curves in the JSON file beside the numbers. On the first seed of MNIST all three fall together while the "
-    "classifier's distance falls from 999 to 300, in ten stops. In the other ten it falls by another eighth, to 280, and "
-    "that neither random net sees: theirs rise by 3 % and 6 %, and pixels stand still. So the random net tells a bad run "
-    "from a better one, and says nothing of differences of a tenth; by rank it is no better than pixels here. (Of an "
-    "averaged generator, whose samples improve at every stop, all three had rank correlations of 1.00, in another run of "
-    "as many steps.)"
+    "Read the curves in the JSON file beside the numbers. On the first seed of MNIST all three fall together while "
+    "the classifier's distance falls from 999 to 300, in ten stops. In the other ten it falls by another eighth, to "
+    "280, and that neither random net sees: theirs rise by 3 % and 6 %, and pixels stand still. So the random net "
+    "tells a bad run from a better one, and says nothing of differences of a tenth; by rank it is no better than "
+    "pixels here. (Of an averaged generator, whose samples improve at every stop, all three had rank correlations of "
+    "1.00, in another run of as many steps.)"
 )
 
 
