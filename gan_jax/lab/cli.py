@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 import jax
 
 from gan_jax.errors import InputError
+from gan_jax.files import kept
 from gan_jax.lab import peers
 from gan_jax.lab.experiment import Experiment, Table, nearest
 from gan_jax.lab.measuring import extractors
@@ -241,15 +242,8 @@ def check_platform() -> None:
 
 def _cache() -> Path | None:
     """Where compiled programs are kept between runs; None where there is no place of this user's to write to."""
-    try:
-        # As XDG wants it: a relative path is ignored.
-        bases = (Path(os.environ.get("XDG_CACHE_HOME", "")), Path.home() / ".cache")
-        cache = next(base for base in bases if base.is_absolute()) / "gan_jax" / "xla"
-        cache.mkdir(parents=True, exist_ok=True)
-        if os.access(cache, os.W_OK | os.X_OK):
-            return cache
-    except (OSError, RuntimeError, StopIteration):
-        pass  # There is no home directory, or it is relative, or can't be written.
+    if (cache := kept("xla")) is not None:
+        return cache
     print(
         "compiled programs are not kept, the home directory can't be written: JAX_COMPILATION_CACHE_DIR=DIR keeps them",
         file=sys.stderr,

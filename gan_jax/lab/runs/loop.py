@@ -188,7 +188,7 @@ def _train(
                 state, metrics, broken = chunks.up_to_not_finite(advance, state, n)
             except InputError as error:  # The data was changed, or can't be read any more.
                 save()
-                raise InputError(f"{error}; step {step} is saved, then continue with: {resume}") from error
+                raise type(error)(f"{error}; step {step} is saved, then continue with: {resume}") from error
             taken, step = int(state.step) - step, int(state.step)
             trace.taken(step, taken)
             (seconds,) = devices.max_over_processes(time.perf_counter() - started)
