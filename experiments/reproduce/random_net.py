@@ -29,7 +29,7 @@ _STOPS, _SAMPLES = 20, 2500
 _SEEDS = range(3)
 _NETS = (0, 1)
 _RUN = configured("dcgan", width=16, ema="none", steps=50 * _STOPS)
-_ROWS = {"mnist": _RUN}
+_ROWS = {"mnist": _RUN, "shapes": _RUN}
 
 
 def table(budget: Budget) -> Table:
