@@ -28,6 +28,7 @@ TABLES = {
     "grid": _Entry("points", "grid", "25 Gaussians on a grid, as ring"),
     "gan_train": _Entry("gan_train", "table", "MNIST, one conditional model (Lesort et al. 2018): GAN-train, GAN-test"),
     "parzen": _Entry("parzen", "table", "MNIST, Parzen windows (Goodfellow et al. 2014; Mirza & Osindero 2014)"),
+    "random_net": _Entry("random_net", "table", "does a net of random weights rank samples as a classifier does?"),
     "stacked": _Entry("stacked", "table", "Stacked MNIST (Lin et al. 2018): modes and KL"),
     "wgan_claims": _Entry("wgan_claims", "table", "does the critic's estimate follow quality? (Arjovsky et al. 2017)"),
 }

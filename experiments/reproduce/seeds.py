@@ -20,8 +20,10 @@ from gan_jax.lab.runs import chunks
 from gan_jax.training import Examples
 from gan_jax.typing import Metrics
 
-
-SHALLOW: Mapping[str, Any] = {"batch_size": 128, "lr": 2e-4, "depth": 1, "d_depth": None, "batch_norm": False}
+SHALLOW: Mapping[str, Any] = {
+    "batch_size": 128, "lr": 2e-4, "depth": 1, "batch_norm": False, "d_depth": None, "d_activation": "relu",
+    "dropout": 0.0,
+}  # fmt: skip
 """Options of `gan` and `cgan` with one hidden layer in each net, as the sources have them, and a constant rate."""
 
 

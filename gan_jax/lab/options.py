@@ -108,7 +108,7 @@ def name_or_file(*names: str) -> Parse:
 
 
 CLASSIFIER = name_or_file(*features.NAMES)
-"""A parser of the classifier that metrics take features and labels from."""
+"""A parser of the classifier that metrics take labels, and by default features, from."""
 
 
 def boolean(text: str) -> bool:
@@ -148,8 +148,8 @@ RUN_OPTIONS: Mapping[str, Option] = {
     ),
     "classifier": Option(
         optional(CLASSIFIER),
-        f"what metrics take features and labels from: {', '.join(features.NAMES)}, or a file of the command "
-        "classifier; none for the one that was trained on this very data, if the package has it",
+        f"what metrics take labels from, and features where --features is not typed: {', '.join(features.NAMES)}, or a "
+        "file of the command classifier; none for the one that was trained on this very data, if the package has it",
     ),
     "track_every": Option(integer(1), "steps between measurements of --track"),
     "log_every": Option(integer(1), "steps per compiled dispatch, and per line of metrics"),
@@ -207,7 +207,7 @@ OBJECTIVE_OPTIONS: Mapping[str, Option] = {
 # What run, sweep and study have beside the options of experiments.
 _OF_COMMANDS = frozenset({
     "help", "preset", "out", "overwrite", "resume", "metric", "score_samples", "seeds", "draws", "halving", "dry_run",
-    "memory", "mapping", "distributed", "devices", "profile", "storage", "trials", "population",
+    "memory", "mapping", "distributed", "devices", "profile", "storage", "trials", "population", "features",
 })  # fmt: skip
 
 

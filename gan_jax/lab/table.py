@@ -11,11 +11,13 @@ _MIRZA = "Mirza & Osindero 2014, arXiv:1411.1784"
 _ARJOVSKY = "Arjovsky et al. 2017, arXiv:1701.07875"
 
 _MLP: Mapping[str, Any] = {
-    "steps": 40_000, "batch_size": 64, "log_every": 250, "sample_every": 2500, "save_every": 5000, "lr": "cosine:5e-4:0",
-    "b1": 0.5, "width": 256, "depth": 3, "d_depth": 1, "batch_norm": True, "ema": 0.999,
+    "steps": 30_000, "batch_size": 64, "log_every": 250, "sample_every": 2500, "save_every": 5000,
+    "lr": "cosine:5e-4:0", "b1": 0.5, "width": 256, "depth": 3, "batch_norm": True, "d_depth": 2,
+    "d_activation": "leaky_relu", "dropout": 0.4, "ema": 0.999,
 }  # fmt: skip
 _SHALLOW: Mapping[str, Any] = {
-    "batch_size": 128, "lr": 2e-4, "b1": 0.9, "depth": 1, "d_depth": None, "batch_norm": False, "ema": None,
+    "batch_size": 128, "lr": 2e-4, "b1": 0.9, "depth": 1, "batch_norm": False, "d_depth": None, "d_activation": "relu",
+    "dropout": 0.0, "ema": None,
 }  # fmt: skip
 _CONV: Mapping[str, Any] = {
     "steps": 3000, "batch_size": 64, "log_every": 20, "sample_every": 250, "save_every": 500, "lr": "cosine:4e-4:0",
@@ -60,9 +62,9 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         recipes.wgan,
         citation=_ARJOVSKY,
         summary="Wasserstein GAN, MLPs of four hidden layers with 512 units",
-        steps=12_000, batch_size=64, log_every=100, sample_every=1000, save_every=2000,
-        lr="cosine:2.5e-4:0", clip=0.02, n_critic=1, width=512, depth=4, d_depth=1, d_activation="abs", ema=0.999,
-        paper={**_WGAN_PAPER, "n_critic": 5, "d_depth": None, "d_activation": "relu"},
+        steps=4000, batch_size=64, log_every=25, sample_every=500, save_every=1000,
+        lr=2e-4, clip=0.03, width=512, depth=4, ema=0.99,
+        paper=_WGAN_PAPER,
     ),
     "wgan_dcgan": Experiment(
         recipes.wgan_dcgan,

@@ -13,6 +13,8 @@ unconditional net, and `train` is a Python bool. Modules:
   packing: a discriminator of several examples at once (PacGAN).
   per_channel: nets of one-channel images, applied to every channel of an image.
   classifier: a small convolutional classifier, for metrics.
+  embedding: a convolutional net from images of any size to features, for metrics.
+  inception: InceptionV3 as FID has it.
   layers: convolutions, the encoder of conditions, leaky ReLU.
   conditioned: a vector and the encoded condition, concatenated.
   spectral: layers with or without spectral normalisation.

@@ -1,16 +1,13 @@
 """Recipes whose networks are multi-layer perceptrons."""
 
-from collections.abc import Callable
 from typing import Any
-
-from jaxtyping import Array
 
 from gan_jax import losses, priors
 from gan_jax.conditioning import labels, upper_half
 from gan_jax.gan import GAN
 from gan_jax.nets import dcgan, heads, mlp
 from gan_jax.nets.inits import he_normal
-from gan_jax.nets.layers import ACTIVATIONS, Encode, leaky_relu, relu, tanh
+from gan_jax.nets.layers import ACTIVATIONS, Encode, leaky_relu, tanh
 from gan_jax.nets.sizes import check_shape
 from gan_jax.recipes.builders import Fields, adam, are_points, clipped_rmsprop, point_nets
 from gan_jax.typing import Activation, Count, Decay, Depth, Dtype, Positive, Rate, Shape, Share, Size, Width
@@ -26,9 +23,11 @@ def gan(
     b2: Decay = 0.999,
     width: Width = 256,
     depth: Depth = 1,
+    batch_norm: bool = False,
     d_width: Width | None = None,
     d_depth: Depth | None = None,
-    batch_norm: bool = False,
+    d_activation: Activation = "relu",
+    dropout: Share = 0.0,
     latent: Size = 100,
     saturating: bool = False,
     ema: Decay | None = None,
@@ -52,7 +51,9 @@ def gan(
             "generator": mlp.Generator(
                 shape, (width,) * depth, batch_norm=batch_norm, dtype=dtype, axis_name=axis_name
             ),
-            "discriminator": _discriminator((d_width or width,) * (d_depth or depth), dtype),
+            "discriminator": _discriminator(
+                (d_width or width,) * (d_depth or depth), d_activation, dtype, dropout=dropout
+            ),
         }
     return GAN(
         **nets,
@@ -128,9 +129,7 @@ def wgan(
     else:
         nets = {
             "generator": mlp.Generator(shape, (width,) * depth, dtype=dtype),
-            "discriminator": _discriminator(
-                (d_width or width,) * (d_depth or depth), dtype, activation=ACTIVATIONS[d_activation]
-            ),
+            "discriminator": _discriminator((d_width or width,) * (d_depth or depth), d_activation, dtype),
         }
     return GAN(
         **nets,
@@ -154,9 +153,11 @@ def cgan(
     b2: Decay = 0.999,
     width: Width = 128,
     depth: Depth = 1,
+    batch_norm: bool = False,
     d_width: Width | None = None,
     d_depth: Depth | None = None,
-    batch_norm: bool = False,
+    d_activation: Activation = "relu",
+    dropout: Share = 0.0,
     latent: Size = 100,
     ema: Decay | None = None,
     dtype: Dtype = "float32",
@@ -176,7 +177,9 @@ def cgan(
             "generator": mlp.Generator(
                 shape, (width,) * depth, batch_norm=batch_norm, encode=encode, dtype=dtype, axis_name=axis_name
             ),
-            "discriminator": _discriminator((d_width or width,) * (d_depth or depth), dtype, encode=encode),
+            "discriminator": _discriminator(
+                (d_width or width,) * (d_depth or depth), d_activation, dtype, dropout=dropout, encode=encode
+            ),
         }
     return GAN(
         **nets,
@@ -268,12 +271,14 @@ def completion(
 
 def _discriminator(
     hidden: tuple[int, ...],
+    activation: Activation,
     dtype: str,
     *,
-    activation: Callable[[Array], Array] = relu,
+    dropout: float = 0.0,
     encode: Encode | None = None,
 ) -> mlp.Discriminator:
-    return mlp.Discriminator(hidden, heads.Logit(he_normal()), activation, encode=encode, dtype=dtype)
+    head = heads.Logit(he_normal())
+    return mlp.Discriminator(hidden, head, ACTIVATIONS[activation], dropout, encode=encode, dtype=dtype)
 
 
 def _deep_nets(

@@ -150,7 +150,7 @@ def test_a_record_holds_numbers_flags_and_null_as_they_are_and_schedules_as_text
     typed = {"lr": Scheduled("cosine", (5e-4, 0.0)), "penalty": Penalties((("r1", 1.0),)), "saturating": True}
     record = experiment.config(EXPERIMENTS, "gan", typed).record
     assert (record["lr"], record["penalty"], record["saturating"]) == ("cosine:0.0005:0.0", "r1:1.0", True)
-    assert (record["d_lr"], record["steps"], record["b2"], record["data"]) == (None, 40_000, 0.999, "mnist")
+    assert (record["d_lr"], record["steps"], record["b2"], record["data"]) == (None, 30_000, 0.999, "mnist")
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from gan_jax.lab.runs.directory import RunDir
 from gan_jax.lab.signals import leave_at_once
 
 # What is typed of this start, and is no part of the run.
-_OF_A_START: dict[str, Any] = {"devices": None, "distributed": None, "dry_run": False, "profile": 0}
+_OF_A_START: dict[str, Any] = {"devices": None, "distributed": None, "dry_run": False, "profile": 0, "features": None}
 
 
 def main(lab: Lab, argv: list[str]) -> int:
@@ -45,6 +45,7 @@ def main(lab: Lab, argv: list[str]) -> int:
             found = _found(lab, name, typed)
             with peers.together():
                 known, config, dataset = _loaded(lab, name, typed, found)
+                used = _features(known, config, dataset, start["features"])
                 accumulate = config.options["accumulate"] or 1
                 laid = layout.chosen(asked, config.options["batch_size"], accumulate, fixed=known is not None)
             if laid.note is not None and first:
@@ -61,12 +62,18 @@ def main(lab: Lab, argv: list[str]) -> int:
             if first:
                 print(f"{run.path} is finished: its last checkpoint is of step {checkpoint.steps(run.checkpoints)[0]}")
             return 0
+        if used is not None and first:
+            print(f"--track measures features of {used}")
         resume = ["--resume", run.path, *(["--devices", asked] if asked is not None else [])]
+        resume += [] if start["features"] is None else ["--features", start["features"]]
         again = lab.command("run", name, *resume)
         if start["distributed"] is not None:
             again += " --distributed ... (as before, in every process)"
         command = lab.command("run", *argv)
-        return loop.train(run, dataset, laid, command, lab=lab, resume=again, profile=start["profile"])
+        features = loop.Features(start["features"], used)
+        return loop.train(
+            run, dataset, laid, command, lab=lab, resume=again, profile=start["profile"], features=features
+        )
 
 
 def _previewed(run: RunDir, dataset: Dataset, laid: layout.Layout) -> int:
@@ -128,13 +135,25 @@ def _fresh(lab: Lab, name: str, typed: dict[str, Any]) -> tuple[Config, Dataset]
     gan = job.gan()
     job.abstract_state()
     job.check_batch(gan)
-    if config.options["track"] is not None or config.options["classifier"] is not None:
-        from gan_jax.lab.runs import tracking
-
-        tracking.check(job, gan)
     if gan.conditioning.kind == "data":
         sampling.held_out(job, gan, job.keys.y, 1)
     return config, dataset
+
+
+def _features(known: RunDir | None, config: Config, dataset: Dataset, asked: str | None) -> str | None:
+    """Which features --track measures; None where it measures none.
+
+    Raises:
+      InputError: --classifier, --features or a metric of --track does not fit, or the run was tracked with others.
+    """
+    if config.options["track"] is None and asked is not None:
+        raise InputError("--features says what --track measures with: type --track too, or --features with evaluate")
+    if config.options["track"] is None and (known is not None or config.options["classifier"] is None):
+        return None
+    from gan_jax.lab.runs import tracking
+
+    job = known.job if known else Job(config, dataset.shape, dataset.num_classes)
+    return tracking.check(job, asked, known, dataset)
 
 
 def _made(config: Config, dataset: Dataset, typed: dict[str, Any]) -> Path:
@@ -222,6 +241,7 @@ def parser(lab: Lab, name: str) -> argparse.ArgumentParser:
         help="devices that divide each minibatch between them, of every process (default: all of an accelerator's; one "
         "of a CPU, which uses all cores)",
     )
+    cli.add_features(options)
     cli.add_distributed(options)
     options.add_argument(
         "--dry-run", action="store_true", help="print networks, memory, arithmetic and files; train and write nothing"

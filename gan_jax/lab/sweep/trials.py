@@ -46,12 +46,18 @@ class Population(NamedTuple):
     memory: float
 
 
-def described(base: Config, axes: Mapping[str, Axis], metric: str, samples: int) -> dict[str, str]:
-    """What a study is of, as it is typed: the data, every option that is fixed or searched, the metric."""
+def described(
+    base: Config, axes: Mapping[str, Axis], metric: str, samples: int, features: str | None = None
+) -> dict[str, str]:
+    """What a study is of, as it is typed: the data, every option that is fixed or searched, the metric, its features.
+
+    Of the features of a classifier nothing is said: the option --classifier is there already.
+    """
     found = {name: base.spelled(name) for name in without_added(base.options) if name not in _FREE}
     for name, axis in axes.items():
         found[name] = ",".join(options.spelled(choice, base.experiment.word(name)) for choice in axis)
-    return found | {"metric": metric, "score_samples": str(samples)}
+    found |= {"metric": metric, "score_samples": str(samples)}
+    return found if features is None else found | {"features": features}
 
 
 def check(path: Path) -> None:
