@@ -22,6 +22,7 @@ class _Entry(NamedTuple):
 
 TABLES = {
     "defaults": _Entry("defaults", "table", "every experiment at its defaults: quality, failures, seconds"),
+    "augment": _Entry("augment", "table", "500 images of MNIST with and without augmentation (Zhao et al. 2020)"),
     "dirac": _Entry("dirac", "table", "Dirac-GAN (Mescheder et al. 2018): eigenvalues, closed form and train step"),
     "ring": _Entry("points", "ring", "eight Gaussians on a ring (Lin et al. 2018): modes, quality, reverse KL, width"),
     "grid": _Entry("points", "grid", "25 Gaussians on a grid, as ring"),

@@ -97,7 +97,8 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         summary="deep convolutional GAN",
         **_CONV,
         paper={**_CONV_PAPER, "steps": 12_000, "batch_size": 100},
-        lacks="two of the four strided layers, which are for images of 64 x 64, and ReLU in the generator",
+        paper_at={(64, 64, 3): {"batch_size": 128}},
+        lacks="ReLU in the generator, and on 28 x 28 two of the four strided layers, which are for images of 64 x 64",
     ),
     "cdcgan": Experiment(
         recipes.cdcgan,
@@ -105,7 +106,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         summary="conditional DCGAN, labels as maps",
         **{**_CONV, "steps": 9000, "log_every": 50, "sample_every": 500, "save_every": 1000},
         paper={**_CONV_PAPER, "steps": 18_000, "batch_size": 100},
-        lacks="two of DCGAN's four strided layers, which are for images of 64 x 64",
+        lacks="on 28 x 28 two of DCGAN's four strided layers, which are for images of 64 x 64",
     ),
     "lsgan": Experiment(
         recipes.lsgan,
@@ -130,7 +131,13 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         steps=2000, batch_size=64, log_every=10, sample_every=250, save_every=250,
         lr="cosine:5e-4:0", n_critic=3, width=16, ema=0.999,
         paper={**_LONG, "steps": 200_000, "lr": 1e-4, "n_critic": 5, "batch_size": 50, "width": 64},
-        lacks="one layer of the authors' networks",
+        paper_at={
+            (32, 32, 3): {
+                "steps": 100_000, "batch_size": 64, "lr": "linear:2e-4:0", "b1": 0.0, "net": "resnet", "width": 128,
+            },
+            (64, 64, 3): {"batch_size": 64, "b1": 0.0, "net": "resnet"},
+        },
+        lacks="on MNIST one layer of the authors' networks, on 32 x 32 the doubled minibatch of the generator",
     ),
     "sngan": Experiment(
         recipes.sngan,
@@ -139,7 +146,13 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         **_CONV,
         n_critic=1,
         paper={**_CONV_PAPER, **_LONG, "steps": 100_000, "n_critic": 5, "width": 64},
-        lacks="the deeper networks, which are for CIFAR-10, and class-conditional BatchNorm with --conditional",
+        paper_at={
+            (32, 32, 3): {
+                "steps": 50_000, "lr": "linear:2e-4:0", "b1": 0.0, "b2": 0.9, "net": "resnet", "width": 256,
+            },
+            (64, 64, 3): {"b1": 0.0, "b2": 0.9, "net": "resnet"},
+        },
+        lacks="on 28 x 28 the deeper networks, on 32 x 32 the doubled minibatch of the generator",
     ),
     "dragan": Experiment(
         recipes.dragan,

@@ -295,3 +295,6 @@ def test_settings_are_what_decides_the_results() -> None:
     assert found["experiment"] == "cdcgan"
     assert (found["lr"], found["steps"], found["batch_size"], found["penalty"]) == ("cosine:0.001:0.0", 70, 64, None)
     assert not {"seed", "data", "log_every"} & found.keys()
+    # As if there were no options that came later, unless they are used: earlier results count on.
+    assert not {"widths", "augment"} & found.keys()
+    assert seeds.settings(seeds.configured("cdcgan", augment="color", widths="8,4"))["augment"] == "color"

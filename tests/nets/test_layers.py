@@ -282,10 +282,10 @@ def test_every_mode_of_differentiation_gives_what_jax_gives_for_its_own_convolut
 
 
 NETS = {
-    "dcgan": functools.partial(recipes.dcgan, (8, 8, 1)),
-    "cdcgan": functools.partial(recipes.cdcgan, (8, 8, 2), 3),
-    "sngan": functools.partial(recipes.sngan, (8, 8, 1)),
-    "r3gan": functools.partial(recipes.r3gan, (8, 8, 1)),
+    "dcgan": functools.partial(recipes.dcgan, (8, 8, 1), widths=(8, 4)),
+    "cdcgan": functools.partial(recipes.cdcgan, (8, 8, 2), 3, widths=(8, 4)),
+    "sngan": functools.partial(recipes.sngan, (8, 8, 1), widths=(8, 4)),
+    "r3gan": functools.partial(recipes.r3gan, (8, 8, 1), widths=(16, 8, 4)),
 }
 
 

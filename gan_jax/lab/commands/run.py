@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import dataclasses
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from gan_jax.data import Dataset
 from gan_jax.errors import InputError
 from gan_jax.lab import cli, devices, experiment, files, peers, sampling
 from gan_jax.lab.cli import Lab
+from gan_jax.lab.costs import shown_shape
 from gan_jax.lab.experiment import Config, Experiment
 from gan_jax.lab.job import Job
 from gan_jax.lab.options import integer, spelled
@@ -265,6 +267,10 @@ saved: the same command with --resume auto continues"""
 def _preset(chosen: Experiment) -> str:
     if not chosen.paper:
         return ""
-    options = ", ".join(f"{key.replace('_', '-')} {spelled(value)}" for key, value in chosen.paper.items())
+
+    def listed(settings: Mapping[str, Any]) -> str:
+        return ", ".join(f"{key.replace('_', '-')} {spelled(value)}" for key, value in settings.items())
+
+    at = "".join(f"\non {shown_shape(shape)}: {listed(settings)}" for shape, settings in chosen.paper_at.items())
     lacks = f"\nof the paper's settings it lacks {chosen.lacks}" if chosen.lacks else ""
-    return f"--preset paper: {options}{lacks}\n\n"
+    return f"--preset paper: {listed(chosen.paper)}{at}{lacks}\n\n"
