@@ -31,7 +31,18 @@ _DEFAULTS = {
     "accumulate": 1,
 }
 
-ADDED: Mapping[str, Any] = {"classifier": None, "augment": None, "widths": None, "net": "dcgan"}
+ADDED: Mapping[str, Any] = {
+    "classifier": None,
+    "augment": None,
+    "widths": None,
+    "net": "dcgan",
+    "depth": 1,
+    "batch_norm": False,
+    "d_width": None,
+    "d_depth": None,
+    "d_activation": "relu",
+    "dropout": 0.0,
+}
 """Options that there have not always been, and the values that are what runs from before did."""
 
 

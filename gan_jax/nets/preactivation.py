@@ -14,9 +14,10 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
+from gan_jax.nets.activations import relu
 from gan_jax.nets.class_norm import ClassBatchNorm
 from gan_jax.nets.inits import glorot_uniform
-from gan_jax.nets.layers import Conv, relu
+from gan_jax.nets.layers import Conv
 from gan_jax.nets.resample import double, halve
 from gan_jax.nets.sizes import check_shape
 from gan_jax.nets.spectral import maybe_spectral

@@ -13,9 +13,10 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
+from gan_jax.nets.activations import leaky_relu
 from gan_jax.nets.conditioned import concat_condition
 from gan_jax.nets.inits import he_normal
-from gan_jax.nets.layers import Conv, Encode, leaky_relu
+from gan_jax.nets.layers import Conv, Encode
 from gan_jax.nets.resample import double, halve
 from gan_jax.nets.sizes import check_shape
 from gan_jax.typing import Images, Latents

@@ -10,8 +10,8 @@ from flax import linen as nn
 from gan_jax import losses, penalties, recipes
 from gan_jax.gan import Batch
 from gan_jax.nets import augment, heads, mlp
+from gan_jax.nets.activations import leaky_relu
 from gan_jax.nets.augment import AUGMENTATIONS, Augmented
-from gan_jax.nets.layers import leaky_relu
 from tests.helpers import assert_close, assert_same, differ, jit, stack
 
 KEY = jax.random.key(0)

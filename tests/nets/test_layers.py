@@ -15,7 +15,8 @@ from jax.test_util import check_grads
 
 from gan_jax import recipes
 from gan_jax.nets import layers
-from gan_jax.nets.layers import Conv, ConvTranspose, Encode, geometry, leaky_relu
+from gan_jax.nets.activations import leaky_relu
+from gan_jax.nets.layers import Conv, ConvTranspose, Encode, geometry
 from tests.helpers import assert_close, few, jit, stack
 
 KEY = jax.random.key(0)

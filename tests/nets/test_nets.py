@@ -10,7 +10,8 @@ from jaxtyping import TypeCheckError
 
 from gan_jax.errors import InputError
 from gan_jax.nets import dcgan, heads, mlp, resample, resnet
-from gan_jax.nets.layers import Encode, leaky_relu
+from gan_jax.nets.activations import leaky_relu
+from gan_jax.nets.layers import Encode
 from gan_jax.nets.sizes import check_shape
 from tests.helpers import assert_close, assert_same, differ, few, jit
 
