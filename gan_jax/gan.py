@@ -505,7 +505,7 @@ class GAN:
         updates, opt_state = optimizer.update(gradients, player.opt_state, player.params, step=step)
         player = Player(optax.apply_updates(player.params, updates), collections, opt_state)
         # Behind a barrier: as one more reader of the gradients the norm could change how XLA fuses, and rounds, the rest.
-        return player, metrics, optax.global_norm(lax.optimization_barrier(gradients))
+        return player, metrics, optax.tree.norm(lax.optimization_barrier(gradients))
 
     def _accumulated(
         self, gradient: Callable[..., Any], params: Params, collections: Collections, inputs: Any, rng: Key

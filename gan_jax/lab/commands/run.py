@@ -3,7 +3,9 @@
 import argparse
 import contextlib
 import dataclasses
+import functools
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from gan_jax.lab.runs.directory import RunDir
 from gan_jax.lab.signals import leave_at_once
 
 # What is typed of this start, and is no part of the run.
-_OF_A_START: dict[str, Any] = {"devices": None, "distributed": None, "dry_run": False, "profile": 0}
+_OF_A_START: dict[str, Any] = {"devices": None, "distributed": None, "dry_run": False, "profile": 0, "report": False}
 
 
 def main(lab: Lab, argv: list[str]) -> int:
@@ -64,7 +66,8 @@ def main(lab: Lab, argv: list[str]) -> int:
         if start["distributed"] is not None:
             again += " --distributed ... (as before, in every process)"
         command = lab.command("run", *argv)
-        return loop.train(run, dataset, laid, command, lab=lab, resume=again, profile=start["profile"])
+        page = _page(lab, run) if start["report"] and first else None
+        return loop.train(run, dataset, laid, command, lab=lab, resume=again, profile=start["profile"], page=page)
 
 
 def _previewed(run: RunDir, dataset: Dataset, laid: layout.Layout) -> int:
@@ -75,6 +78,16 @@ def _previewed(run: RunDir, dataset: Dataset, laid: layout.Layout) -> int:
     if peers.is_first():
         print("\n".join(found))
     return 0
+
+
+def _page(lab: Lab, run: RunDir) -> Callable[[bool], None]:
+    """Writes RUN/report.html, and says so; it raises OSError where that can't be."""
+    from gan_jax.lab.report import data, page, runs  # Not earlier: only who asks for a report waits for it.
+
+    networks = functools.cache(runs.networks)
+    out = run.path / "report.html"
+    print(f"{out} is written with every grid of samples: open it in a browser, it follows the run")
+    return lambda trains_on: files.write_text(out, page.page(data.of_runs(lab, [run], networks, live=trains_on)))
 
 
 def _planned(config: Config, dataset: Dataset, typed: dict[str, Any]) -> RunDir:
@@ -223,6 +236,9 @@ def parser(lab: Lab, name: str) -> argparse.ArgumentParser:
     cli.add_distributed(options)
     options.add_argument(
         "--dry-run", action="store_true", help="print networks, memory, arithmetic and files; train and write nothing"
+    )
+    options.add_argument(
+        "--report", action="store_true", help="keep RUN/report.html up to date, to watch in a browser (see report)"
     )
     options.add_argument(
         "--profile",

@@ -22,6 +22,7 @@ from gan_jax.lab import devices, peers, sampling
 from gan_jax.lab.cli import Lab
 from gan_jax.lab.job import Job
 from gan_jax.lab.progress import Progress
+from gan_jax.lab.report import verdict
 from gan_jax.lab.runs import chunks, logs
 from gan_jax.lab.runs import diversity as diversities
 from gan_jax.lab.runs import journal as journaling
@@ -44,7 +45,15 @@ _COMPARED = 500
 
 
 def train(
-    run: RunDir, dataset: Dataset, layout: Layout, command: str, *, lab: Lab, resume: str, profile: int = 0
+    run: RunDir,
+    dataset: Dataset,
+    layout: Layout,
+    command: str,
+    *,
+    lab: Lab,
+    resume: str,
+    profile: int = 0,
+    page: Callable[[bool], None] | None = None,
 ) -> int:
     """Trains from the newest checkpoint, or from the start, until the last step, a signal, or the last finite state.
 
@@ -56,6 +65,7 @@ def train(
       lab: how commands are typed.
       resume: how it is continued.
       profile: steps to trace.
+      page: writes the run's report again, and is told whether it trains on; None for no report.
 
     Returns:
       The exit code: 0 done, 1 diverged or the disk is full, 128 + signal stopped and saved.
@@ -64,7 +74,7 @@ def train(
       InputError: none of the checkpoints is whole, or they can't be read by this version.
     """
     try:
-        return _train(run, dataset, layout, command, lab, resume, profile)
+        return _train(run, dataset, layout, command, lab, resume, profile, page)
     except OSError as error:
         run.check_there()
         steps = checkpoint.steps(run.checkpoints)
@@ -77,7 +87,16 @@ def train(
         return peers.leave(1)
 
 
-def _train(run: RunDir, dataset: Dataset, layout: Layout, command: str, lab: Lab, resume: str, profile: int) -> int:
+def _train(
+    run: RunDir,
+    dataset: Dataset,
+    layout: Layout,
+    command: str,
+    lab: Lab,
+    resume: str,
+    profile: int,
+    page: Callable[[bool], None] | None,
+) -> int:
     job, options, last = run.job, run.job.options, run.until
     gan, first = job.gan(), peers.is_first()
     pace, shown, broken, stopped = 1, "", None, 0
@@ -126,6 +145,8 @@ def _train(run: RunDir, dataset: Dataset, layout: Layout, command: str, lab: Lab
         def show(pixels: np.ndarray) -> None:
             images.save_png(samples / f"{step:07d}.png", pixels)
             board(summary.image("generated", pixels, dataformats="HWC"), step)
+            if page is not None:
+                page(True)
             if not bar.on_terminal:
                 rate = f": {shown}, {record['steps_per_s']:.3g} steps/s" if record else ""
                 bar.say(f"step {step}/{last}{rate}")
@@ -185,6 +206,8 @@ def _train(run: RunDir, dataset: Dataset, layout: Layout, command: str, lab: Lab
             save()
         journal.status = "diverged" if broken is not None else "stopped" if step < last else "finished"
     if first:
+        if page is not None:
+            page(False)
         _say_how_it_ended(lab, run, step, broken, resume)
     if broken is not None:
         return 1
@@ -205,6 +228,10 @@ def _say_how_it_ended(lab: Lab, run: RunDir, step: int, broken: str | None, resu
             f"step {step}: see {run.path / 'samples' / f'{step:07d}.png'}; "
             f"next: {lab.command('sample', run.path, '--out', 'samples.png')}"
         )
+        rows = logs.read(run.path / "metrics.jsonl")
+        said = verdict.of(rows, status="finished", step=step, steps=run.until, loss=run.job.gan().loss)
+        if said.kind != "early":
+            print(f"{said.title}. {said.text}")
 
 
 def _until_next(step: int, last: int, options: Mapping[str, Any]) -> int:

@@ -53,7 +53,7 @@ def _state(path: Path) -> GANState:
 
 def _metrics(path: Path) -> dict[int, dict[str, float]]:
     return {
-        step: {name: value for name, value in record.items() if name != "steps_per_s"}
+        step: {name: value for name, value in record.items() if name not in ("steps_per_s", "seconds")}
         for step, record in logs.read(path / "metrics.jsonl").items()
     }
 
