@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import dataclasses
-import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -84,10 +83,9 @@ def _page(lab: Lab, run: RunDir) -> Callable[[bool], None]:
     """Writes RUN/report.html, and says so; it raises OSError where that can't be."""
     from gan_jax.lab.report import data, page, runs  # Not earlier: only who asks for a report waits for it.
 
-    networks = functools.cache(runs.networks)
-    out = run.path / "report.html"
+    out, networks = run.path / "report.html", runs.networks(run)
     print(f"{out} is written with every grid of samples: open it in a browser, it follows the run")
-    return lambda trains_on: files.write_text(out, page.page(data.of_runs(lab, [run], networks, live=trains_on)))
+    return lambda trains_on: files.write_text(out, page.page(data.of_runs(lab, [run], lambda _: networks, live=trains_on)))
 
 
 def _planned(config: Config, dataset: Dataset, typed: dict[str, Any]) -> RunDir:

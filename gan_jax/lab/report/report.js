@@ -5,7 +5,7 @@
   const root = document.getElementById("report");
   const DASHES = ["", "6 4", "2 3", "9 3 2 3"];
   // Light to dark and yellow to blue: read without colour too, and by colour-blind eyes.
-  const RAMP = [[253, 231, 55], [200, 184, 102], [124, 123, 120], [65, 90, 140], [0, 60, 130]];
+  const RAMP = [[228, 190, 20], [190, 172, 90], [124, 123, 120], [65, 90, 140], [0, 60, 130]];
   const RAMP_DARK = [[70, 78, 120], [90, 110, 160], [124, 150, 150], [200, 190, 110], [255, 236, 80]];
   const dark = matchMedia("(prefers-color-scheme: dark)");
 
@@ -39,7 +39,7 @@
     const size = Math.abs(x);
     if (size >= 1e6) return minus((x / 1e6).toPrecision(3).replace(/\.?0+$/, "")) + "M";
     if (size >= 1000) return minus(whole(x));
-    if (size !== 0 && size < 1e-3) return minus(x.toExponential(1));
+    if (size !== 0 && size < 1e-3) return minus(x.toExponential(1).replace(".0e", "e"));
     return minus(String(Number(x.toPrecision(3))));
   };
   const seconds = (x) => (x < 120 ? shown(x) + " s" : x < 7200 ? shown(x / 60) + " min" : shown(x / 3600) + " h");
@@ -555,7 +555,7 @@
       parallel.replaceChildren(h("div", { class: "head" }, h("h3", {}, "Settings and score"), h("span", { class: "ramp" }, "worst", h("i", { style: `background:linear-gradient(90deg, ${[0, 0.25, 0.5, 0.75, 1].map(ramp).join(",")})` }), "best")), svg);
       requestAnimationFrame(() => {
         const width = svg.clientWidth || 400, height = svg.clientHeight || 300, top = 34, bottom = height - 10;
-        const x = (k) => 44 + (k * (width - 44 - 58)) / (axes.length - 1), y = (axis, v) => bottom - axis.at(v) * (bottom - top);
+        const x = (k) => 58 + (k * (width - 58 - 58)) / (axes.length - 1), y = (axis, v) => bottom - axis.at(v) * (bottom - top);
         svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
         svg.append(s("g", {}, axes.map((axis, k) => [s("line", { class: "cross", x1: x(k), x2: x(k), y1: top, y2: bottom }), s("text", { class: "tick", x: x(k), y: 16, "text-anchor": "middle", "font-weight": 600 }, axis.title),
           axis.ticks.filter((v) => axis.at(v) >= -0.01 && axis.at(v) <= 1.01).map((v) => s("text", { class: "tick", x: x(k) + (k === axes.length - 1 ? 7 : -7), y: y(axis, v) + 4, "text-anchor": k === axes.length - 1 ? "start" : "end" }, axis.text(v)))])),

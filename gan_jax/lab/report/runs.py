@@ -152,14 +152,16 @@ def _machine(machine: Mapping[str, Any]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time in words, its two largest parts."""
+    """A time in words: its two largest parts."""
     if seconds < 60:
         return f"{seconds:.3g} s"
-    minutes = round(seconds / 60)
-    hours, days = minutes // 60, minutes // (24 * 60)
-    if days:
-        return f"{days} d {hours % 24} h"
-    return f"{hours} h {minutes % 60} min" if hours else f"{minutes} min {round(seconds % 60)} s" if seconds < 600 else f"{minutes} min"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 10:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    if hours < 24:
+        return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+    return f"{hours // 24} d {hours % 24} h"
 
 
 def day(text: str) -> str:

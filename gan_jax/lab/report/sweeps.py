@@ -103,7 +103,7 @@ def _facts(sweep: Store) -> list[list[str]]:
         summary = json.loads((sweep.path / "summary.json").read_text(encoding="utf-8"))
     seeds = len(plan.members) // plan.settings
     facts = [
-        ("members", f"{len(plan.members)}: {plan.settings} settings x {seeds} seeds"),
+        ("members", f"{len(plan.members)}: {plan.settings} settings" + (f" x {seeds} seeds" if seeds > 1 else "")),
         ("steps", f"{plan.rungs[-1]:,} each"),
         ("scored after", ", ".join(f"{rung:,}" for rung in plan.rungs) + " steps" if len(plan.rungs) > 1 else ""),
         ("broken", f"{summary['broken']} stopped being finite" if summary.get("broken") else ""),

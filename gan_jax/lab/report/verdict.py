@@ -5,7 +5,7 @@ where the numbers leave little doubt, and never says that samples are good: no l
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -23,14 +23,17 @@ _ALIKE = 0.4
 """Diversity below which samples are copies of few. Blurred samples of healthy runs that have just begun have more."""
 _RISES = 1.5
 """How many times larger diversity is than a quarter of the run before, where a generator is getting out of it."""
-_EXPLODED = 30.0
+_EXPLODED = 100.0
 """How many times larger than before a gradient or a loss is that has left all bounds."""
+_VANISHED = 1e-6
+"""Share of its largest value at which a gradient is none."""
 _FALLS = 0.05
-"""Share of its value that a curve still gains in the last third of the run where it is worth going on."""
+"""Share of its value that a curve still gains in the second half of the run where it is worth going on."""
 _MOVED = 0.15
 """Share of its early value that a curve has to have lost since, for it not to have been flat all along."""
 
 _DECIDERS = [measure.decides for measure in MEASURES.values() if measure.decides is not None]
+_HIGHER_IS_BETTER = frozenset(name for name in _DECIDERS if name not in LOWER_IS_BETTER)
 
 
 class Verdict(NamedTuple):
@@ -66,7 +69,7 @@ def of(rows: Rows, *, status: str, step: int, steps: int, loss: Loss) -> Verdict
         )
     if len(rows) < _FEWEST_LINES:
         return Verdict("early", "Too early to say", f"{len(rows)} lines of metrics are too few to judge by. Train on.")
-    found = _diverging(rows) or _d_wins(rows) or _collapsed(rows)
+    found = _diverging(rows) or _d_wins(rows) or _vanished(rows) or _collapsed(rows)
     return found or _trend(rows, done=status == "finished" and step >= steps, step=step, steps=steps, loss=loss)
 
 
@@ -100,6 +103,18 @@ def _d_wins(rows: Rows) -> Verdict | None:
     )
 
 
+def _vanished(rows: Rows) -> Verdict | None:
+    d, g = _column(rows, "d_grad"), _column(rows, "g_grad")
+    if not len(g) or float(np.median(_last(g))) > _VANISHED * float(np.max(g)) or not float(np.median(_last(d))) > 0:
+        return None
+    return Verdict(
+        "flat",
+        "G no longer learns",
+        "G's gradient has vanished, as it does where its last activation is saturated: nothing will change any more. "
+        "Start again with a tenth of the learning rate.",
+    )
+
+
 def _collapsed(rows: Rows) -> Verdict | None:
     diversity = _column(rows, "diversity")
     if len(diversity) < 3 or float(np.max(diversity[-3:])) > _ALIKE:
@@ -127,8 +142,8 @@ def _trend(rows: Rows, *, done: bool, step: int, steps: int, loss: Loss) -> Verd
         )
     values = _column(rows, name)
     title = name.replace("_", " ")
-    lower = name not in MEASURES_HIGHER
-    early, before, now = _thirds(values)
+    lower = name not in _HIGHER_IS_BETTER
+    early, before, now = _stages(values, lower=lower)
     size = max(abs(early), abs(before), abs(now), 1e-12)
     gain, gained = ((before - now), (early - now)) if lower else ((now - before), (now - early))
     # Three standard errors of the difference between two means of noisy lines.
@@ -138,7 +153,7 @@ def _trend(rows: Rows, *, done: bool, step: int, steps: int, loss: Loss) -> Verd
         return Verdict(
             "improving",
             "Still improving",
-            f"{title[0].upper()}{title[1:]} went from {before:.3g} to {now:.3g} over the last third. {more}",
+            f"{title[0].upper()}{title[1:]} went from {before:.3g} to {now:.3g} over the second half. {more}",
         )
     if gained < max(_MOVED * size, noise) and name == "estimate":
         return Verdict(
@@ -153,10 +168,6 @@ def _trend(rows: Rows, *, done: bool, step: int, steps: int, loss: Loss) -> Verd
         f"{title[0].upper()}{title[1:]} has come from {early:.3g} to {now:.3g} and levels off. "
         + ("Measure the samples with evaluate; wider networks or a lower rate may give more." if done else "The rest of the run will change little."),
     )
-
-
-MEASURES_HIGHER = frozenset(name for name in _DECIDERS if name not in LOWER_IS_BETTER)
-"""The numbers to choose by of which more is better."""
 
 
 def _curve(rows: Rows, loss: Loss) -> str | None:
@@ -177,13 +188,12 @@ def _last(values: Sequence[float] | np.ndarray) -> np.ndarray:
     return np.asarray(values)[-max(3, len(values) // 4) :]
 
 
-def _thirds(values: np.ndarray) -> tuple[float, float, float]:
-    """Means of the second sixth (the first is the start from nothing), of the middle third's end, and of the last sixth."""
-    n = len(values)
-    sixth = max(1, n // 6)
-    parts: Iterable[np.ndarray] = (values[sixth : 2 * sixth], values[3 * sixth : 4 * sixth], values[-sixth:])
-    early, before, now = (float(np.mean(part)) for part in parts)
-    return early, before, now
+def _stages(values: np.ndarray, *, lower: bool) -> tuple[float, float, float]:
+    """A curve in sixths: the worse of the first two, without what lasts a moment; the fourth; and the last."""
+    sixth = max(1, len(values) // 6)
+    begin = [float(np.median(values[k * sixth : (k + 1) * sixth])) for k in (0, 1)]
+    before, now = float(np.mean(values[3 * sixth : 4 * sixth])), float(np.mean(values[-sixth:]))
+    return (max(begin) if lower else min(begin)), before, now
 
 
 def _noise(values: np.ndarray) -> float:
