@@ -18,7 +18,7 @@ FAULTS = frozenset({"diverging", "d_wins", "collapsed", "flat"})
 
 
 def main(argv: list[str]) -> int:
-    """Trains, and prints a table; returns 0, 1 where a healthy run is called faulty, or the code of a run that failed."""
+    """Trains, and prints a table; returns 0, 1 where a fault is named, or the code of a run that failed."""
     options = _parser().parse_args(argv)
     alarms = 0
     print("| experiment | steps | verdict | in words |\n|---|---|---|---|")

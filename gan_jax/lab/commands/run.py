@@ -85,7 +85,9 @@ def _page(lab: Lab, run: RunDir) -> Callable[[bool], None]:
 
     out, networks = run.path / "report.html", runs.networks(run)
     print(f"{out} is written with every grid of samples: open it in a browser, it follows the run")
-    return lambda trains_on: files.write_text(out, page.page(data.of_runs(lab, [run], lambda _: networks, live=trains_on)))
+    return lambda trains_on: files.write_text(
+        out, page.page(data.of_runs(lab, [run], lambda _: networks, live=trains_on))
+    )
 
 
 def _planned(config: Config, dataset: Dataset, typed: dict[str, Any]) -> RunDir:

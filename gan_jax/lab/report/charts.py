@@ -30,8 +30,18 @@ def of_keys(keys: Iterable[str], losses: Iterable[Loss]) -> list[dict[str, Any]]
             f"{outputs} to real and to generated examples; the two meet where D can't tell them apart",
             d_real="D(x)", d_fake="D(G(z))", d_fake_after="D(G(z)) after D's update",
         ),
-        _chart("estimate", "Estimate", "of the distance between data and samples, by D; 0 where D can't tell them apart", estimate="estimate"),
-        _chart("gradients", "Gradient norms", "how strongly each player is pulled, before its optimizer", d_grad="D", g_grad="G"),
+        _chart(
+            "estimate",
+            "Estimate",
+            "of the distance between data and samples, by D; 0 where D can't tell them apart",
+            estimate="estimate",
+        ),
+        _chart(
+            "gradients",
+            "Gradient norms",
+            "how strongly each player is pulled, before its optimizer",
+            d_grad="D", g_grad="G",
+        ),
         _chart("saturated", "Saturated outputs", "share of D's outputs that no longer teach it", saturated="saturated"),
         _chart(
             "diversity",

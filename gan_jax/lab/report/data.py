@@ -22,7 +22,7 @@ def of_paths(lab: Lab, paths: Sequence[Path]) -> dict[str, Any]:
     """The data of a report of these directories.
 
     Raises:
-      InputError: one of them is neither a run nor a sweep, there are more runs than a report shows, or a sweep with others.
+      InputError: one of them is neither a run nor a sweep, or is a sweep beside others, or there are too many runs.
     """
     if any((path / "sweep.json").exists() for path in paths):
         if len(paths) > 1:

@@ -116,9 +116,9 @@ def _facts(sweep: Store) -> list[list[str]]:
 def _commands(lab: Lab, sweep: Store) -> list[list[str]]:
     if not store.finished(sweep):
         return [["go on", lab.command("sweep", sweep.plan.base.name, "--resume", sweep.path)]]
-    best = sweep.path / "best"
+    best, more = sweep.path / "best", 2 * sweep.plan.rungs[-1]
     return [
         ["draw samples of the best", lab.command("sample", best, "--out", "samples.png")],
-        ["train the best on", lab.command("run", sweep.plan.base.name, "--resume", best, "--steps", 2 * sweep.plan.rungs[-1])],
+        ["train the best on", lab.command("run", sweep.plan.base.name, "--resume", best, "--steps", more)],
         ["measure the best", lab.command("evaluate", best)],
-    ]  # fmt: skip
+    ]

@@ -1,7 +1,7 @@
 """What the numbers of a run mean, in a sentence or two, and what to try: from its log alone.
 
-A verdict is for someone who looks at a GAN's curves and does not know what healthy ones look like. It names a fault only
-where the numbers leave little doubt, and never says that samples are good: no loss does.
+A verdict is for someone who looks at a GAN's curves and does not know what healthy ones look like. It names a fault
+only where the numbers leave little doubt, and never says that samples are good: no loss does.
 """
 
 import math
@@ -64,8 +64,8 @@ def of(rows: Rows, *, status: str, step: int, steps: int, loss: Loss) -> Verdict
         return Verdict(
             "diverging",
             "Diverged",
-            f"Its numbers stopped being finite after step {step:,}. Try a third of the learning rate, or a penalty such "
-            "as --penalty r1:1.",
+            f"Its numbers stopped being finite after step {step:,}. Try a third of the learning rate, or a penalty "
+            "such as --penalty r1:1.",
         )
     if len(rows) < _FEWEST_LINES:
         return Verdict("early", "Too early to say", f"{len(rows)} lines of metrics are too few to judge by. Train on.")
@@ -74,18 +74,25 @@ def of(rows: Rows, *, status: str, step: int, steps: int, loss: Loss) -> Verdict
 
 
 def _diverging(rows: Rows) -> Verdict | None:
-    for name, who in (("d_grad", "D's gradient"), ("g_grad", "G's gradient"), ("d_loss", "D's loss"), ("g_loss", "G's loss")):
+    for name, who in (
+        ("d_grad", "D's gradient"),
+        ("g_grad", "G's gradient"),
+        ("d_loss", "D's loss"),
+        ("g_loss", "G's loss"),
+    ):
         values = np.abs(_column(rows, name))
         if len(values) < _FEWEST_LINES:
             continue
         before, now = float(np.median(values[: len(values) // 2])), float(np.median(_last(values)))
         # Of a loss near 0 any other value is many times larger.
-        if now > _EXPLODED * max(before, 1.0 if name.endswith("loss") else 0.1) and now > 1.5 * float(np.median(values)):
+        if now > _EXPLODED * max(before, 1.0 if name.endswith("loss") else 0.1) and now > 1.5 * float(
+            np.median(values)
+        ):
             return Verdict(
                 "diverging",
                 "Diverging",
-                f"{who} has grown from {before:.2g} to {now:.2g} and leaves all bounds. Try a third of the learning rate, "
-                "or a penalty such as --penalty r1:1.",
+                f"{who} has grown from {before:.2g} to {now:.2g} and leaves all bounds. Try a third of the learning "
+                "rate, or a penalty such as --penalty r1:1.",
             )
     return None
 
@@ -97,8 +104,8 @@ def _d_wins(rows: Rows) -> Verdict | None:
     return Verdict(
         "d_wins",
         "D wins",
-        f"D is sure of {np.median(_last(share)):.0%} of the examples, so nothing in its answers shows G the way. Slow D "
-        "down (a quarter of the rate with --d-lr), give it a penalty (--penalty r1:1), or take a loss that does not "
+        f"D is sure of {np.median(_last(share)):.0%} of the examples, so nothing in its answers shows G the way. Slow "
+        "D down (a quarter of the rate with --d-lr), give it a penalty (--penalty r1:1), or take a loss that does not "
         "saturate (--loss wasserstein with --penalty wgan_gp:10).",
     )
 
@@ -138,7 +145,11 @@ def _trend(rows: Rows, *, done: bool, step: int, steps: int, loss: Loss) -> Verd
             "done" if done else "healthy",
             "Done" if done else "Healthy so far",
             f"Neither player has won{alike}; how good samples are these losses can't say. "
-            + ("Look at the samples, or measure them with evaluate." if done else "A run with --track sliced measures that."),
+            + (
+                "Look at the samples, or measure them with evaluate."
+                if done
+                else "A run with --track sliced measures that."
+            ),
         )
     values = _column(rows, name)
     title = name.replace("_", " ")
@@ -159,14 +170,18 @@ def _trend(rows: Rows, *, done: bool, step: int, steps: int, loss: Loss) -> Verd
         return Verdict(
             "flat",
             "The estimate went flat",
-            f"D's estimate of the distance is {now:.3g}, as it was early on ({early:.3g}): neither player gets anywhere. "
-            "Try a higher learning rate, a wider --clip where weights are clipped, or a penalty in its place.",
+            f"D's estimate of the distance is {now:.3g}, as it was early on ({early:.3g}): neither player gets "
+            "anywhere. Try a higher learning rate, a wider --clip where weights are clipped, or a penalty in its place.",
         )
     return Verdict(
         "done" if done else "healthy",
         "Done" if done else "Levelling off",
         f"{title[0].upper()}{title[1:]} has come from {early:.3g} to {now:.3g} and levels off. "
-        + ("Measure the samples with evaluate; wider networks or a lower rate may give more." if done else "The rest of the run will change little."),
+        + (
+            "Measure the samples with evaluate; wider networks or a lower rate may give more."
+            if done
+            else "The rest of the run will change little."
+        ),
     )
 
 

@@ -25,7 +25,7 @@ class Diversity:
         self._real = mean_distance(real, labels)
 
     def __call__(self, samples: np.ndarray, labels: np.ndarray | None = None) -> float | None:
-        """The ratio for samples `[n, ...]` like the real examples; None where either has no finite, positive distance."""
+        """The ratio for samples `[n, ...]`; None where they or the real examples have no finite, positive distance."""
         found = mean_distance(samples, labels)
         ratio = found / self._real if self._real > 0 else np.nan
         return float(ratio) if np.isfinite(ratio) else None
@@ -45,7 +45,7 @@ def of_data(dataset: Dataset, classes: np.ndarray | None) -> Diversity:
 
 
 def mean_distance(x: np.ndarray, labels: np.ndarray | None = None) -> float:
-    """The mean Euclidean distance between two different examples of `x` `[N, ...]`, of one class where labels are given.
+    """The mean Euclidean distance between two of the examples `x` `[N, ...]`, of one class where labels are given.
 
     NaN where there is no such pair, or an example is not finite.
     """

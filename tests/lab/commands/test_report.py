@@ -64,8 +64,9 @@ def test_a_run_keeps_its_report_while_it_trains_and_the_command_writes_the_same(
     # A resumed run, another one beside it, and metrics of one.
     assert call("run", "gan", "--resume", "a", "--steps", 12) == 0
     assert call("run", *_TINY, "--steps", 2, "--lr", 1e-3, "--seed", 3, "--out", "c") == 0
+    entry = {"value": 1.0, "spread": 0.1, "spread_of": "5 sets", "floor": 0.0, "ceiling": None}
     Path("a/evaluation.json").write_text(
-        json.dumps({"step": 12, "n": 100, "metrics": {"kl": {"value": 1.0, "spread": 0.1, "spread_of": "5 sets", "floor": 0.0, "ceiling": None}}})
+        json.dumps({"step": 12, "n": 100, "metrics": {"kl": entry}})
     )  # fmt: skip
     assert call("report", "a", "c") == 0
     data = _data("report.html")

@@ -55,7 +55,9 @@ def run(folder: Path, name: str = "runs/wgan/001", *, frames: int = 5) -> dict[s
                 | {"spread_of": "standard error", "floor": None, "ceiling": 1.0},
             ],
         },
-        "networks": [{"name": "generator", "parameters": 30, "layers": [["Dense_0", "4 x 4", 20], ["Dense_1", "2", 10]]}],
+        "networks": [
+            {"name": "generator", "parameters": 30, "layers": [["Dense_0", "4 x 4", 20], ["Dense_1", "2", 10]]}
+        ],
     }
 
 
@@ -106,7 +108,11 @@ def of_sweep(folder: Path) -> dict[str, Any]:
             "swept": [{"name": "lr", "log": True}, {"name": "width", "log": False}],
             "members": members,
             "curves": [
-                {"number": k, "steps_logged": [10, 20, 30], "columns": {n: [v + k for v in c] for n, c in columns.items()}}
+                {
+                    "number": k,
+                    "steps_logged": [10, 20, 30],
+                    "columns": {n: [v + k for v in c] for n, c in columns.items()},
+                }
                 for k in range(5)
             ],
             "options": {"n_critic": "5"},

@@ -90,7 +90,8 @@ def _mouse(browser: Any, kind: str, x: float, y: float) -> None:
 
 def _box(browser: Any, selector: str) -> dict[str, float]:
     """Where an element lies, scrolled into the middle."""
-    code = "const e = document.querySelector(arguments[0]); e.scrollIntoView({block: 'center'}); return e.getBoundingClientRect().toJSON()"
+    code = "const e = document.querySelector(arguments[0]); e.scrollIntoView({block: 'center'}); "
+    code += "return e.getBoundingClientRect().toJSON()"
     return dict(_js(browser, code, selector))
 
 
@@ -100,7 +101,14 @@ def test_a_report_shows_everything_and_its_slider_moves_through_the_training(bro
     browser.get(helpers.write(tmp_path / "a.html", data))
     assert browser.title == "a < b"
     text = _find(browser, "main").text
-    for words in ("wgan", "<b>runs</b>/wgan", "Somebody 2017", "Still improving", "It goes on </script><b>& on.", "100 of 100"):
+    for words in (
+        "wgan",
+        "<b>runs</b>/wgan",
+        "Somebody 2017",
+        "Still improving",
+        "It goes on </script><b>& on.",
+        "100 of 100",
+    ):
         assert words in text
     assert "<img src=x onerror=alert(1)>" in text
     assert "--resume 'a b'" in text
@@ -116,7 +124,9 @@ def test_a_report_shows_everything_and_its_slider_moves_through_the_training(bro
     for index in (0, 3, 1):
         _set_slider(browser, "#samples", index)
         _eventually(lambda: _step_shown(browser) == index + 1)  # noqa: B023
-        grey = _js(browser, "return [...document.querySelector('canvas').getContext('2d').getImageData(5, 5, 1, 1).data]")
+        grey = _js(
+            browser, "return [...document.querySelector('canvas').getContext('2d').getImageData(5, 5, 1, 1).data]"
+        )
         assert grey[:3] == [round(255 * (index + 1) / 5)] * 3
         assert _find(browser, "output").text == f"step {index + 1}"
 
@@ -127,7 +137,8 @@ def test_between_two_pictures_there_is_never_none(browser: Any, tmp_path: Path) 
     _eventually(lambda: _step_shown(browser) == 40)
     # Read in every animation frame, the corner within the first image is never empty while the slider races.
     seen = browser.execute_async_script("""
-        const done = arguments[0], canvas = document.querySelector('canvas'), slider = document.getElementById('samples');
+        const done = arguments[0], canvas = document.querySelector('canvas');
+        const slider = document.getElementById('samples');
         const pen = canvas.getContext('2d', {willReadFrequently: true}), seen = [];
         let k = 0;
         const next = () => {
@@ -158,7 +169,11 @@ def test_play_goes_from_the_start_to_the_end_and_stops(browser: Any, tmp_path: P
 def test_hovering_reads_the_values_of_all_charts_at_that_step(browser: Any, tmp_path: Path) -> None:
     browser.get(helpers.write(tmp_path / "a.html", helpers.of_runs(helpers.run(tmp_path))))
     box = _box(browser, "#chart-losses > svg")
-    inside = _js(browser, "const c = document.querySelector('#chart-losses > svg clipPath rect'); return [+c.getAttribute('x'), +c.getAttribute('width')]")
+    inside = _js(
+        browser,
+        "const c = document.querySelector('#chart-losses > svg clipPath rect');"
+        "return [+c.getAttribute('x'), +c.getAttribute('width')]",
+    )
     # The steps go from 10 to 100: 40 lies at a third.
     _mouse(browser, "mouseMoved", box["x"] + inside[0] + inside[1] / 3, box["y"] + 100)
     assert _find(browser, ".at").text == "steps: 40"
@@ -244,7 +259,13 @@ def test_the_keyboard_reads_zooms_and_moves(browser: Any, tmp_path: Path) -> Non
     _js(browser, "document.activeElement.blur()")
     for _ in range(40):
         browser.switch_to.active_element.send_keys(Keys.TAB)
-        reached.add(_js(browser, "const e = document.activeElement; return e.id || e.getAttribute('class') || e.closest('section')?.id || e.tagName"))
+        reached.add(
+            _js(
+                browser,
+                "const e = document.activeElement;"
+                "return e.id || e.getAttribute('class') || e.closest('section')?.id || e.tagName",
+            )
+        )
     assert {"samples", "smooth", "play", "axis-time", "chart-losses", "chart-estimate"} <= reached
 
 
@@ -266,7 +287,9 @@ def test_members_sort_by_any_column_and_back(browser: Any, tmp_path: Path) -> No
     browser.get(helpers.write(tmp_path / "a.html", helpers.of_sweep(tmp_path)))
 
     def order() -> list[str]:
-        return list(_js(browser, "return [...document.querySelectorAll('.members tbody tr')].map((r) => r.dataset.member)"))
+        return list(
+            _js(browser, "return [...document.querySelectorAll('.members tbody tr')].map((r) => r.dataset.member)")
+        )
 
     assert order() == ["2", "3", "1", "0", "4"]  # The best first; without a score last.
     _find(browser, "[data-column=score] button").click()
@@ -291,7 +314,9 @@ def test_a_member_is_seen_everywhere_at_once(browser: Any, tmp_path: Path) -> No
     for selector in (".dot.on", ".thread.on", "tr.on", "#chart-losses-d_loss .line.on"):
         assert len(browser.find_elements("css selector", selector)) == 1
     # Of two points the lower is the better one.
-    heights = _js(browser, "return [...document.querySelectorAll('.dot')].map((d) => [d.textContent, +d.getAttribute('cy')])")
+    heights = _js(
+        browser, "return [...document.querySelectorAll('.dot')].map((d) => [d.textContent, +d.getAttribute('cy')])"
+    )
     by_score = sorted((float(title.rsplit(" ", 1)[1]), y) for title, y in heights)
     assert [y for _, y in by_score] == sorted((y for _, y in by_score), reverse=True)
     assert "d_loss not finite at step 41" in _find(browser, '[data-member="4"]').text
@@ -345,7 +370,11 @@ def test_it_fits_a_telephone_and_reads_in_light_and_dark(kind: str, scheme: str,
         _size(browser, width, 800)
         browser.get(helpers.write(tmp_path / "a.html", data))
         assert _js(browser, "return document.documentElement.scrollWidth") <= width
-    colours = _js(browser, "const s = (n) => getComputedStyle(n); return [s(document.documentElement).backgroundColor, s(document.querySelector('h1')).color, s(document.querySelector('.soft')).color]")
+    colours = _js(
+        browser,
+        "const s = (n) => getComputedStyle(document.querySelector(n));"
+        "return [s('html').backgroundColor, s('h1').color, s('.soft').color]",
+    )
     page, ink, soft = (_luminance(colour) for colour in colours)
     assert (page < 0.1) == (scheme == "dark")
     assert _contrast(page, ink) > 12
@@ -370,7 +399,9 @@ def _contrast(a: float, b: float) -> float:
 def test_runs_lie_beside_each_other(browser: Any, tmp_path: Path) -> None:
     one, two = helpers.run(tmp_path, frames=5), helpers.run(tmp_path, name="runs/wgan/002", frames=3)
     browser.get(helpers.write(tmp_path / "a.html", helpers.of_runs(one, two)))
-    _eventually(lambda: _js(browser, "return [...document.querySelectorAll('canvas')].map((c) => +c.dataset.step)") == [5, 3])
+    _eventually(
+        lambda: _js(browser, "return [...document.querySelectorAll('canvas')].map((c) => +c.dataset.step)") == [5, 3]
+    )
     assert _texts(browser, "#differences tbody td") == ["--lr", "1", "2"]
     assert _texts(browser, "#chart-estimate .legend span") == ["runs/wgan/001 1", "runs/wgan/002 1"]
     assert _texts(browser, ".verdict b") == ["runs/wgan/001: Still improving", "runs/wgan/002: Still improving"]

@@ -1,3 +1,4 @@
+import itertools
 import json
 import math
 import re
@@ -32,7 +33,9 @@ def test_the_page_asks_for_nothing(tmp_path: Path) -> None:
 
 
 def test_numbers_that_json_does_not_have_are_null_and_others_keep_six_digits() -> None:
-    found = json.loads(page.block({"a": [1.0, math.nan, math.inf, -math.inf, 1 / 3, 123456789.0], "b": (1, True, None)}))
+    found = json.loads(
+        page.block({"a": [1.0, math.nan, math.inf, -math.inf, 1 / 3, 123456789.0], "b": (1, True, None)})
+    )
     assert found == {"a": [1.0, None, None, None, 0.333333, 123457000.0], "b": [1, True, None]}
 
 
@@ -43,7 +46,7 @@ def test_pictures_are_thinned_evenly_and_keep_both_ends(n: int, most: int) -> No
     assert found == sorted({*found})
     if n > most > 1:
         assert (found[0], found[-1]) == (0, n - 1)
-        gaps = [b - a for a, b in zip(found, found[1:], strict=False)]
+        gaps = [b - a for a, b in itertools.pairwise(found)]
         assert max(gaps) - min(gaps) <= 1
 
 

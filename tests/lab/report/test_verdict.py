@@ -92,7 +92,7 @@ def test_the_estimate_of_a_wasserstein_game_is_a_curve_to_follow(kind: str, esti
 def test_a_metric_that_is_tracked_is_followed_before_all_others() -> None:
     flat = 0 * _T + 7 + 0.1 * _NOISE
     rows = _game(flat)
-    for (step, line), value in zip(rows.items(), 50 * np.exp(-2 * _T), strict=True):
+    for (_step, line), value in zip(rows.items(), 50 * np.exp(-2 * _T), strict=True):
         line["frechet"] = value
     found = _of(rows, loss=losses.wasserstein())
     assert found.kind == "improving"
@@ -126,9 +126,7 @@ def _trained(path: str, *arguments: object, code: int = 0) -> Verdict:
     assert call("run", *arguments, "--out", path) == code
     run, found = directory.load(Path(path), EXPERIMENTS), journal.read(Path(path))
     rows = runs.rows_of(Path(path))
-    return verdict.of(
-        rows, status=found["status"], step=found["step"], steps=found["steps"], loss=run.job.gan().loss
-    )
+    return verdict.of(rows, status=found["status"], step=found["step"], steps=found["steps"], loss=run.job.gan().loss)
 
 
 _FAULTS = {
