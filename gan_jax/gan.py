@@ -513,7 +513,7 @@ class GAN:
         optimizer = optax.with_extra_args_support(optimizer)
         updates, opt_state = optimizer.update(gradients, player.opt_state, player.params, step=step)
         player = Player(optax.apply_updates(player.params, updates), collections, opt_state)
-        # Behind a barrier: as one more reader of the gradients the norm could change how XLA fuses the rest, and rounds.
+        # Behind a barrier: as one more reader of the gradients the norm could change how XLA fuses, and rounds.
         norm, gradients = optax.tree.norm, lax.optimization_barrier(gradients)
         return player, metrics, norm(gradients) if normed is None else lax.cond(normed, norm, _nothing, gradients)
 

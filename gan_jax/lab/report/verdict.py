@@ -171,7 +171,7 @@ def _trend(rows: Rows, *, done: bool, step: int, steps: int, loss: Loss) -> Verd
             "flat",
             "The estimate went flat",
             f"D's estimate of the distance is {now:.3g}, as it was early on ({early:.3g}): neither player gets "
-            "anywhere. Try a higher learning rate, a wider --clip where weights are clipped, or a penalty in its place.",
+            "anywhere. Try a higher learning rate, a wider --clip where weights are clipped, or a penalty instead.",
         )
     return Verdict(
         "done" if done else "healthy",
