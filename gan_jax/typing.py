@@ -60,9 +60,14 @@ Share = Annotated[float, Bounds(0, 1)]
 """A static number in [0, 1), such as a rate of dropout."""
 Size = Annotated[int, Bounds(1, 2**16)]
 Width = Annotated[int, Bounds(4, 2**16)]
+Widths = Annotated[tuple[int, ...], Bounds(1, 2**16)]
+"""Channels of every layer."""
 Depth = Annotated[int, Bounds(1, 100)]
 Count = Annotated[int, Bounds(1, 10_000)]
+Net = Literal["dcgan", "resnet"]
 Dtype = Literal["float32", "bfloat16"]
+Activation = Literal["relu", "leaky_relu", "abs"]
+"""See `gan_jax.nets.layers.ACTIVATIONS`."""
 
 
 class Metrics(TypedDict, total=False):

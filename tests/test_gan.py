@@ -14,7 +14,7 @@ from jax import lax
 
 from gan_jax import GAN, Batch, GANState, Loss, conditioning, losses, penalties, priors, recipes, scheduled, schedules
 from gan_jax.gan import Inputs
-from gan_jax.nets import layers, mlp
+from gan_jax.nets import activations, mlp
 from tests.helpers import assert_close, assert_same, differ, few, jit, stack, untyped
 
 KEY = jax.random.key(0)
@@ -889,7 +889,7 @@ def test_a_generator_of_another_shape_than_the_data_is_refused() -> None:
         points.init(KEY, Batch(jnp.zeros((1, 4, 2))))
 
 
-@pytest.mark.parametrize("output", [nn.sigmoid, layers.sigmoid], ids=["flax", "ours"])
+@pytest.mark.parametrize("output", [nn.sigmoid, activations.sigmoid], ids=["flax", "ours"])
 @pytest.mark.parametrize("net", [mlp.Generator, nn.remat(mlp.Generator, static_argnums=(3,))], ids=["net", "remat"])
 def test_a_generator_that_can_not_reach_the_data_is_refused(output: Any, net: Any) -> None:
     gan, batch = recipes.gan(SHAPE, width=4, latent=2), Batch(jnp.zeros((1, 4, *SHAPE)))

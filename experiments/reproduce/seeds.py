@@ -1,7 +1,7 @@
 """Seeds of one configuration as a population, one per device: each trains as a run with its options and seed."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -14,11 +14,17 @@ from gan_jax.compiling import jit_training
 from gan_jax.data import Dataset
 from gan_jax.gan import GANState
 from gan_jax.lab import EXPERIMENTS, Config, Job
-from gan_jax.lab.experiment import config
+from gan_jax.lab.experiment import config, without_added
 from gan_jax.lab.options import OBJECTIVE_OPTIONS
 from gan_jax.lab.runs import chunks
 from gan_jax.training import Examples
 from gan_jax.typing import Metrics
+
+SHALLOW: Mapping[str, Any] = {
+    "batch_size": 128, "lr": 2e-4, "depth": 1, "batch_norm": False, "d_depth": None, "d_activation": "relu",
+    "dropout": 0.0,
+}  # fmt: skip
+"""Options of `gan` and `cgan` with one hidden layer in each net, as the sources have them, and a constant rate."""
 
 
 def configured(name: str, **options: Any) -> Config:
@@ -35,7 +41,7 @@ def job_of(chosen: Config, dataset: Dataset) -> Job:
 def settings(chosen: Config) -> dict[str, Any]:
     """The settings of a configuration that decide its results, for the record of a table."""
     names = ("steps", "batch_size", *chosen.experiment.recipe_options, *OBJECTIVE_OPTIONS)
-    return {"experiment": chosen.name, **{name: chosen.record[name] for name in names}}
+    return {"experiment": chosen.name, **without_added({name: chosen.record[name] for name in names})}
 
 
 def train(

@@ -81,7 +81,7 @@ def find(source: str) -> Originals:
         return _of_records(source, tfds_source.records(place))
     if kind in ("folder", "zip") and place:
         return (_of_folder if kind == "folder" else _of_zip)(sources.path(place).absolute())
-    if source in sources.NAMED or (place and any(form.startswith(f"{kind}:") for form in sources.FORMS)):
+    if sources.is_spec(source):
         return _of_dataset(source)
     path = sources.path(source).absolute()
     if path.is_dir():

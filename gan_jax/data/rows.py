@@ -34,6 +34,11 @@ class Rows:
             weakref.finalize(self, os.close, self._file)
             self._stat = _changing(self._file)
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the array."""
+        return self._array.shape
+
     def take(self, numbers: np.ndarray) -> np.ndarray:
         """The rows of these numbers: of int `[...]`, `[..., *row]`, in memory of their own.
 

@@ -4,13 +4,14 @@ import dataclasses
 import difflib
 import importlib.resources
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple, cast, get_args
 
 import numpy as np
 
-from gan_jax.data import folder, idx, npz, prepared, stacked, toys
+from gan_jax.data import folder, idx, npz, prepared, shapes, stacked, subset, toys
 from gan_jax.data.dataset import Dataset, Split
 from gan_jax.errors import InputError
 
@@ -32,6 +33,12 @@ def _tfds(name: str, split: Split) -> Dataset:
     return tfds_source.load(name, split)
 
 
+def _robots(place: str, split: Split) -> Dataset:
+    from gan_jax.data import robots  # Not earlier: it imports what prepares data.
+
+    return robots.load(place, split)
+
+
 def path(place: str) -> Path:
     """A path as it is typed: `~` is the home directory. Raises InputError where there is none."""
     try:
@@ -45,17 +52,24 @@ NAMED: Mapping[str, Callable[[Split], Dataset]] = {
     "stacked": lambda split: stacked.load(_mnist, split),
     **{name: lambda split, name=name: toys.load(name, split) for name in toys.MIXTURES},  # type: ignore[misc]
 }
+# `(place, split) -> dataset`, where the place is SIZE or SIZE/FACTOR, or nothing.
+_MADE: Mapping[str, Callable[[str, Split], Dataset]] = {"shapes": shapes.load, "robots": _robots}
 _PLACED: Mapping[str, _Place] = {
     "idx": _Place("DIR", lambda place, split: idx.load_directory(path(place), split)),
     "npz": _Place("FILE", lambda place, split: npz.load_file(path(place), split)),
     "folder": _Place("DIR", lambda place, split: folder.load_directory(path(place), split)),
     "tfds": _Place("NAME", _tfds),
     "prepared": _Place("DIR", lambda place, split: prepared.load(path(place), split)),
+    "subset": _Place("N:SPEC", lambda place, split: subset.load(place, split, load)),
 }
 
 _MANY_COORDINATES = 64  # Of points; more are rather images that lost their shape.
 
-FORMS = (*NAMED, *(f"{kind}:{place.written}" for kind, place in _PLACED.items()))
+FORMS = (
+    *NAMED,
+    *(f"{kind}[:SIZE[/FACTOR]]" for kind in _MADE),
+    *(f"{kind}:{place.written}" for kind, place in _PLACED.items()),
+)
 """The specs that `load` accepts."""
 
 
@@ -67,13 +81,18 @@ def load(spec: str | os.PathLike[str], split: str = "train") -> Dataset:
     | `mnist`       | embedded in the package, 28x28x1, 60,000   | MNIST's 10,000 test images    |
     | `stacked`     | three MNIST digits as RGB, 28x28x3, 60,000 | 26,000 of MNIST's test images |
     | `ring`,`grid` | 8 or 25 Gaussians in the plane, 100,000    | another draw of the same size |
+    | `shapes`      | coloured shapes, 32x32x3, 20,736           | 6,912, combinations held out  |
+    | `robots`      | robohash's robots, 32x32x3, 50,000         | 10,000 others                 |
     | `idx:DIR`     | four files named as MNIST's                | the t10k files                |
     | `npz:FILE`    | `images` and perhaps `labels`, of np.savez | `test_images`, or as train    |
     | `folder:DIR`  | image files; sub-folders become labels     | DIR/test, or as train         |
     | `tfds:NAME`   | `NAME[/CONFIG][:VERSION]`, prepared        | test, validation, or as train |
     | `prepared:DIR`| what the command `prepare` wrote           | what that set aside, or train |
+    | `subset:N:...`| N random training examples of another spec | that of the other spec        |
 
     "As train" means the training data itself, where a source holds nothing out.
+
+    `shapes` and `robots` may have a size, 32 or 64, and a factor as label: `shapes:64`, `robots:32/color`.
 
     Labels are numbered by the classes that have a training example, and `Dataset.classes` names those as the data calls
     them: with labels 1 ... 26 in a file, label 0 is class "1".
@@ -93,21 +112,41 @@ def load(spec: str | os.PathLike[str], split: str = "train") -> Dataset:
     kind, _, place = spec.partition(":")
     if spec in NAMED:
         return NAMED[spec](split)
-    if kind in _PLACED and place and "\0" not in place:
-        try:
-            dataset = _PLACED[kind].load(place, split)
-        except OSError as error:  # Of the path itself, such as one that is too long.
-            raise InputError(f"{spec}: {error.strerror or error}; choose a different file or directory") from error
-        # Prepared data is not read whole; it was looked at when it was prepared.
-        odd = () if isinstance(dataset.x, np.memmap) else _oddities(dataset)
-        return dataclasses.replace(dataset, notes=dataset.notes + odd) if odd else dataset
-    raise InputError(f"there is no dataset {spec!r}{_hint(spec)}; choose one of {', '.join(FORMS)}")
+    if not is_spec(spec):
+        raise InputError(f"there is no dataset {spec!r}{_hint(spec)}; choose one of {', '.join(FORMS)}")
+    if kind in _MADE:
+        return _MADE[kind](place, split)
+    try:
+        dataset = _PLACED[kind].load(place, split)
+    except OSError as error:  # Of the path itself, such as one that is too long.
+        raise InputError(f"{spec}: {error.strerror or error}; choose a different file or directory") from error
+    # Prepared data is not read whole; it was looked at when it was prepared.
+    odd = () if isinstance(dataset.x, np.memmap) else _oddities(dataset)
+    return dataclasses.replace(dataset, notes=dataset.notes + odd) if odd else dataset
+
+
+def is_spec(text: str) -> bool:
+    """Whether a text has one of `FORMS`."""
+    kind, colon, place = text.partition(":")
+    placed = bool(place) and "\0" not in place
+    return text in NAMED or (kind in _MADE and (placed or not colon)) or (kind in _PLACED and placed)
 
 
 def path_of(spec: str) -> Path | None:
     """The absolute path of a file or directory of data; None of data that has a name alone."""
     kind, _, place = spec.partition(":")
+    if kind == "subset":
+        return path_of(place.partition(":")[2])
     return path(place).absolute() if kind in ("idx", "npz", "folder", "prepared") and place else None
+
+
+def moved(spec: str, path: str) -> str:
+    """The spec of data that lies at this path now."""
+    kind, _, place = spec.partition(":")
+    if kind == "subset":
+        count, _, whole = place.partition(":")
+        return f"{kind}:{count}:{moved(whole, path)}"
+    return f"{kind}:{path}"
 
 
 def _oddities(dataset: Dataset) -> tuple[str, ...]:
@@ -127,7 +166,7 @@ def _hint(spec: str) -> str:
     kind, colon, _ = spec.partition(":")
     if not colon and (of_path := kind_of_path(spec)) is not None:
         return f" (did you mean {of_path}:{spec}?)"
-    names = {form.partition(":")[0]: form for form in FORMS}
+    names = {re.split(r"\W", form)[0]: form for form in FORMS}
     near = difflib.get_close_matches(kind.lower(), names, n=1)
     return f" (did you mean {names[near[0]]}?)" if near else ""
 

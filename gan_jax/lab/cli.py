@@ -15,8 +15,10 @@ from typing import Any, NoReturn
 import jax
 
 from gan_jax.errors import InputError
+from gan_jax.files import kept
 from gan_jax.lab import peers
 from gan_jax.lab.experiment import Experiment, Table, nearest
+from gan_jax.lab.measuring import extractors
 from gan_jax.lab.options import Option, spelled
 from gan_jax.lab.streams import unbroken
 
@@ -134,6 +136,19 @@ def add_distributed(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_features(parser: argparse.ArgumentParser) -> None:
+    """Adds --features, which is typed at every start: no record names code to run."""
+    parser.add_argument(
+        "--features",
+        type=reader(extractors.form),
+        metavar="X",
+        help="what metrics take features from, typed again when the command is continued: random or random:SEED (a net "
+        "of random weights), inception:FILE (FID; the usual .pth file), mnist, fashion_mnist or FILE.npz (a "
+        "classifier), FILE.py:FUNCTION or module:FUNCTION (uint8 images [N, H, W, C] to [N, F]) (default: the "
+        "classifier, where there is one; else random)",
+    )
+
+
 def reader(parse: Callable[[str], Any]) -> Callable[[str], Any]:
     """An argparse type: ValueError's text is the message."""
 
@@ -227,15 +242,8 @@ def check_platform() -> None:
 
 def _cache() -> Path | None:
     """Where compiled programs are kept between runs; None where there is no place of this user's to write to."""
-    try:
-        # As XDG wants it: a relative path is ignored.
-        bases = (Path(os.environ.get("XDG_CACHE_HOME", "")), Path.home() / ".cache")
-        cache = next(base for base in bases if base.is_absolute()) / "gan_jax" / "xla"
-        cache.mkdir(parents=True, exist_ok=True)
-        if os.access(cache, os.W_OK | os.X_OK):
-            return cache
-    except (OSError, RuntimeError, StopIteration):
-        pass  # There is no home directory, or it is relative, or can't be written.
+    if (cache := kept("xla")) is not None:
+        return cache
     print(
         "compiled programs are not kept, the home directory can't be written: JAX_COMPILATION_CACHE_DIR=DIR keeps them",
         file=sys.stderr,

@@ -1,4 +1,5 @@
-"""Files and directories of the commands: atomic writes, locks, numbered directories. Their only home."""
+"""Files and directories of the commands: atomic writes, locks, numbered directories. Their only home, with
+`gan_jax.files`."""
 
 import contextlib
 import errno
@@ -13,11 +14,8 @@ from typing import Any
 import filelock
 
 from gan_jax.errors import InputError
-from gan_jax.files import atomic
-
-LOCK = ".lock"
-# What network file systems without locks answer.
-_WITHOUT_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP})
+from gan_jax.files import LOCK, atomic
+from gan_jax.files import lock as lock  # The commands' own name for it.
 
 
 def write_text(path: Path, text: str) -> None:
@@ -85,43 +83,6 @@ def check_parent(path: Path) -> None:
     """Raises InputError unless the directory that a file is to be written into exists."""
     if not path.parent.is_dir():
         raise InputError(f"there is no directory {path.parent}: make it, or choose a different --out")
-
-
-@contextlib.contextmanager
-def lock(directory: Path, *, wait: bool = False) -> Iterator[bool]:
-    """Holds a run's or sweep's directory for this process; the lock goes when the process does, however it ends.
-
-    Args:
-      directory: what is locked.
-      wait: whether to wait for another process that holds it.
-
-    Yields:
-      Whether it is held: some file systems have no locks.
-
-    Raises:
-      InputError: another process holds it, or the directory can't be written.
-    """
-    held = filelock.FileLock(directory / LOCK, timeout=-1 if wait else 0)
-    try:
-        held.acquire()
-    except filelock.Timeout as error:
-        raise InputError(
-            f"{directory} is in use by another process: wait for it, or choose a different --out"
-        ) from error
-    except NotImplementedError:  # How filelock says that the file system has no locks.
-        yield False
-        return
-    except OSError as error:
-        if error.errno in _WITHOUT_LOCKS:
-            yield False
-            return
-        raise InputError(
-            f"{directory} can't be written ({error.strerror or error}): make it writable, or copy it to a place that is"
-        ) from error
-    try:
-        yield True
-    finally:
-        held.release()
 
 
 def is_locked(directory: Path) -> bool:

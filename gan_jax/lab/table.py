@@ -10,10 +10,20 @@ _GOODFELLOW = "Goodfellow et al. 2014, arXiv:1406.2661"
 _MIRZA = "Mirza & Osindero 2014, arXiv:1411.1784"
 _ARJOVSKY = "Arjovsky et al. 2017, arXiv:1701.07875"
 
-_CONV: Mapping[str, Any] = {
-    "steps": 3000, "batch_size": 64, "log_every": 20, "sample_every": 250, "save_every": 500, "lr": 2e-4, "b1": 0.5,
-    "width": 32, "ema": 0.99,
+_MLP: Mapping[str, Any] = {
+    "steps": 30_000, "batch_size": 64, "log_every": 250, "sample_every": 2500, "save_every": 5000,
+    "lr": "cosine:5e-4:0", "b1": 0.5, "width": 256, "depth": 3, "batch_norm": True, "d_depth": 2,
+    "d_activation": "leaky_relu", "dropout": 0.4, "ema": 0.999,
 }  # fmt: skip
+_SHALLOW: Mapping[str, Any] = {
+    "batch_size": 128, "lr": 2e-4, "b1": 0.9, "depth": 1, "batch_norm": False, "d_depth": None, "d_activation": "relu",
+    "dropout": 0.0, "ema": None,
+}  # fmt: skip
+_CONV: Mapping[str, Any] = {
+    "steps": 3000, "batch_size": 64, "log_every": 20, "sample_every": 250, "save_every": 500, "lr": "cosine:4e-4:0",
+    "b1": 0.5, "width": 32, "ema": 0.999,
+}  # fmt: skip
+_CONV_PAPER: Mapping[str, Any] = {"lr": 2e-4, "width": 128, "ema": None}
 _LONG: Mapping[str, Any] = {"sample_every": 5000, "save_every": 5000, "ema": None}
 _WGAN_PAPER: Mapping[str, Any] = {**_LONG, "lr": 5e-5, "clip": 0.01, "steps": 200_000, "warmup_steps": 25}
 _ANNEALED = 0.78
@@ -24,25 +34,29 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         recipes.gan,
         citation=_GOODFELLOW,
         summary="the original GAN, an MLP with the non-saturating loss",
-        steps=30_000, batch_size=128, log_every=250, sample_every=2500, save_every=5000, b1=0.5, ema=0.999,
-        paper={"steps": 94_000, "b1": 0.9, "ema": None},
+        **_MLP,
+        paper={**_SHALLOW, "steps": 94_000, "width": 256},
         lacks="maxout and dropout in the discriminator, SGD with momentum",
     ),
     "gan_deep": Experiment(
         recipes.gan_deep,
         citation=_GOODFELLOW,
         summary="the original GAN's game with deep MLPs, those of cgan_embedding",
-        steps=8000, batch_size=64, log_every=50, sample_every=1000, save_every=1000, ema=0.999,
-        paper={"steps": 187_600, "ema": None},
+        steps=8000, batch_size=64, log_every=50, sample_every=1000, save_every=1000, lr="cosine:4e-4:0", ema=0.999,
+        paper={"steps": 187_600, "lr": 2e-4, "ema": None},
         lacks="all but the game: the networks are folklore, without published settings",
     ),
     "wgan": Experiment(
         recipes.wgan,
         citation=_ARJOVSKY,
         summary="Wasserstein GAN, MLPs, weight clipping",
-        steps=10_000, batch_size=64, log_every=100, sample_every=1000, save_every=2000,
-        lr=5e-4, clip=0.05, width=256, depth=3, ema=0.999,
-        paper={**_WGAN_PAPER, "width": 128, "depth": 1},
+        steps=28_000, batch_size=64, log_every=200, sample_every=2000, save_every=4000,
+        lr="cosine:5e-4:0", clip=0.02, n_critic=1, width=256, depth=3, d_width=512, d_depth=1, d_activation="abs",
+        ema=0.999,
+        paper={
+            **_WGAN_PAPER, "n_critic": 5, "width": 128, "depth": 1, "d_width": None, "d_depth": None,
+            "d_activation": "relu",
+        },
     ),
     "wgan_4x512": Experiment(
         recipes.wgan,
@@ -57,7 +71,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         citation=_ARJOVSKY,
         summary="Wasserstein GAN, convolutional",
         steps=3000, batch_size=64, log_every=20, sample_every=500, save_every=500,
-        lr=5e-4, clip=0.05, width=16, ema=0.99,
+        lr="cosine:5e-4:0", clip=0.05, width=16, ema=0.999,
         paper={**_WGAN_PAPER, "width": 64},
         lacks="BatchNorm in the critic, which clipping would cut to nothing",
     ),
@@ -65,16 +79,16 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         recipes.cgan,
         citation=_MIRZA,
         summary="conditional GAN, MLP, labels concatenated one-hot",
-        steps=40_000, batch_size=128, log_every=250, sample_every=2500, save_every=5000, b1=0.5, ema=0.999,
-        paper={"steps": 94_000, "b1": 0.9, "ema": None},
+        **_MLP,
+        paper={**_SHALLOW, "steps": 94_000, "width": 128},
         lacks="maxout and dropout in the discriminator, SGD with momentum",
     ),
     "cgan_embedding": Experiment(
         recipes.cgan_embedding,
         citation=_MIRZA,
         summary="conditional GAN, MLP, learned label embeddings",
-        steps=8000, batch_size=64, log_every=50, sample_every=1000, save_every=1000, ema=0.999,
-        paper={"steps": 187_600, "ema": None},
+        steps=8000, batch_size=64, log_every=50, sample_every=1000, save_every=1000, lr="cosine:4e-4:0", ema=0.999,
+        paper={"steps": 187_600, "lr": 2e-4, "ema": None},
         lacks="nothing that was published: the network is folklore",
     ),
     "dcgan": Experiment(
@@ -82,23 +96,24 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         citation="Radford et al. 2015, arXiv:1511.06434",
         summary="deep convolutional GAN",
         **_CONV,
-        paper={"steps": 12_000, "batch_size": 100, "width": 128, "ema": None},
-        lacks="two of the four strided layers, which are for images of 64 x 64, and ReLU in the generator",
+        paper={**_CONV_PAPER, "steps": 12_000, "batch_size": 100},
+        paper_at={(64, 64, 3): {"batch_size": 128}},
+        lacks="ReLU in the generator, and on 28 x 28 two of the four strided layers, which are for images of 64 x 64",
     ),
     "cdcgan": Experiment(
         recipes.cdcgan,
         citation=f"{_MIRZA}; Radford et al. 2015, arXiv:1511.06434",
         summary="conditional DCGAN, labels as maps",
-        **_CONV,
-        paper={"steps": 18_000, "batch_size": 100, "width": 128, "ema": None},
-        lacks="two of DCGAN's four strided layers, which are for images of 64 x 64",
+        **{**_CONV, "steps": 9000, "log_every": 50, "sample_every": 500, "save_every": 1000},
+        paper={**_CONV_PAPER, "steps": 18_000, "batch_size": 100},
+        lacks="on 28 x 28 two of DCGAN's four strided layers, which are for images of 64 x 64",
     ),
     "lsgan": Experiment(
         recipes.lsgan,
         citation="Mao et al. 2017, arXiv:1611.04076",
         summary="least-squares GAN, convolutional",
         **_CONV,
-        paper={"steps": 12_000, "width": 128, "ema": None},
+        paper={**_CONV_PAPER, "steps": 12_000},
         lacks="the deeper networks, which are for scenes of 112 x 112",
     ),
     "acgan": Experiment(
@@ -106,7 +121,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         citation="Odena et al. 2017, arXiv:1610.09585",
         summary="auxiliary classifier GAN, convolutional",
         **_CONV,
-        paper={"steps": 30_000, "batch_size": 100, "width": 128, "ema": None},
+        paper={**_CONV_PAPER, "steps": 30_000, "batch_size": 100},
         lacks="the larger networks, with dropout in the discriminator",
     ),
     "wgan_gp": Experiment(
@@ -114,9 +129,15 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         citation="Gulrajani et al. 2017, arXiv:1704.00028",
         summary="Wasserstein GAN with gradient penalty, convolutional",
         steps=2000, batch_size=64, log_every=10, sample_every=250, save_every=250,
-        lr=3e-4, n_critic=3, width=16, ema=0.99,
+        lr="cosine:5e-4:0", n_critic=3, width=16, ema=0.999,
         paper={**_LONG, "steps": 200_000, "lr": 1e-4, "n_critic": 5, "batch_size": 50, "width": 64},
-        lacks="one layer of the authors' networks",
+        paper_at={
+            (32, 32, 3): {
+                "steps": 100_000, "batch_size": 64, "lr": "linear:2e-4:0", "b1": 0.0, "net": "resnet", "width": 128,
+            },
+            (64, 64, 3): {"batch_size": 64, "b1": 0.0, "net": "resnet"},
+        },
+        lacks="on MNIST one layer of the authors' networks, on 32 x 32 the doubled minibatch of the generator",
     ),
     "sngan": Experiment(
         recipes.sngan,
@@ -124,21 +145,28 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         summary="spectral normalisation and hinge loss; projection discriminator with --conditional",
         **_CONV,
         n_critic=1,
-        paper={**_LONG, "steps": 100_000, "n_critic": 5, "width": 64},
-        lacks="the deeper networks, which are for CIFAR-10, and class-conditional BatchNorm with --conditional",
+        paper={**_CONV_PAPER, **_LONG, "steps": 100_000, "n_critic": 5, "width": 64},
+        paper_at={
+            (32, 32, 3): {
+                "steps": 50_000, "lr": "linear:2e-4:0", "b1": 0.0, "b2": 0.9, "net": "resnet", "width": 256,
+            },
+            (64, 64, 3): {"b1": 0.0, "b2": 0.9, "net": "resnet"},
+        },
+        lacks="on 28 x 28 the deeper networks, on 32 x 32 the doubled minibatch of the generator",
     ),
     "dragan": Experiment(
         recipes.dragan,
         citation="Kodali et al. 2017, arXiv:1705.07215",
         summary="gradient penalty around the data, convolutional",
-        **{**_CONV, "steps": 2500, "lr": 3e-4},
+        **{**_CONV, "steps": 2500},
         paper={"steps": 40_000, "lr": 1e-4, "width": 64, "ema": None},
     ),
     "r3gan": Experiment(
         recipes.r3gan,
         citation="Huang et al. 2024, arXiv:2501.05441",
         summary="relativistic pairing loss with R1 and R2, residual nets without normalisation",
-        steps=1500, batch_size=64, log_every=5, sample_every=100, save_every=100, lr=5e-4, width=8, ema=0.99,
+        steps=1500, batch_size=64, log_every=5, sample_every=100, save_every=100,
+        lr="cosine:1e-3:0", width=8, ema=0.999,
         paper={
             "steps": 100_000, "batch_size": 256, "lr": f"cosine:2e-4:5e-5:{_ANNEALED}",
             "gamma": f"cosine:1:0.1:{_ANNEALED}", "b2": f"cosine:0.9:0.99:{_ANNEALED}", "width": 64, "ema": 0.999,
@@ -150,8 +178,8 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         recipes.completion,
         citation=f"{_MIRZA} (any condition: here half an image)",
         summary="paints the lower half of an image below a given upper half",
-        steps=4000, batch_size=64, log_every=25, sample_every=500, save_every=500, ema=0.99,
-        paper={"steps": 40_000, "ema": None},
+        steps=4000, batch_size=64, log_every=25, sample_every=500, save_every=500, lr="cosine:4e-4:0", ema=0.999,
+        paper={"steps": 40_000, "lr": 2e-4, "ema": None},
         lacks="nothing that was published: the experiment is ours",
     ),
 }  # fmt: skip

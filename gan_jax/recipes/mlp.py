@@ -6,11 +6,12 @@ from gan_jax import losses, priors
 from gan_jax.conditioning import labels, upper_half
 from gan_jax.gan import GAN
 from gan_jax.nets import dcgan, heads, mlp
+from gan_jax.nets.activations import ACTIVATIONS, leaky_relu, tanh
 from gan_jax.nets.inits import he_normal
-from gan_jax.nets.layers import Encode, leaky_relu, relu, tanh
+from gan_jax.nets.layers import Encode
 from gan_jax.nets.sizes import check_shape
 from gan_jax.recipes.builders import Fields, adam, are_points, clipped_rmsprop, point_nets
-from gan_jax.typing import Count, Decay, Depth, Dtype, Positive, Rate, Shape, Share, Size, Width
+from gan_jax.typing import Activation, Count, Decay, Depth, Dtype, Positive, Rate, Shape, Share, Size, Width
 
 
 def gan(
@@ -22,6 +23,12 @@ def gan(
     b1: Decay = 0.9,
     b2: Decay = 0.999,
     width: Width = 256,
+    depth: Depth = 1,
+    batch_norm: bool = False,
+    d_width: Width | None = None,
+    d_depth: Depth | None = None,
+    d_activation: Activation = "relu",
+    dropout: Share = 0.0,
     latent: Size = 100,
     saturating: bool = False,
     ema: Decay | None = None,
@@ -32,12 +39,23 @@ def gan(
 
     z(100) ~ U(-1, 1) -> 256 ReLU -> 784 sigmoid against 784 -> 256 ReLU -> 1 logit; He initialisation; Adam 2e-4.
     Non-saturating unless `saturating`. We differ from the paper's experiment, which had maxout and dropout in D and
-    SGD with momentum, as nearly every implementation since does.
+    SGD with momentum, as nearly every implementation since does. More `depth` in G wants batch_norm, without which D
+    wins.
 
     Args:
       saturating: use the original minimax loss for the generator.
     """
-    nets = point_nets(shape, width, dtype) if are_points(shape) else _shallow_nets(shape, (width,), dtype)
+    if are_points(shape):
+        nets = point_nets(shape, width, dtype)
+    else:
+        nets = {
+            "generator": mlp.Generator(
+                shape, (width,) * depth, batch_norm=batch_norm, dtype=dtype, axis_name=axis_name
+            ),
+            "discriminator": _discriminator(
+                (d_width or width,) * (d_depth or depth), d_activation, dtype, dropout=dropout
+            ),
+        }
     return GAN(
         **nets,
         loss=losses.minimax() if saturating else losses.non_saturating(),
@@ -90,6 +108,9 @@ def wgan(
     n_critic: Count = 5,
     width: Width = 128,
     depth: Depth = 1,
+    d_width: Width | None = None,
+    d_depth: Depth | None = None,
+    d_activation: Activation = "relu",
     latent: Size = 100,
     ema: Decay | None = None,
     dtype: Dtype = "float32",
@@ -100,10 +121,19 @@ def wgan(
     `depth` hidden layers of `width` ReLUs in G (sigmoid output) and in the critic (one logit, no sigmoid); RMSProp 5e-5
     for both; every critic weight clipped to [-clip, clip] after each of the n_critic updates. depth=4, width=512 is
     the MLP of the paper's section 4.3. The authors' code clips before the update, so that the critic may leave the box.
+
+    A clipped critic's scale goes as (clip x width)^depth: deep ones die or explode, and shallow ones are steady. With
+    d_activation="abs" (Anil et al. 2019, arXiv:1811.05381) every hidden unit passes the whole gradient on.
     """
-    hidden = (width,) * depth
+    if are_points(shape):
+        nets = point_nets(shape, width, dtype)
+    else:
+        nets = {
+            "generator": mlp.Generator(shape, (width,) * depth, dtype=dtype),
+            "discriminator": _discriminator((d_width or width,) * (d_depth or depth), d_activation, dtype),
+        }
     return GAN(
-        **(point_nets(shape, width, dtype) if are_points(shape) else _shallow_nets(shape, hidden, dtype)),
+        **nets,
         loss=losses.wasserstein(),
         **clipped_rmsprop(lr, d_lr, clip),
         prior=priors.normal(latent),
@@ -123,6 +153,12 @@ def cgan(
     b1: Decay = 0.9,
     b2: Decay = 0.999,
     width: Width = 128,
+    depth: Depth = 1,
+    batch_norm: bool = False,
+    d_width: Width | None = None,
+    d_depth: Depth | None = None,
+    d_activation: Activation = "relu",
+    dropout: Share = 0.0,
     latent: Size = 100,
     ema: Decay | None = None,
     dtype: Dtype = "float32",
@@ -131,13 +167,21 @@ def cgan(
     """Conditional GAN, an MLP by concatenation (Mirza & Osindero 2014, arXiv:1411.1784).
 
     [z, onehot(y)] -> 128 ReLU -> 784 sigmoid against [x, onehot(y)] -> 128 ReLU -> 1 logit; sigmoid cross-entropy on
-    logits, one y per step for real and fake. As in `gan`, we differ from the paper's maxout, dropout and SGD.
+    logits, one y per step for real and fake. As in `gan`, we differ from the paper's maxout, dropout and SGD, and more
+    `depth` in G wants batch_norm.
     """
     conditioning, encode = labels(num_classes), Encode(num_classes)
     if are_points(shape):
         nets = point_nets(shape, width, dtype, encode)
     else:
-        nets = _shallow_nets(shape, (width,), dtype, encode)
+        nets = {
+            "generator": mlp.Generator(
+                shape, (width,) * depth, batch_norm=batch_norm, encode=encode, dtype=dtype, axis_name=axis_name
+            ),
+            "discriminator": _discriminator(
+                (d_width or width,) * (d_depth or depth), d_activation, dtype, dropout=dropout, encode=encode
+            ),
+        }
     return GAN(
         **nets,
         loss=losses.non_saturating(),
@@ -226,12 +270,16 @@ def completion(
     )
 
 
-def _shallow_nets(shape: Shape, hidden: tuple[int, ...], dtype: str, encode: Encode | None = None) -> Fields:
+def _discriminator(
+    hidden: tuple[int, ...],
+    activation: Activation,
+    dtype: str,
+    *,
+    dropout: float = 0.0,
+    encode: Encode | None = None,
+) -> mlp.Discriminator:
     head = heads.Logit(he_normal())
-    return {
-        "generator": mlp.Generator(shape, hidden, encode=encode, dtype=dtype),
-        "discriminator": mlp.Discriminator(hidden, head, relu, encode=encode, dtype=dtype),
-    }
+    return mlp.Discriminator(hidden, head, ACTIVATIONS[activation], dropout, encode=encode, dtype=dtype)
 
 
 def _deep_nets(

@@ -101,6 +101,8 @@ def test_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("~", r"did you mean folder:~\?\);"),
         ("digits", r"did you mean idx:digits\?\);"),
         ("nzp:own.npz", r"did you mean npz:FILE\?\);"),
+        ("shape", r"did you mean shapes\[:SIZE\[/FACTOR\]\]\?\);"),
+        ("robots:", r"did you mean robots\[:SIZE\[/FACTOR\]\]\?\);"),
     ],
 )
 def test_unknown_spec(spec: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +129,7 @@ def test_the_absolute_path_of_a_spec(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert path_of("npz:a/b.npz") == tmp_path / "a" / "b.npz"
     assert path_of("folder:~/a") == Path("/home/a/a")
     assert path_of("idx:/a") == Path("/a")
-    assert path_of("mnist") is path_of("tfds:mnist") is path_of("ring") is None
+    assert path_of("mnist") is path_of("tfds:mnist") is path_of("ring") is path_of("shapes:64") is None
 
 
 @pytest.mark.parametrize(

@@ -35,8 +35,8 @@ def of_sweep(lab: Lab, sweep: Store, budget: int) -> dict[str, Any]:
       InputError: a file in its directory is not what the sweep wrote.
     """
     plan, path = sweep.plan, sweep.path
-    scored = lines.read_scores(path, {})
-    kinds = [record["metric"] for record in lines.records(path / lines.SCORES)]
+    kind = _kind(path)
+    scored = lines.read_scores(path, kind)
     metrics = lines.read_metrics(path, len(plan.members))
     status = _statuses(path)
     pictures = {int(file.stem): file for file in (path / "samples").glob("*.png") if file.stem.isdecimal()}
@@ -67,7 +67,7 @@ def of_sweep(lab: Lab, sweep: Store, budget: int) -> dict[str, Any]:
         "status": "finished" if store.finished(sweep) else "training" if files.is_locked(path) else "not finished",
         "facts": _facts(sweep),
         "commands": _commands(lab, sweep),
-        "metric": kinds[-1] if kinds else sweep.metric,
+        "metric": kind.get("metric", sweep.metric),
         "swept": [{"name": name, "log": name in plan.logarithmic} for name in plan.swept],
         "members": members,
         "curves": [
@@ -77,6 +77,14 @@ def of_sweep(lab: Lab, sweep: Store, budget: int) -> dict[str, Any]:
         ],
         "options": {name: plan.base.spelled(name) for name in plan.base.options if name not in plan.swept},
     }
+
+
+def _kind(path: Path) -> dict[str, Any]:
+    """What the newest score is of; scores of other kinds can't be compared with it."""
+    kind: dict[str, Any] = {}
+    for record in lines.records(path / lines.SCORES):
+        kind = {key: value for key, value in record.items() if key not in ("member", "step", "score")}
+    return kind
 
 
 def _values(sweep: Store, member: Member) -> dict[str, Any]:

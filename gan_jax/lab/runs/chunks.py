@@ -13,7 +13,7 @@ from gan_jax.compiling import jit_training
 from gan_jax.data import Dataset
 from gan_jax.data.rows import SMALL_BYTES
 from gan_jax.gan import GAN, GANState
-from gan_jax.lab import devices
+from gan_jax.lab import devices, peers
 from gan_jax.lab.job import Job, Maker
 from gan_jax.lab.runs.layout import Layout, placed
 from gan_jax.lab.runs.streaming import Stream
@@ -67,7 +67,7 @@ class Advancer:
         self._compiled: dict[int, Any] = {}
         self._draw = jax.jit(jax.vmap(training.draw_indices, (None, 0, None, None, None)), static_argnums=(2, 3, 4))
         self._stream = (
-            Stream(self._host, self._drawn, self._following, self._placed) if self._resident is None else None
+            Stream(self._host, self._drawn, self._following, layout.streamed) if self._resident is None else None
         )
 
     def close(self) -> None:
@@ -120,7 +120,9 @@ class Advancer:
         if self._stream is None:
             state, metrics = train(self._numbers, state, self._resident, self._rng, stop)
         else:
-            state, metrics = train(self._numbers, state, self._stream.chunk(start), self._rng, stop, first)
+            with peers.together():  # What one process can't read, none trains on: the others would wait for it.
+                chunk = self._stream.chunk(start)
+            state, metrics = train(self._numbers, state, chunk, self._rng, stop, first)
         return state, {name: np.asarray(values[:n], np.float32) for name, values in jax.device_get(metrics).items()}
 
     def _capacity(self, step: int) -> int:
@@ -147,10 +149,6 @@ class Advancer:
         steps = first + np.arange(self._capacity(first), dtype=np.int32)
         n_critic = phase(self._n_critics, first)
         return np.asarray(self._draw(self._host_rng, steps, n_critic, self._batch_size, len(self._host.x)))
-
-    def _placed(self, chunk: Examples) -> Examples:
-        sharding = self._layout.streamed
-        return jax.device_put(chunk) if sharding is None else placed(chunk, sharding)
 
 
 @dataclasses.dataclass(frozen=True)

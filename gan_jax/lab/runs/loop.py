@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from tensorboardX import summary
@@ -44,6 +44,18 @@ _COMPARED = 500
 """Samples whose distances are taken: of pictures all, of points these."""
 
 
+class Features(NamedTuple):
+    """The features that --track measures.
+
+    Attributes:
+      asked: --features as typed, or None.
+      used: their name and fingerprint; None where no metric is made of features.
+    """
+
+    asked: str | None
+    used: str | None
+
+
 def train(
     run: RunDir,
     dataset: Dataset,
@@ -53,6 +65,7 @@ def train(
     lab: Lab,
     resume: str,
     profile: int = 0,
+    features: Features | None = None,
     page: Callable[[bool], None] | None = None,
 ) -> int:
     """Trains from the newest checkpoint, or from the start, until the last step, a signal, or the last finite state.
@@ -65,6 +78,7 @@ def train(
       lab: how commands are typed.
       resume: how it is continued.
       profile: steps to trace.
+      features: what --track measures; None for the default.
       page: writes the run's report again, and is told whether it trains on; None for no report.
 
     Returns:
@@ -74,7 +88,7 @@ def train(
       InputError: none of the checkpoints is whole, or they can't be read by this version.
     """
     try:
-        return _train(run, dataset, layout, command, lab, resume, profile, page)
+        return _train(run, dataset, layout, command, lab, resume, profile, features or Features(None, None), page)
     except OSError as error:
         run.check_there()
         steps = checkpoint.steps(run.checkpoints)
@@ -95,6 +109,7 @@ def _train(
     lab: Lab,
     resume: str,
     profile: int,
+    features: Features,
     page: Callable[[bool], None] | None,
 ) -> int:
     job, options, last = run.job, run.job.options, run.until
@@ -124,11 +139,20 @@ def _train(
         if options["track"] is not None:
             from gan_jax.lab.runs import tracking  # Not earlier: it loads what only a run that is tracked needs.
 
-            track = tracking.tracker(run, gan)
+            track = tracking.tracker(run, gan, features.asked)
         board = stack.enter_context(logs.board(run.path / "tensorboard" if first else None, step))
         log = stack.enter_context(logs.appending(run.path / "metrics.jsonl" if first else Path(os.devnull)))
         journal = stack.enter_context(
-            journaling.keeping(run.path if first else None, job, dataset, command, step, last, used=layout.devices)
+            journaling.keeping(
+                run.path if first else None,
+                job,
+                dataset,
+                command,
+                step,
+                last,
+                used=layout.devices,
+                features=features.used,
+            )
         )
         trace = stack.enter_context(Profile(run.path / "profile", profile, last - step, bar.say if first else None))
         record: dict[str, float] = {}
@@ -173,7 +197,7 @@ def _train(
                 state, metrics, broken = chunks.up_to_not_finite(advance, state, n)
             except InputError as error:  # The data was changed, or can't be read any more.
                 save()
-                raise InputError(f"{error}; step {step} is saved, then continue with: {resume}") from error
+                raise type(error)(f"{error}; step {step} is saved, then continue with: {resume}") from error
             taken, step = int(state.step) - step, int(state.step)
             trace.taken(step, taken)
             (seconds,) = devices.max_over_processes(time.perf_counter() - started)

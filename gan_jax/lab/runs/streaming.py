@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import NamedSharding
 
 from gan_jax.data.rows import Rows
 from gan_jax.training import Examples
@@ -24,7 +25,7 @@ class Stream:
         examples: Examples,
         draw: Callable[[int], np.ndarray],
         following: Callable[[int], int],
-        place: Callable[[Any], Any] = jax.device_put,
+        sharding: NamedSharding | None = None,
     ) -> None:
         """Gathers nothing yet.
 
@@ -33,10 +34,10 @@ class Stream:
           draw: of a chunk that starts at a step, the numbers of its examples, `[capacity, n_critic, B]`. It is called
             by the thread that asks for chunks: a device that trains would keep another one waiting.
           following: the step at which the next chunk starts.
-          place: puts a chunk's leaves on the device.
+          sharding: how a chunk's leaves lie on several devices; a process gathers the rows of its own.
         """
         self._rows = jax.tree.map(Rows, examples)
-        self._draw, self._following, self._place = draw, following, place
+        self._draw, self._following, self._sharding = draw, following, sharding
         self._start: int | None = None
         self._chunk: Examples | None = None
         self._next: tuple[int, Future[Examples]] | None = None
@@ -65,7 +66,15 @@ class Stream:
             self._next = None
 
     def _made(self, numbers: np.ndarray) -> Examples:
-        return self._place(jax.tree.map(lambda rows: rows.take(numbers), self._rows))
+        def gathered(rows: Rows) -> jax.Array:
+            def of_device(index: Any) -> np.ndarray:
+                return rows.take(numbers[index[: numbers.ndim]])
+
+            if self._sharding is None:
+                return jax.device_put(rows.take(numbers))
+            return jax.make_array_from_callback((*numbers.shape, *rows.shape[1:]), self._sharding, of_device)
+
+        return jax.tree.map(gathered, self._rows)
 
 
 def _in_thread(do: Callable[[np.ndarray], Examples], numbers: np.ndarray) -> "Future[Examples]":

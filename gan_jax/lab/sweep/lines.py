@@ -46,7 +46,7 @@ def read_scores(path: Path, kind: Mapping[str, Any]) -> Scores:
     return {
         (record["member"], record["step"]): record["score"]
         for record in records(path / SCORES)
-        if kind.items() <= record.items()
+        if kind == {key: value for key, value in record.items() if key not in ("member", "step", "score")}
     }
 
 

@@ -2,12 +2,13 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +187,7 @@ def test_profile_leaves_a_trace_and_says_how_to_open_it(capsys: pytest.CaptureFi
 class _Two:
     """Two processes of one command on this machine; what they have said is in the files 0 and 1."""
 
-    def __init__(self, *typed: object) -> None:
+    def __init__(self, *typed: object, places: Sequence[str] = (".", ".")) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -197,6 +198,7 @@ class _Two:
                 process = subprocess.Popen(
                     [*command, "--distributed", f"127.0.0.1:{port},2,{index}"],
                     env=os.environ | {"PYTHONPATH": str(_REPOSITORY)},
+                    cwd=places[index],
                     stdout=output,
                     stderr=subprocess.STDOUT,
                 )
@@ -215,8 +217,8 @@ def two() -> Iterator[Any]:
     """Starts two processes, and ends those that are left."""
     started: list[_Two] = []
 
-    def start(*typed: object) -> _Two:
-        started.append(_Two(*typed))
+    def start(*typed: object, **settings: Any) -> _Two:
+        started.append(_Two(*typed, **settings))
         return started[-1]
 
     yield start
@@ -312,3 +314,29 @@ def test_an_error_of_the_first_process_is_one_of_both(two: Any) -> None:
     assert "run: a exists already" in first
     assert "run: process 0 can't go on: a exists already" in second
     assert "Traceback" not in first + second
+
+
+@pytest.mark.slow
+def test_data_that_changes_under_one_process_ends_both_with_a_sentence_and_their_step_is_saved(two: Any) -> None:
+    assert call("prepare", "npz:tiny.npz", "--size", 8, "--out", "data") == 0
+    shutil.copytree("data", "other/data")
+    every = [
+        "--log-every",
+        100,
+        "--sample-every",
+        10**6,
+        "--save-every",
+        100,
+    ]  # A chunk is 256 steps, and two are ahead.
+    typed = ["cgan", "--data", "prepared:data", "--stream", "--width", 8, "--latent", 4, "--batch-size", 16, *every]
+    pair = two(*typed, "--steps", 10**6, "--out", Path("a").absolute(), places=(".", "other"))
+    before = _saved("a", pair)
+    os.truncate("other/data/train-images.npy", 1000)
+    assert pair.codes() == [2, 2], pair.said()
+    step = checkpoint.steps(Path("a/checkpoints"))[0]
+    assert step >= before
+    for said, by in zip(pair.said(), ("process 1 can't go on: ", ""), strict=True):
+        (line,) = (line for line in said.splitlines() if line.startswith("run: "))
+        changed = Path("other/data/train-images.npy").absolute()
+        assert line.startswith(f"run: {by}{changed} was changed while it was read: put it back; step {step} is saved")
+    assert call("run", "cgan", "--resume", "a", "--steps", step + 1) == 0

@@ -177,6 +177,7 @@ _OBJECTIVES: dict[str, tuple[str, list[object], dict[str, Any]]] = {
     "no penalty": ("dragan", ["--penalty", "none"], {"penalty": "none"}),
     "lazy": ("dragan", ["--lazy", 2], {"lazy": 2}),
     "accumulate": ("gan", ["--accumulate", 3], {"accumulate": 3}),
+    "augment": ("gan", ["--augment", "color,cutout"], {"augment": "color+cutout"}),
     "all": (
         "cgan",
         ["--loss", "relativistic_pairing", "--penalty", "r2:cosine:1:0", "--lazy", 2, "--accumulate", 2],
@@ -187,14 +188,14 @@ _OBJECTIVES: dict[str, tuple[str, list[object], dict[str, Any]]] = {
 
 @pytest.mark.parametrize("case", few(_OBJECTIVES, "penalty", "all"))
 def test_an_objective_that_was_typed_is_recorded_and_resumes_exactly(
-    case: str, capsys: pytest.CaptureFixture[str]
+    case: str, images: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name, typed, recorded = _OBJECTIVES[case]
-    own_command = [*_tiny(name, "ring"), "--steps", 6]
+    own_command = [*_tiny(name, images if case == "augment" else "ring"), "--steps", 6]
     command = [*own_command, *typed]
     assert call("run", *command, "--out", "whole") == 0
     record = json.loads(Path("whole/config.json").read_text())["options"]
-    own = {"loss": None, "penalty": None, "lazy": 1, "accumulate": 1}
+    own = {"loss": None, "penalty": None, "lazy": 1, "augment": None, "accumulate": 1}
     assert {option: record[option] for option in own} == own | recorded
     _stopped_after_a_save(*command, "--out", "cut")
     capsys.readouterr()

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gan_jax.data import Dataset
 from gan_jax.data.rows import Rows
@@ -52,6 +53,26 @@ def test_chunks_are_what_is_drawn_in_whatever_order_they_are_asked_for(takers: l
     stream.close()
     # Only the first, and those after a jump, were waited for.
     assert takers.count("MainThread") == 2 * 3
+
+
+def test_every_device_has_rows_of_its_own_gathered(monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[np.ndarray] = []
+    take = Rows.take
+
+    def noting(rows: Rows, numbers: np.ndarray) -> np.ndarray:
+        found.append(numbers)
+        return take(rows, numbers)
+
+    monkeypatch.setattr(Rows, "take", noting)
+    layout = NamedSharding(Mesh(jax.devices()[:3], ("data",)), PartitionSpec(None, None, "data"))
+    stream = Stream(Examples(X), numbers_of, lambda start: start + 4, layout)
+    chunk = stream.chunk(0)
+    np.testing.assert_array_equal(chunk.x, X[numbers_of(0)])
+    assert chunk.x.sharding == layout
+    stream.close()
+    # Of two chunks, a third of each for every device.
+    expected = [numbers_of(start)[:, :, [k]].tolist() for start in (0, 4) for k in range(3)]
+    assert sorted(numbers.tolist() for numbers in found) == sorted(expected)
 
 
 def test_what_the_thread_raises_is_raised_where_its_chunk_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
