@@ -487,7 +487,8 @@ class GAN:
         """The share of D's outputs that its loss hardly depends on any more, see `Metrics`."""
         logits = lax.stop_gradient((real_logits, fake_logits))
         pulls = jax.grad(self.loss.d, argnums=(0, 1))(*logits)
-        return sum(jnp.mean(jnp.abs(pull) * pull.size < SATURATED) for pull in pulls) / 2
+        real, fake = (jnp.mean(jnp.abs(pull) * pull.size < SATURATED) for pull in pulls)
+        return (real + fake) / 2
 
     def _update(
         self,

@@ -120,7 +120,7 @@ def _facts(run: RunDir, found: Mapping[str, Any], rows: Mapping[int, Mapping[str
     sessions, data = found["sessions"], found.get("data", {})
     session = sessions[-1] if sessions else {}
     device, machine = session.get("device", {}), session.get("machine", {})
-    speed = next((row["steps_per_s"] for row in reversed(rows.values()) if "steps_per_s" in row), None)
+    speed = next((row["steps_per_s"] for row in reversed([*rows.values()]) if "steps_per_s" in row), None)
     several = f" in {len(sessions)} sessions" if len(sessions) > 1 else ""
     commit = record.get("commit")
     changed = ", with changes that were not committed" if commit and commit.endswith("+") else ""

@@ -39,9 +39,12 @@ def of_data(dataset: Dataset, classes: np.ndarray | None) -> Diversity:
       classes: the labels of the samples, whose classes alone count; None where the GAN is not conditioned on labels.
     """
     count = max(50, min(1000, _NUMBERS // max(1, int(np.prod(dataset.shape)))))
-    of_these = np.arange(len(dataset)) if classes is None else np.flatnonzero(np.isin(dataset.labels, classes))
+    labels, of_these = None, np.arange(len(dataset))
+    if classes is not None:
+        labels = np.asarray(dataset.labels)
+        of_these = np.flatnonzero(np.isin(labels, classes))
     chosen = np.sort(np.random.default_rng(0).permutation(of_these)[:count])
-    return Diversity(np.asarray(dataset.x[chosen]), None if classes is None else np.asarray(dataset.labels)[chosen])
+    return Diversity(np.asarray(dataset.x[chosen]), None if labels is None else labels[chosen])
 
 
 def mean_distance(x: np.ndarray, labels: np.ndarray | None = None) -> float:
