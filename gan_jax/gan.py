@@ -232,10 +232,7 @@ class GAN:
         keys = self.step_keys(rng)
         # G does not change while D does, so all fakes can be made at once: in larger matrix products, which are faster.
         fakes = jax.vmap(self.fakes, (None, 0, 0))(state, batch, keys.d)
-        # Of the metrics the last minibatch's are kept: of the others' gradients no norm is taken, which costs most.
-        last = None if self.n_critic == 1 else jnp.arange(self.n_critic) == self.n_critic - 1
-        inputs = batch, keys.d, fakes, last
-        state, d_metrics = lax.scan(lambda state, inputs: self._d_step(state, *inputs), state, inputs)
+        state, d_metrics = lax.scan(lambda state, inputs: self.d_step(state, *inputs), state, (batch, keys.d, fakes))
         last_batch, d_metrics = jax.tree.map(lambda leaf: leaf[-1], (batch, d_metrics))
         state, g_metrics = self.g_step(state, last_batch, keys.g)
         return state, d_metrics | g_metrics
@@ -256,19 +253,14 @@ class GAN:
           ValueError: the discriminator's logits are not `[B]`, `accumulate` does not divide B, x is not float, or y not
             what `conditioning` says.
         """
-        return self._d_step(state, batch, rng, self.fakes(state, batch, rng) if fakes is None else fakes)
-
-    def _d_step(
-        self, state: GANState, batch: Batch, rng: Key, fakes: Batch, normed: Any = None
-    ) -> tuple[GANState, Metrics]:
-        """`d_step`; where `normed` is given and false, the gradient's norm is 0."""
+        fakes = self.fakes(state, batch, rng) if fakes is None else fakes
 
         def loss(params: Params, collections: Collections, inputs: tuple[Batch, Batch], rng: Key) -> Any:
             player = dataclasses.replace(state.discriminator, collections=collections)
             return self.d_loss(params, dataclasses.replace(state, discriminator=player), *inputs, rng)
 
         player, metrics, norm = self._update(
-            loss, state.discriminator, self.d_optimizer, (batch, fakes), rng, state.step, normed
+            loss, state.discriminator, self.d_optimizer, (batch, fakes), rng, state.step
         )
         return dataclasses.replace(state, discriminator=player), metrics | {"d_grad": norm}
 
@@ -498,7 +490,6 @@ class GAN:
         inputs: Any,
         rng: Key,
         step: Step,
-        normed: Any = None,
     ) -> tuple[Player, Metrics, Scalar]:
         """The player after one update; the metrics of the loss, and the norm of its gradient, before it."""
         # Where shard_map tracks replication, the gradient of replicated parameters would already be summed over
@@ -515,8 +506,7 @@ class GAN:
         updates, opt_state = optimizer.update(gradients, player.opt_state, player.params, step=step)
         player = Player(optax.apply_updates(player.params, updates), collections, opt_state)
         # Behind a barrier: as one more reader of the gradients the norm could change how XLA fuses, and rounds.
-        norm, gradients = optax.tree.norm, lax.optimization_barrier(gradients)
-        return player, metrics, norm(gradients) if normed is None else lax.cond(normed, norm, _nothing, gradients)
+        return player, metrics, optax.tree.norm(lax.optimization_barrier(gradients))
 
     def _accumulated(
         self, gradient: Callable[..., Any], params: Params, collections: Collections, inputs: Any, rng: Key
@@ -545,10 +535,6 @@ class GAN:
         gradients, collections, metrics = sums
         gradients, metrics = jax.tree.map(lambda leaf: leaf / k, (gradients, metrics))
         return gradients, collections, metrics
-
-
-def _nothing(gradients: Any) -> Scalar:
-    return jnp.zeros(())
 
 
 def _streams(rng: Key) -> dict[str, Key]:
