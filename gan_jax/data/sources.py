@@ -11,7 +11,7 @@ from typing import NamedTuple, cast, get_args
 
 import numpy as np
 
-from gan_jax.data import folder, idx, npz, prepared, shapes, stacked, toys
+from gan_jax.data import folder, idx, npz, prepared, shapes, stacked, subset, toys
 from gan_jax.data.dataset import Dataset, Split
 from gan_jax.errors import InputError
 
@@ -60,6 +60,7 @@ _PLACED: Mapping[str, _Place] = {
     "folder": _Place("DIR", lambda place, split: folder.load_directory(path(place), split)),
     "tfds": _Place("NAME", _tfds),
     "prepared": _Place("DIR", lambda place, split: prepared.load(path(place), split)),
+    "subset": _Place("N:SPEC", lambda place, split: subset.load(place, split, load)),
 }
 
 _MANY_COORDINATES = 64  # Of points; more are rather images that lost their shape.
@@ -87,6 +88,7 @@ def load(spec: str | os.PathLike[str], split: str = "train") -> Dataset:
     | `folder:DIR`  | image files; sub-folders become labels     | DIR/test, or as train         |
     | `tfds:NAME`   | `NAME[/CONFIG][:VERSION]`, prepared        | test, validation, or as train |
     | `prepared:DIR`| what the command `prepare` wrote           | what that set aside, or train |
+    | `subset:N:...`| N random training examples of another spec | that of the other spec        |
 
     "As train" means the training data itself, where a source holds nothing out.
 
@@ -133,7 +135,18 @@ def is_spec(text: str) -> bool:
 def path_of(spec: str) -> Path | None:
     """The absolute path of a file or directory of data; None of data that has a name alone."""
     kind, _, place = spec.partition(":")
+    if kind == "subset":
+        return path_of(place.partition(":")[2])
     return path(place).absolute() if kind in ("idx", "npz", "folder", "prepared") and place else None
+
+
+def moved(spec: str, path: str) -> str:
+    """The spec of data that lies at this path now."""
+    kind, _, place = spec.partition(":")
+    if kind == "subset":
+        count, _, whole = place.partition(":")
+        return f"{kind}:{count}:{moved(whole, path)}"
+    return f"{kind}:{path}"
 
 
 def _oddities(dataset: Dataset) -> tuple[str, ...]:

@@ -5,9 +5,10 @@ from typing import Any
 import jax.numpy as jnp
 from flax import linen as nn
 
+from gan_jax.nets.activations import leaky_relu
 from gan_jax.nets.conditioned import concat_condition
 from gan_jax.nets.inits import lecun_normal
-from gan_jax.nets.layers import Encode, leaky_relu
+from gan_jax.nets.layers import Encode
 from gan_jax.typing import Condition, Data, Initializer, Latents
 
 

@@ -10,8 +10,8 @@ from gan_jax.nets.inits import normal_002
 from gan_jax.nets.layers import Encode
 from gan_jax.nets.lifted import Lifted
 from gan_jax.nets.recognition import Recognise
-from gan_jax.recipes.builders import adam, are_points, conv_nets, point_nets
-from gan_jax.typing import Bounds, Decay, Dtype, Rate, Shape, Size, Width
+from gan_jax.recipes.builders import adam, are_points, check_images, conv_nets, point_nets
+from gan_jax.typing import Bounds, Decay, Dtype, Rate, Shape, Size, Width, Widths
 
 
 def infogan(
@@ -23,6 +23,7 @@ def infogan(
     b1: Decay = 0.5,
     b2: Decay = 0.999,
     width: Width = 64,
+    widths: Widths | None = None,
     latent: Size = 62,
     categories: Annotated[int, Bounds(2, 2**16)] = 10,
     continuous: Annotated[int, Bounds(0, 1000)] = 2,
@@ -53,11 +54,11 @@ def infogan(
     codes = {f"c{k + 1}": categories if k == 0 else 0 for k in range(continuous + 1)}
     encode, q = Encode(categories), Recognise(codes, info, info_continuous, 2 * width, normal_002())
     if are_points(shape):
+        check_images(shape, widths=widths)
         nets = point_nets(shape, width, dtype, encode, head=q)
     else:
-        nets = conv_nets(
-            shape, width, dtype, axis_name, head=heads.Hidden(16 * width, q, normal_002()), batch_norm=True
-        )
+        head = heads.Hidden(16 * width, q, normal_002())
+        nets = conv_nets(shape, width, widths, dtype, axis_name, head=head, batch_norm=True)
         nets["generator"] = Lifted(nets["generator"], 16 * width, encode, normal_002(), dtype, axis_name)
     return GAN(
         **nets,

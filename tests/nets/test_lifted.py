@@ -3,7 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from gan_jax.nets import mlp
-from gan_jax.nets.layers import Encode, leaky_relu
+from gan_jax.nets.activations import leaky_relu
+from gan_jax.nets.layers import Encode
 from gan_jax.nets.lifted import Lifted
 
 KEY = jax.random.key(0)

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from gan_jax.nets import heads
-from gan_jax.nets.layers import leaky_relu
+from gan_jax.nets.activations import leaky_relu
 from gan_jax.nets.recognition import Recognise, recognised
 
 KEY = jax.random.key(0)
