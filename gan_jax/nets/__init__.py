@@ -11,7 +11,6 @@ unconditional net, and `train` is a Python bool. Modules:
   augment: random changes of the images that a discriminator sees (DiffAugment).
   heads: the last layer of a discriminator.
   recognition: a head that reads a generator's codes off an example, for InfoGAN.
-  lifted: a dense layer before a generator.
   packing: a discriminator of several examples at once (PacGAN).
   per_channel: nets of one-channel images, applied to every channel of an image.
   classifier: a small convolutional classifier, for metrics.

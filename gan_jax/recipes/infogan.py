@@ -8,9 +8,8 @@ from gan_jax.gan import GAN
 from gan_jax.nets import heads
 from gan_jax.nets.inits import normal_002
 from gan_jax.nets.layers import Encode
-from gan_jax.nets.lifted import Lifted
 from gan_jax.nets.recognition import Recognise
-from gan_jax.recipes.builders import adam, are_points, check_images, conv_nets, point_nets
+from gan_jax.recipes.builders import adam, are_points, conv_nets
 from gan_jax.typing import Bounds, Decay, Dtype, Rate, Shape, Size, Width, Widths
 
 
@@ -40,10 +39,10 @@ def infogan(
     lambda, which bounds the codes' mutual information with the image from below. Q's parameters are among D's. Adam
     2e-4 for D and 1e-3 for G, b1 .5.
 
-    G: [z, c] -> 1024 -> 7x7x128 -> 14x14x64 -> 28x28x1; D: 14x14x64 -> 7x7x128 -> 1024 -> 1 logit, and Q: -> 128 ->
-    codes (16 width, 2 width and width). As in `dcgan` kernels are 5 x 5 where the paper has 4 x 4 and G has leaky ReLUs
-    and tanh; the dense layers of D and Q have no BatchNorm. The authors' code fixes the deviations of the continuous
-    codes at 1; ours are learned, as the paper says.
+    G: [z, c] -> 7x7x128 -> 14x14x64 -> 28x28x1; D: 14x14x64 -> 7x7x128 -> 1024 -> 1 logit, and Q: -> 128 -> codes
+    (2 width, width and 16 width). As in `dcgan` kernels are 5 x 5 where the paper has 4 x 4, and G has leaky ReLUs and
+    tanh; it has no dense layer of 1024 before its base, and the dense layers of D and Q have no BatchNorm. The authors'
+    code fixes the deviations of the continuous codes at 1; ours are learned, as the paper says.
 
     Args:
       categories: classes of the categorical code.
@@ -53,15 +52,10 @@ def infogan(
     """
     codes = {f"c{k + 1}": categories if k == 0 else 0 for k in range(continuous + 1)}
     encode, q = Encode(categories), Recognise(codes, info, info_continuous, 2 * width, normal_002())
-    if are_points(shape):
-        check_images(shape, widths=widths)
-        nets = point_nets(shape, width, dtype, encode, head=q)
-    else:
-        head = heads.Hidden(16 * width, q, normal_002())
-        nets = conv_nets(shape, width, widths, dtype, axis_name, head=head, batch_norm=True)
-        nets["generator"] = Lifted(nets["generator"], 16 * width, encode, normal_002(), dtype, axis_name)
+    # On points D has no features beyond its last hidden layer.
+    head = q if are_points(shape) else heads.Hidden(16 * width, q, normal_002())
     return GAN(
-        **nets,
+        **conv_nets(shape, width, widths, dtype, axis_name, encode, head=head, batch_norm=True),
         loss=losses.non_saturating(),
         **adam(lr, d_lr, b1, b2),
         prior=priors.uniform(latent),
