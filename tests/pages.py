@@ -28,7 +28,7 @@ OTHERS: Mapping[str, Any] = {
 
 
 def cells(page: Path) -> list[str]:
-    """The Python of a page, in the order in which it is executed."""
+    """The Python of a page, in the order in which it is executed: cells of the guide, blocks of the README."""
     return re.findall(r"^```(?:\{code-cell\} )?python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
 
 

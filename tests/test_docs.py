@@ -16,11 +16,9 @@ _DOCS = pages.ROOT / "docs"
 _NAMES = {str(page.relative_to(_DOCS)): page for page in pages.PAGES}
 _TABLE = EXPERIMENTS | {"mine": Experiment(dcgan, steps=10)}
 _WITH_CODE = [name for name, page in _NAMES.items() if pages.cells(page)]
-# They compose robots, which takes a minute, or write the guide's own pictures.
-_STATIC = {"data.md"}
 
 
-@pytest.mark.parametrize("name", few(sorted(set(_WITH_CODE) - _STATIC), "own/network.md", "recipes.md"))
+@pytest.mark.parametrize("name", few(_WITH_CODE, "own/network.md", "recipes.md"))
 def test_the_code_of_a_page_runs_from_top_to_bottom(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(pages.ROOT))
     namespace: dict[str, Any] = {}
