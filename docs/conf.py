@@ -1,7 +1,7 @@
 """How Sphinx builds the guide: sphinx-build -W --keep-going docs build/docs.
 
-Code of the pages and of the tour is executed in temporary directories, by kernels that import this very tree. Docstrings
-are plain text with Markdown's backticks, which `_as_rst` turns into what autodoc reads.
+Code of the pages and of the tour is executed in temporary directories, by kernels that import this very tree.
+Docstrings are plain text with Markdown's backticks, which `_as_rst` turns into what autodoc reads.
 """
 
 import os

@@ -11,7 +11,7 @@ from typing import Any
 
 from gan_jax.lab import EXPERIMENTS, Experiment
 from gan_jax.lab.cli import Lab
-from gan_jax.lab.commands import classifier, evaluate, prepare, run, sample, study, sweep
+from gan_jax.lab.commands import classifier, evaluate, prepare, report, run, sample, study, sweep
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -24,6 +24,7 @@ OTHERS: Mapping[str, Any] = {
     "evaluate": evaluate._parser,
     "prepare": prepare._parser,
     "classifier": classifier._parser,
+    "report": report._parser,
 }
 
 

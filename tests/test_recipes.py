@@ -18,7 +18,9 @@ from tests.helpers import all_finite, assert_close, differ, few, jit, stack
 
 KEY = jax.random.key(0)
 CLASSES, BATCH = 10, 4
-METRICS = {"d_loss", "penalty", "estimate", "d_real", "d_fake", "g_loss", "d_fake_after"}
+METRICS = {
+    "d_loss", "penalty", "estimate", "d_real", "d_fake", "saturated", "d_grad", "g_loss", "d_fake_after", "g_grad"
+}  # fmt: skip
 
 RECIPES: dict[str, Callable[..., GAN]] = {name: getattr(recipes, name) for name in recipes.__all__}
 

@@ -4,7 +4,7 @@ import argparse
 import contextlib
 import dataclasses
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,14 @@ from gan_jax.lab.runs.directory import RunDir
 from gan_jax.lab.signals import leave_at_once
 
 # What is typed of this start, and is no part of the run.
-_OF_A_START: dict[str, Any] = {"devices": None, "distributed": None, "dry_run": False, "profile": 0, "features": None}
+_OF_A_START: dict[str, Any] = {
+    "devices": None,
+    "distributed": None,
+    "dry_run": False,
+    "profile": 0,
+    "features": None,
+    "report": False,
+}
 
 
 def main(lab: Lab, argv: list[str]) -> int:
@@ -71,8 +78,17 @@ def main(lab: Lab, argv: list[str]) -> int:
             again += " --distributed ... (as before, in every process)"
         command = lab.command("run", *argv)
         features = loop.Features(start["features"], used)
+        page = _page(lab, run) if start["report"] and first else None
         return loop.train(
-            run, dataset, laid, command, lab=lab, resume=again, profile=start["profile"], features=features
+            run,
+            dataset,
+            laid,
+            command,
+            lab=lab,
+            resume=again,
+            profile=start["profile"],
+            features=features,
+            page=page,
         )
 
 
@@ -84,6 +100,17 @@ def _previewed(run: RunDir, dataset: Dataset, laid: layout.Layout) -> int:
     if peers.is_first():
         print("\n".join(found))
     return 0
+
+
+def _page(lab: Lab, run: RunDir) -> Callable[[bool], None]:
+    """Writes RUN/report.html, and says so; it raises OSError where that can't be."""
+    from gan_jax.lab.report import data, page, runs  # Not earlier: only who asks for a report waits for it.
+
+    out, networks = run.path / "report.html", runs.networks(run)
+    print(f"{out} is written with every grid of samples: open it in a browser, it follows the run")
+    return lambda trains_on: files.write_text(
+        out, page.page(data.of_runs(lab, [run], lambda _: networks, live=trains_on))
+    )
 
 
 def _planned(config: Config, dataset: Dataset, typed: dict[str, Any]) -> RunDir:
@@ -245,6 +272,9 @@ def parser(lab: Lab, name: str) -> argparse.ArgumentParser:
     cli.add_distributed(options)
     options.add_argument(
         "--dry-run", action="store_true", help="print networks, memory, arithmetic and files; train and write nothing"
+    )
+    options.add_argument(
+        "--report", action="store_true", help="keep RUN/report.html up to date, to watch in a browser (see report)"
     )
     options.add_argument(
         "--profile",

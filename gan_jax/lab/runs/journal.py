@@ -38,6 +38,11 @@ class Journal:
         self.status = "interrupted"
         self._directory, self._record, self._job = directory, record, job
 
+    @property
+    def seconds(self) -> float:
+        """Seconds of training so far, as of the last `note`."""
+        return float(self._record["seconds_training"])
+
     def note(self, step: int, seconds: float, metrics: Mapping[str, float]) -> None:
         """Writes that the run is at this step, after so many more seconds of training; `metrics` {} keeps the old."""
         self._record["step"] = self._record["sessions"][-1]["to_step"] = step

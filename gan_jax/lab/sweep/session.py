@@ -291,7 +291,13 @@ def _report(
     scores = lines.read_scores(path, scoring.kind)
     figures.plot_curves(path / "curves.png", plan, outcomes, metrics, scores, order, scoring.metric, scoring.better)
     figures.plot_scores(path / "scores.png", plan, outcomes, order, scoring.metric, scoring.better)
-    images.save_png(path / "samples.png", _samples(plan, result, scoring, states))
+    shown, pictures = _samples(plan, result, scoring, states)
+    (path / "samples").mkdir(exist_ok=True)
+    for member, picture in zip(shown, pictures, strict=True):  # For reports, which sort them.
+        images.save_png(path / "samples" / f"{member.number:05d}.png", picture)
+    titles = [report.title(plan, member, outcomes[member.number], scoring.metric) for member in shown]
+    together = report.labelled if scoring.dataset.is_image else report.tiled
+    images.save_png(path / "samples.png", together(pictures, titles))
     summary = {
         "seconds": seconds,
         "compilations": result.compilations,
@@ -343,8 +349,10 @@ def _summary(lab: Lab, store: Store, result: Result, scoring: Scoring, best: Mem
     return "\n".join(found)
 
 
-def _samples(plan: Plan, result: Result, scoring: Scoring, states: Sequence[GANState]) -> np.ndarray:
-    """Samples of every member, best first, all from the same latents; of points a picture for each."""
+def _samples(
+    plan: Plan, result: Result, scoring: Scoring, states: Sequence[GANState]
+) -> tuple[list[Member], list[np.ndarray]]:
+    """The members that are shown, best first, and a picture of each: a row of samples, all from the same latents."""
     dataset = scoring.dataset
     z_rng = Job(plan.config(plan.members[0]), dataset.shape, dataset.num_classes).keys.z
     members = report.shown_members(_ranked_members(plan, result, scoring))
@@ -360,11 +368,10 @@ def _samples(plan: Plan, result: Result, scoring: Scoring, states: Sequence[GANS
             generators[program] = sampling.generator_of(gan), gan.prior(z_rng, n), y
         generate, z, y = generators[program]
         rows.append(generate(jax.tree.map(jnp.asarray, state), z, y))
-    titles = [report.title(plan, member, result.outcomes[member.number], scoring.metric) for member in members]
     if dataset.is_image:
-        return report.labelled([images.grid(row, sampling.COLUMNS) for row in rows], titles)
+        return members, [images.grid(row, sampling.COLUMNS) for row in rows]
     reference = sampling.points_of(dataset)
-    return report.tiled([images.scatter(row, reference, size=240) for row in rows], titles)
+    return members, [images.scatter(row, reference, size=240) for row in rows]
 
 
 def save_as_run(
