@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -67,3 +68,11 @@ def test_the_tour_is_kept_without_outputs_and_its_commands_are_accepted() -> Non
     for line in typed:
         assert line.startswith("!python -m gan_jax ")
         assert pages.parse(line.removeprefix("!").replace("-m gan_jax ", "-m experiments."))
+
+
+def test_the_citation_and_the_changelog_are_of_this_version() -> None:
+    version = tomllib.loads((pages.ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f"\nversion: {version}\n" in (pages.ROOT / "CITATION.cff").read_text()
+    assert f"version = {{{version}}}" in (_DOCS / "citation.md").read_text()
+    (newest, *_) = re.findall(r"^## (\S+)", (_DOCS / "changelog.md").read_text(), re.MULTILINE)
+    assert newest == version
