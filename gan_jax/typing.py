@@ -67,7 +67,7 @@ Count = Annotated[int, Bounds(1, 10_000)]
 Net = Literal["dcgan", "resnet"]
 Dtype = Literal["float32", "bfloat16"]
 Activation = Literal["relu", "leaky_relu", "abs"]
-"""See `gan_jax.nets.layers.ACTIVATIONS`."""
+"""See `gan_jax.nets.activations.ACTIVATIONS`."""
 
 
 class Metrics(TypedDict, total=False):

@@ -30,6 +30,7 @@ from gan_jax.lab.runs.directory import RunDir
 from gan_jax.lab.runs.diversity import Diversity
 from gan_jax.lab.runs.layout import Layout, placed
 from gan_jax.lab.runs.profile import Profile
+from gan_jax.lab.runs.resume import spent
 from gan_jax.lab.signals import stop_signals
 
 _LABELS = {
@@ -134,6 +135,8 @@ def _train(
             advance.compile(state)
         bar.advance(int(state.step) - step)
         step = int(state.step)
+        if first and resumed and (notice := spent(run)) is not None:
+            print(f"run: {notice}", file=sys.stderr)
         window = logs.Window(**checkpoint.notes(run.checkpoints, step)["window"]) if resumed else logs.Window()
         picture = _grid(job, gan, dataset)
         if options["track"] is not None:

@@ -134,6 +134,8 @@ def test_a_sweep_is_shown_with_its_members_scores_and_pictures(capsys: pytest.Ca
     assert sweep["swept"] == [{"name": "lr", "log": True}]
     assert (sweep["metric"], sweep["lower_is_better"]) == ("sliced_wasserstein", True)
     assert [net["name"] for net in sweep["networks"]] == ["generator", "discriminator"]
+    commands = dict(sweep["commands"])
+    assert "--steps 8" in commands["train the best longer"] and "--lr 0.0" in commands["train the best longer"]
     # Before it has come to its end.
     for path in ("members.csv", "summary.json", "samples"):
         Path("s", path).rename(f"moved {path}")
