@@ -6,6 +6,8 @@ unconditional net, and `train` is a Python bool. Modules:
   mlp: multi-layer perceptrons, for images and points; completion of half images.
   dcgan: strided convolutions, any number of layers.
   resnet: residual convolutions without normalisation, any number of resolutions.
+  unet: an image from an image, with skips.
+  patches: a discriminator of patches.
   heads: the last layer of a discriminator.
   packing: a discriminator of several examples at once (PacGAN).
   per_channel: nets of one-channel images, applied to every channel of an image.
