@@ -25,6 +25,11 @@ _EDGE = 0.25
 _STROKES = 2
 
 
+# By name rather than as lambdas, so that a GAN can be pickled.
+def _unchanged(y: Array) -> Array:
+    return y
+
+
 class View(NamedTuple):
     """What of an image another is made from.
 
@@ -34,6 +39,7 @@ class View(NamedTuple):
       maps: `y [..., B, h, w, c] -> [..., B, H, W, F]`: y in the size of the image, as nets take it beside x.
       answer: `(y, mean [H, W, C]) -> [..., B, H, W, C]`: what y says of the image without anything learned, and where
         it says nothing the mean of all images.
+      tidied: `y -> y`, a picture that somebody made as `of` and `randomized` would have made it.
       paired: whether y comes with the data, as `Examples.labels`, uint8 images of the shape of x.
     """
 
@@ -41,6 +47,7 @@ class View(NamedTuple):
     randomized: Callable[[Key, Array], Array]
     maps: Callable[[Array], Array]
     answer: Callable[[Array, Array], Array]
+    tidied: Callable[[Array], Array] = _unchanged
     paired: bool = False
 
 
@@ -94,7 +101,7 @@ def upper_half() -> View:
 
 def masked() -> View:
     """All but a box of a quarter to half the image's sides, and two strokes, of random place and size."""
-    return View(_as_it_is, _with_holes, _same_maps, _filled)
+    return View(_as_it_is, _with_holes, _unchanged, _filled, _emptied)
 
 
 def low_resolution(factor: int) -> View:
@@ -104,22 +111,22 @@ def low_resolution(factor: int) -> View:
 
 def grey() -> View:
     """The grey image of one in colours."""
-    return View(_grey, _same, _same_maps, _in_all_channels)
+    return View(_grey, _same, _unchanged, _in_all_channels)
 
 
 def outline() -> View:
     """Where the gradient of the grey image is longer than a quarter of its range per pixel."""
-    return View(_outline, _same, _same_maps, _mean_alone)
+    return View(_outline, _same, _unchanged, _mean_alone, _lines)
 
 
 def blurred(sigma: float) -> View:
     """The image convolved with a Gaussian of sigma pixels, cut off and normalised at the edges."""
-    return View(functools.partial(_blurred, sigma), _same, _same_maps, _in_all_channels)
+    return View(functools.partial(_blurred, sigma), _same, _unchanged, _in_all_channels)
 
 
 def pairs() -> View:
     """The pictures that come with the data, `Examples.labels`."""
-    return View(_pairs, _same, _same_maps, _mean_alone, paired=True)
+    return View(_pairs, _same, _unchanged, _mean_alone, paired=True)
 
 
 def _number(text: str) -> float | None:
@@ -130,16 +137,11 @@ def _number(text: str) -> float | None:
     return value if 0 < value < 1000 else None
 
 
-# By name rather than as lambdas, so that a GAN can be pickled.
 def _as_it_is(x: Array, labels: Any) -> Array:
     return x
 
 
 def _same(rng: Key, y: Array) -> Array:
-    return y
-
-
-def _same_maps(y: Array) -> Array:
     return y
 
 
@@ -208,7 +210,7 @@ def _gaussian(sigma: float, size: int) -> np.ndarray:
 def _with_holes(rng: Key, y: Array) -> Array:
     *leading, height, width, _ = y.shape
     known = ~holes(rng, int(np.prod(leading)), height, width).reshape(*leading, height, width, 1)
-    return jnp.concatenate([jnp.where(known, y, 0), jnp.where(known, 1.0, -1.0).astype(y.dtype)], axis=-1)
+    return _emptied(jnp.concatenate([y, jnp.where(known, 1.0, -1.0).astype(y.dtype)], axis=-1))
 
 
 def holes(rng: Key, n: int, height: int, width: int) -> Array:
@@ -228,6 +230,15 @@ def holes(rng: Key, n: int, height: int, width: int) -> Array:
     t = jnp.sum((pixels - start) * along, -1, keepdims=True) / jnp.maximum(jnp.sum(along**2, -1, keepdims=True), 1e-6)
     distance = jnp.linalg.norm(pixels - (start + jnp.clip(t, 0, 1) * along), axis=-1)
     return box | (distance <= min(height, width) / 14).any(axis=1)
+
+
+def _emptied(y: Array) -> Array:
+    known = y[..., -1:] > 0
+    return jnp.concatenate([jnp.where(known, y[..., :-1], 0), jnp.where(known, 1.0, -1.0).astype(y.dtype)], axis=-1)
+
+
+def _lines(y: Array) -> Array:
+    return jnp.where(y > 0, 1.0, -1.0).astype(y.dtype)
 
 
 def _filled(y: Array, mean: Array) -> Array:

@@ -18,6 +18,7 @@ from gan_jax.gan import GAN, GANState
 from gan_jax.lab import sampling
 from gan_jax.lab.job import Job
 from gan_jax.lab.measuring import reference as real_data
+from gan_jax.lab.measuring import translations
 from gan_jax.lab.measuring.measures import FEWEST, MEASURES, Bounds, Value, bounds, fitting
 from gan_jax.lab.measuring.reference import Draw, Reference
 from gan_jax.lab.progress import Progress
@@ -34,7 +35,7 @@ def reference_of(job: Job, gan: GAN, classifier: str | None = None, *, train: Da
       InputError: the data has changed or can't be read, the classifier is not one or does not take such images, or
         samples contain real data.
     """
-    if gan.conditioning.kind == "data":
+    if gan.conditioning.kind == "data" and gan.conditioning.view is None:
         raise InputError(
             f"samples of {job.config.name} contain a part of a real image, so they can't be compared with real images: "
             "choose a run of a different experiment"
@@ -43,7 +44,7 @@ def reference_of(job: Job, gan: GAN, classifier: str | None = None, *, train: Da
     chosen = classifier or job.options["classifier"]
     found = real_data.load(job.spec, conditional=conditional, classifier=chosen, train=train)
     job.check_data(found.train)
-    return found
+    return dataclasses.replace(found, view=gan.conditioning.view)
 
 
 def usual_count(reference: Reference) -> int:
@@ -86,7 +87,12 @@ def _missing(reference: Reference, spec: str) -> str:
 
 
 def sample_drawer(gan: GAN, reference: Reference, n: int) -> Callable[[GANState, Array], Draw]:
-    """`(state, rng) -> n samples`, equally many of each label that occurs; it raises `sampling.NotFiniteError`."""
+    """`(state, rng) -> n samples`, equally many of each label that occurs; it raises `sampling.NotFiniteError`.
+
+    Samples that are made from pictures are made from those of the first n test examples, or of all there are.
+    """
+    if gan.conditioning.view is not None:
+        return translations.drawer(gan, reference, n)
     generate = sampling.generator_of(gan, check=True)
 
     def draw(state: GANState, rng: Array) -> Draw:

@@ -14,16 +14,22 @@ from gan_jax.data.dataset import most_in_memory
 from gan_jax.errors import InputError
 from gan_jax.metrics import features, frechet
 from gan_jax.metrics.features import Trained
+from gan_jax.views import View
 
 moments = jax.jit(frechet.moments)
 
 
 class Draw(NamedTuple):
-    """n samples: uint8 images or float32 points `[N, ...]`, the labels asked for int32 `[N]` or None, and a key."""
+    """n samples: uint8 images or float32 points `[N, ...]`, the labels asked for int32 `[N]` or None, and a key.
+
+    Samples that are made from pictures are of the first examples of the test set; `again` are the first of them, made
+    from the same pictures with other noise.
+    """
 
     x: np.ndarray
     labels: np.ndarray | None
     rng: Array
+    again: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -36,6 +42,7 @@ class Reference:
       classifier: what gives features and reads labels; None where there is none.
       conditional: whether samples are of labels that were asked for.
       held_out: whether `test` is other data than `train`: a source without a test split has only that.
+      view: what of the test images samples are made from; None of samples that are made from noise or labels alone.
     """
 
     train: Dataset
@@ -43,6 +50,7 @@ class Reference:
     classifier: Trained | None
     conditional: bool
     held_out: bool = True
+    view: View | None = None
 
     @functools.cached_property
     def features(self) -> np.ndarray:

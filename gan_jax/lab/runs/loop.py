@@ -215,10 +215,12 @@ def _until_next(step: int, last: int, options: Mapping[str, Any]) -> int:
 def _grid(job: Job, gan: GAN, dataset: Dataset) -> Callable[[Any], np.ndarray]:
     """`state -> uint8 RGB`, samples of latents and conditions that are the same at every step.
 
-    A GAN whose conditions are made from data has its samples after the examples that these are of.
+    A GAN whose conditions are made from data has its samples after the examples that these are of; where the conditions
+    are pictures, given, made and true stand side by side.
     """
     kind, keys, generate = gan.conditioning.kind, job.keys, sampling.generator_of(gan)
     n = sampling.COLUMNS**2 if dataset.is_image else sampling.POINTS
+    view, columns = gan.conditioning.view, sampling.COLUMNS
     originals: np.ndarray | None = None
     y: Any = None
     if kind == "labels":
@@ -226,15 +228,19 @@ def _grid(job: Job, gan: GAN, dataset: Dataset) -> Callable[[Any], np.ndarray]:
         if not dataset.is_image:
             y = y.repeat(sampling.POINTS // len(y))
     elif kind == "data":
+        if view is not None:
+            n, columns = 2 * sampling.COLUMNS * sampling.TRIPLES, 3 * sampling.TRIPLES
         originals, y = sampling.held_out(job, gan, keys.y, n // 2)
     z = gan.prior(keys.z, n if y is None else len(y))
     reference = sampling.points_of(dataset)
 
     def picture(state: Any) -> np.ndarray:
         samples = generate(state, z, y)
-        if originals is not None:
-            samples = np.stack([originals, samples], axis=1).reshape(-1, *samples.shape[1:])
-        return sampling.picture(samples, reference, invert=job.options["invert"])
+        if view is not None and originals is not None:
+            samples = sampling.side_by_side(sampling.given_pictures(view, y, job.shape[-1]), samples, originals)
+        elif originals is not None:
+            samples = sampling.side_by_side(originals, samples)
+        return sampling.picture(samples, reference, columns=columns, invert=job.options["invert"])
 
     return picture
 

@@ -69,7 +69,8 @@ class Scoring(NamedTuple):
 
     def reference_of(self, gan: GAN) -> Reference:
         """What samples of a GAN are compared with: conditional where it is."""
-        return dataclasses.replace(self.reference, conditional=gan.conditioning.kind == "labels")
+        conditioning = gan.conditioning
+        return dataclasses.replace(self.reference, conditional=conditioning.kind == "labels", view=conditioning.view)
 
 
 def scoring_of(base: Config, metric: str | None, samples: int) -> Scoring:
@@ -81,7 +82,7 @@ def scoring_of(base: Config, metric: str | None, samples: int) -> Scoring:
     dataset = data.load(base.options["data"])
     job = Job(base, dataset.shape, dataset.num_classes)
     gan = job.gan()
-    if gan.conditioning.kind == "data":
+    if gan.conditioning.kind == "data" and gan.conditioning.view is None:
         raise InputError(
             f"members of {base.name} can't be scored, their samples contain a part of a real image: sweep and study "
             "take experiments that generate whole examples"
@@ -321,8 +322,11 @@ def _samples(plan: Plan, result: Result, scoring: Scoring, states: Sequence[GANS
         if program not in generators:
             gan = program.gan
             n = sampling.COLUMNS if dataset.is_image else 1000
-            conditional = gan.conditioning.kind == "labels"
-            y = jnp.arange(n, dtype=jnp.int32) % dataset.num_classes if conditional else None
+            y: Any = None
+            if gan.conditioning.kind == "labels":
+                y = jnp.arange(n, dtype=jnp.int32) % dataset.num_classes
+            elif gan.conditioning.kind == "data":
+                y = sampling.conditions(gan, scoring.reference.test, np.arange(n) % len(scoring.reference.test), z_rng)
             generators[program] = sampling.generator_of(gan), gan.prior(z_rng, n), y
         generate, z, y = generators[program]
         rows.append(generate(jax.tree.map(jnp.asarray, state), z, y))
