@@ -21,7 +21,7 @@ FORMS = "upper_half, masked, low_resolution[:FACTOR], grey, outline, blurred[:PI
 """What `read` accepts."""
 
 _LUMA = (0.299, 0.587, 0.114)
-_EDGE = 0.25
+_EDGE = 0.15
 _STROKES = 2
 
 
@@ -60,7 +60,7 @@ def read(text: str, shape: Shape) -> View:
     | `masked`           | `[H, W, C + 1]`: 0 in a random box and two strokes; last 1 where known, else -1 |
     | `low_resolution:4` | `[H / 4, W / 4, C]`, means of blocks                                            |
     | `grey`             | `[H, W, 1]`, the luma of ITU-R BT.601                                           |
-    | `outline`          | `[H, W, 1]`: 1 where grey changes fast, else -1                                 |
+    | `outline`          | `[H, W, 1]`: 1 where some channel changes fast, else -1                         |
     | `blurred:2`        | `[H, W, C]`, by a Gaussian of 2 pixels                                          |
     | `pairs`            | `[H, W, C]`, the pictures that come with the data                               |
 
@@ -115,7 +115,7 @@ def grey() -> View:
 
 
 def outline() -> View:
-    """Where the gradient of the grey image is longer than a quarter of its range per pixel."""
+    """Where the gradient of some channel is longer than .15 of its range per pixel."""
     return View(_outline, _same, _unchanged, _mean_alone, _lines)
 
 
@@ -185,15 +185,13 @@ def _mean_alone(y: Array, mean: Array) -> Array:
 
 
 def _outline(x: Array, labels: Any) -> Array:
-    shade = (_grey(x, labels) + 1) / 2
-    edges = [(axis, jnp.pad(shade, [(0, 0)] * (shade.ndim + axis) + [(1, 1)] + [(0, 0)] * (-axis - 1), mode="edge"))
-             for axis in (-3, -2)]  # fmt: skip
-    size = dict(zip((-3, -2), shade.shape[-3:-1], strict=True))
-    squares = [
-        jnp.square(lax.slice_in_dim(p, 2, None, axis=axis) - lax.slice_in_dim(p, 0, size[axis], axis=axis)) / 4
-        for axis, p in edges
-    ]
-    return jnp.where(sum(squares) > _EDGE**2, 1.0, -1.0).astype(x.dtype)
+    squares = jnp.zeros(())
+    for axis in (-3, -2):
+        size = x.shape[axis]
+        low, high = (jnp.take(x, np.clip(np.arange(size) + by, 0, size - 1), axis=axis) for by in (-1, 1))
+        squares += jnp.square(high - low)
+    # Between pixels two apart, in a range of 2.
+    return jnp.where(jnp.max(squares, axis=-1, keepdims=True) > (4 * _EDGE) ** 2, 1.0, -1.0).astype(x.dtype)
 
 
 def _blurred(sigma: float, x: Array, labels: Any) -> Array:

@@ -90,7 +90,7 @@ def _inputs(
         return gan.prior(z_rng, n), y, originals
     n = -(-n // columns) * columns
     # A walk through z at one condition: every row keeps that of its first column.
-    y = None if y is None else jnp.repeat(y[::columns], columns, axis=0)[:n]
+    y = None if y is None else jnp.repeat(y[::columns], columns, axis=0)
     return sampling.interpolations(gan.prior(z_rng, 2 * n // columns), columns), y, None
 
 
@@ -133,8 +133,8 @@ def _parser(lab: Lab) -> argparse.ArgumentParser:
     parser = cli.Parser(
         prog=lab.command("sample"),
         description="Samples of a trained run: a grid as PNG, or arrays as npz (images uint8 [N, H, W, C], or points "
-        "float32 [N, D]; labels int32 [N] when the run is conditioned on labels, strings where classes have names; conditions uint8 "
-        "[N, H, W, C] when it makes images from pictures).",
+        "float32 [N, D]; labels int32 [N] when the run is conditioned on labels, strings where classes have names; "
+        "conditions uint8 [N, H, W, C] when it makes images from pictures).",
     )
     add = parser.add_argument
     add("run", type=cli.path, metavar="RUN", help="directory of a run, such as runs/wgan/001")

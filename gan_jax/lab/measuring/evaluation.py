@@ -18,12 +18,12 @@ from gan_jax.gan import GAN, GANState
 from gan_jax.lab import sampling
 from gan_jax.lab.job import Job
 from gan_jax.lab.measuring import reference as real_data
-from gan_jax.lab.measuring import translations
 from gan_jax.lab.measuring.measures import FEWEST, MEASURES, Bounds, Value, bounds, fitting
 from gan_jax.lab.measuring.reference import Draw, Reference
 from gan_jax.lab.progress import Progress
 
 _KEPT_BYTES = 2**30
+_AGAIN = 1000
 
 
 def reference_of(job: Job, gan: GAN, classifier: str | None = None, *, train: Dataset | None = None) -> Reference:
@@ -92,7 +92,7 @@ def sample_drawer(gan: GAN, reference: Reference, n: int) -> Callable[[GANState,
     Samples that are made from pictures are made from those of the first n test examples, or of all there are.
     """
     if gan.conditioning.view is not None:
-        return translations.drawer(gan, reference, n)
+        return _translator(gan, reference, n)
     generate = sampling.generator_of(gan, check=True)
 
     def draw(state: GANState, rng: Array) -> Draw:
@@ -104,6 +104,25 @@ def sample_drawer(gan: GAN, reference: Reference, n: int) -> Callable[[GANState,
             labels = jax.random.permutation(y_rng, classes[jnp.arange(n) % len(classes)])
         x = generate(state, gan.prior(z_rng, n), labels)
         return Draw(x, None if labels is None else np.asarray(labels), measure_rng)
+
+    return draw
+
+
+def _translator(gan: GAN, reference: Reference, n: int) -> Callable[[GANState, Array], Draw]:
+    """`(state, rng) -> samples` made from the first n test examples, or all; see `sample_drawer`."""
+    test = reference.test
+    numbers = np.arange(min(n, len(test)))
+    generate = sampling.generator_of(gan, check=True)
+
+    def draw(state: GANState, rng: Array) -> Draw:
+        z_rng, y_rng, again_rng, measure_rng = jax.random.split(rng, 4)
+        y = sampling.conditions(gan, test, numbers, y_rng)
+        few = min(_AGAIN, len(numbers))
+        # One place further: dropout's masks are of a place in a piece.
+        again = generate(state, gan.prior(again_rng, few), jnp.roll(y[:few], 1, axis=0))
+        x = generate(state, gan.prior(z_rng, len(numbers)), y)
+        labels = None if test.labels is None else test.labels[numbers]
+        return Draw(x, labels, measure_rng, np.roll(again, -1, axis=0))
 
     return draw
 

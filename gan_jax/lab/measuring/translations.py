@@ -1,6 +1,5 @@
 """Images made from pictures of the test set: how close they are to the true ones, and what needs no learning."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -8,14 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from gan_jax.gan import GAN, GANState
-from gan_jax.lab import sampling
-from gan_jax.lab.measuring.reference import Draw, Reference
+from gan_jax.lab.measuring.reference import Reference
 from gan_jax.metrics import pairs
 from gan_jax.pieces import map_in_pieces
 from gan_jax.training import from_uint8, to_uint8
 
-_AGAIN = 1000
 _FOR_MEAN = 10_000
 _RANGE = (-1.0, 1.0)
 
@@ -26,25 +22,6 @@ class Closeness(NamedTuple):
     l1: float
     psnr: float
     ssim: float
-
-
-def drawer(gan: GAN, reference: Reference, n: int) -> Callable[[GANState, Array], Draw]:
-    """`(state, rng) -> samples` made from the first n test examples, or all; see `evaluation.sample_drawer`."""
-    test = reference.test
-    numbers = np.arange(min(n, len(test)))
-    generate = sampling.generator_of(gan, check=True)
-
-    def draw(state: GANState, rng: Array) -> Draw:
-        z_rng, y_rng, again_rng, measure_rng = jax.random.split(rng, 4)
-        y = sampling.conditions(gan, test, numbers, y_rng)
-        few = min(_AGAIN, len(numbers))
-        # One place further: dropout's masks are of a place in a piece.
-        again = generate(state, gan.prior(again_rng, few), jnp.roll(y[:few], 1, axis=0))
-        x = generate(state, gan.prior(z_rng, len(numbers)), y)
-        labels = None if test.labels is None else test.labels[numbers]
-        return Draw(x, labels, measure_rng, np.roll(again, -1, axis=0))
-
-    return draw
 
 
 def closeness(made: np.ndarray, true: np.ndarray) -> Closeness:
