@@ -172,8 +172,7 @@ def _cubic(y: Array, mean: Array) -> Array:
 
 
 def _grey(x: Array, labels: Any) -> Array:
-    weights = _LUMA if x.shape[-1] == 3 else (1.0,)
-    return jnp.sum(x * jnp.asarray(weights, x.dtype), axis=-1, keepdims=True)
+    return sum(weight * x[..., channel : channel + 1] for channel, weight in enumerate(_LUMA))
 
 
 def _in_all_channels(y: Array, mean: Array) -> Array:
@@ -218,12 +217,13 @@ def holes(rng: Key, n: int, height: int, width: int) -> Array:
     shorter side.
     """
     side_rng, corner_rng, stroke_rng = jax.random.split(rng, 3)
-    sides = jnp.array([height, width], jnp.float32)
-    pixels = jnp.stack(jnp.meshgrid(jnp.arange(height), jnp.arange(width), indexing="ij"), -1) + 0.5
+    sides = jnp.array([[[[height, width]]]], jnp.float32)
+    pixels = jnp.stack(jnp.meshgrid(jnp.arange(height), jnp.arange(width), indexing="ij"), -1)[None] + 0.5
     extent = sides * jax.random.uniform(side_rng, (n, 1, 1, 2), minval=0.25, maxval=0.5)
     low = (sides - extent) * jax.random.uniform(corner_rng, (n, 1, 1, 2))
     box = ((pixels >= low) & (pixels <= low + extent)).all(axis=-1)
-    start, end = sides * jax.random.uniform(stroke_rng, (2, n, _STROKES, 1, 1, 2))
+    pixels = pixels[None]
+    start, end = jax.random.uniform(stroke_rng, (2, n, _STROKES, 1, 1, 2)) * sides[None, None]
     along = end - start
     t = jnp.sum((pixels - start) * along, -1, keepdims=True) / jnp.maximum(jnp.sum(along**2, -1, keepdims=True), 1e-6)
     distance = jnp.linalg.norm(pixels - (start + jnp.clip(t, 0, 1) * along), axis=-1)
@@ -240,7 +240,7 @@ def _lines(y: Array) -> Array:
 
 
 def _filled(y: Array, mean: Array) -> Array:
-    return jnp.where(y[..., -1:] > 0, y[..., :-1], mean)
+    return jnp.where(y[..., -1:] > 0, y[..., :-1], _mean_alone(y, mean))
 
 
 def _pairs(x: Array, labels: Any) -> Array:
