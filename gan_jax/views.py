@@ -172,7 +172,8 @@ def _cubic(y: Array, mean: Array) -> Array:
 
 
 def _grey(x: Array, labels: Any) -> Array:
-    return sum(weight * x[..., channel : channel + 1] for channel, weight in enumerate(_LUMA))
+    red, green, blue = jnp.split(x, 3, axis=-1)
+    return _LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue
 
 
 def _in_all_channels(y: Array, mean: Array) -> Array:

@@ -28,6 +28,7 @@ TABLES = {
     "gan_train": _Entry("gan_train", "table", "MNIST, one conditional model (Lesort et al. 2018): GAN-train, GAN-test"),
     "parzen": _Entry("parzen", "table", "MNIST, Parzen windows (Goodfellow et al. 2014; Mirza & Osindero 2014)"),
     "stacked": _Entry("stacked", "table", "Stacked MNIST (Lin et al. 2018): modes and KL"),
+    "translation": _Entry("translation", "table", "pix2pix (Isola et al. 2017): L1, GAN, both; every condition"),
     "wgan_claims": _Entry("wgan_claims", "table", "does the critic's estimate follow quality? (Arjovsky et al. 2017)"),
 }
 
