@@ -31,6 +31,8 @@ Collections = dict[str, Any]
 STREAMS = ("params", "dropout", "noise", "augment")
 """The rng streams that nets may draw from (`self.make_rng("noise")`); any other name falls back to "params"."""
 
+SATURATED = 0.01
+"""What the derivative of D's loss by one of its outputs is, times their number, where that output is saturated."""
 
 _UNCONDITIONAL = none()
 
@@ -261,8 +263,10 @@ class GAN:
             player = dataclasses.replace(state.discriminator, collections=collections)
             return self.d_loss(params, dataclasses.replace(state, discriminator=player), *inputs, rng)
 
-        player, metrics = self._update(loss, state.discriminator, self.d_optimizer, (batch, fakes), rng, state.step)
-        return dataclasses.replace(state, discriminator=player), metrics
+        player, metrics, norm = self._update(
+            loss, state.discriminator, self.d_optimizer, (batch, fakes), rng, state.step
+        )
+        return dataclasses.replace(state, discriminator=player), metrics | {"d_grad": norm}
 
     def g_step(self, state: GANState, batch: Batch, rng: Key) -> tuple[GANState, Metrics]:
         """One generator update against a minibatch; the discriminator does not change.
@@ -288,13 +292,14 @@ class GAN:
             return self.g_loss(params, dataclasses.replace(state, generator=player), batch, rng, noise)
 
         inputs = batch, self.inputs(batch, rng)
-        player, metrics = self._update(loss, state.generator, self.g_optimizer, inputs, rng, state.step)
+        player, metrics, norm = self._update(loss, state.generator, self.g_optimizer, inputs, rng, state.step)
         ema = state.ema
         if ema is not None:
             assert self.ema_decay is not None
             decay = jnp.minimum(at(self.ema_decay, state.step), (1 + state.step) / (10 + state.step))
             ema = optax.incremental_update(player.variables, ema, 1 - decay)
-        return dataclasses.replace(state, step=state.step + 1, generator=player, ema=ema), metrics
+        state = dataclasses.replace(state, step=state.step + 1, generator=player, ema=ema)
+        return state, metrics | {"g_grad": norm}
 
     def d_loss(
         self, d_params: Params, state: GANState, batch: Batch, fakes: Batch, rng: Key
@@ -337,6 +342,7 @@ class GAN:
             "estimate": self.loss.estimate(adversarial),
             "d_real": jnp.mean(self.loss.score(real_logits)),
             "d_fake": jnp.mean(self.loss.score(fake_logits)),
+            "saturated": self._saturated(real_logits, fake_logits),
         }
         return d_loss + penalty, (after, metrics)
 
@@ -478,6 +484,13 @@ class GAN:
             )
         return logits, terms, after
 
+    def _saturated(self, real_logits: Logits, fake_logits: Logits) -> Scalar:
+        """The share of D's outputs that its loss hardly depends on any more, see `Metrics`."""
+        logits = lax.stop_gradient((real_logits, fake_logits))
+        pulls = jax.grad(self.loss.d, argnums=(0, 1))(*logits)
+        real, fake = (jnp.mean(jnp.abs(pull) * pull.size < SATURATED) for pull in pulls)
+        return (real + fake) / 2
+
     def _update(
         self,
         loss: Callable[[Params, Collections, Any, Key], tuple[Scalar, tuple[Collections, Metrics]]],
@@ -486,7 +499,8 @@ class GAN:
         inputs: Any,
         rng: Key,
         step: Step,
-    ) -> tuple[Player, Metrics]:
+    ) -> tuple[Player, Metrics, Scalar]:
+        """The player after one update; the metrics of the loss, and the norm of its gradient, before it."""
         # Where shard_map tracks replication, the gradient of replicated parameters would already be summed over
         # devices; taken per device, the mean below is the same under pmap, shard_map and vmap.
         params = self._per_device(player.params)
@@ -499,7 +513,9 @@ class GAN:
             gradients, collections, metrics = lax.pmean((gradients, collections, metrics), self.axis_name)
         optimizer = optax.with_extra_args_support(optimizer)
         updates, opt_state = optimizer.update(gradients, player.opt_state, player.params, step=step)
-        return Player(optax.apply_updates(player.params, updates), collections, opt_state), metrics
+        player = Player(optax.apply_updates(player.params, updates), collections, opt_state)
+        # Behind a barrier: as one more reader of the gradients the norm could change how XLA fuses, and rounds.
+        return player, metrics, optax.tree.norm(lax.optimization_barrier(gradients))
 
     def _accumulated(
         self, gradient: Callable[..., Any], params: Params, collections: Collections, inputs: Any, rng: Key

@@ -61,8 +61,11 @@ Share = Annotated[float, Bounds(0, 1)]
 """A static number in [0, 1), such as a rate of dropout."""
 Size = Annotated[int, Bounds(1, 2**16)]
 Width = Annotated[int, Bounds(4, 2**16)]
+Widths = Annotated[tuple[int, ...], Bounds(1, 2**16)]
+"""Channels of every layer."""
 Depth = Annotated[int, Bounds(1, 100)]
 Count = Annotated[int, Bounds(1, 10_000)]
+Net = Literal["dcgan", "resnet"]
 Dtype = Literal["float32", "bfloat16"]
 Norm = Literal["batch", "instance"]
 """Whose statistics normalise a layer: the minibatch's, or each image's own."""
@@ -73,8 +76,8 @@ Activation = Literal["relu", "leaky_relu", "abs"]
 class Metrics(TypedDict, total=False):
     """What a step reports: scalars, or arrays `[steps]` where one call takes many steps.
 
-    `d_step` and `train_step` give the first five, of the last minibatch before its update; `g_step` and `train_step`
-    the last two.
+    `d_step` and `train_step` give the first seven, of the last minibatch before its update; `g_step` and `train_step`
+    the last three.
 
     Keys:
       d_loss: discriminator's loss with the terms that D sows into "losses", without the penalty.
@@ -83,8 +86,13 @@ class Metrics(TypedDict, total=False):
         `Loss.estimate`.
       d_real: mean score (`Loss.score`) of real examples.
       d_fake: mean score of generated examples.
+      saturated: share of D's outputs, half of it from real examples, with which its loss hardly changes: by less than
+        a hundredth of what an undecided D's does. With cross-entropy these are probabilities above .99 of real and
+        below .01 of generated examples; of a critic whose loss is linear there are none.
+      d_grad: Euclidean norm of the gradient by D's parameters, with the penalty, before its optimizer sees it.
       g_loss: generator's loss with the terms that both nets sow.
       d_fake_after: mean score of generated examples after the discriminator's update and before the generator's.
+      g_grad: norm of the gradient by G's parameters.
     """
 
     d_loss: Scalar
@@ -92,5 +100,8 @@ class Metrics(TypedDict, total=False):
     estimate: Scalar
     d_real: Scalar
     d_fake: Scalar
+    saturated: Scalar
+    d_grad: Scalar
     g_loss: Scalar
     d_fake_after: Scalar
+    g_grad: Scalar

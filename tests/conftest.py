@@ -1,8 +1,10 @@
 """A strict session: eight virtual CPU devices, no silent broadcasting, warnings are errors (see pyproject.toml)."""
 
 import gc
+import importlib.util
 import itertools
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -89,3 +91,23 @@ def pytest_testnodedown(node: Any, error: object) -> None:
     """What the workers have left out, the same in each, is counted in the last line."""
     if count := getattr(node, "workeroutput", {}).get("deselected", 0):
         node.config.pluginmanager.getplugin("terminalreporter").stats["deselected"] = [SimpleNamespace()] * count
+
+
+def _lacking() -> str:
+    """What tests in a browser need and is not there; empty if nothing."""
+    lacking = [program for program in ("chromium", "chromedriver") if shutil.which(program) is None]
+    return ", ".join(lacking + ([] if importlib.util.find_spec("selenium") else ["selenium"]))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where there is no browser, the tests that need one are left out, and counted."""
+    if not _lacking():
+        return
+    if without := [item for item in items if item.get_closest_marker("browser")]:
+        items[:] = [item for item in items if item not in without]
+        config.hook.pytest_deselected(items=without)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if lacking := _lacking():
+        terminalreporter.write_line(f"tests in a browser are left out, there is no {lacking}: see .ci/run")

@@ -14,11 +14,13 @@ from jax import lax
 
 from gan_jax import GAN, Batch, GANState, Loss, conditioning, losses, penalties, priors, recipes, scheduled, schedules
 from gan_jax.gan import Inputs
-from gan_jax.nets import layers, mlp
+from gan_jax.nets import activations, mlp
 from tests.helpers import assert_close, assert_same, differ, few, jit, stack, untyped
 
 KEY = jax.random.key(0)
-METRICS = {"d_loss", "penalty", "estimate", "d_real", "d_fake", "g_loss", "d_fake_after"}
+METRICS = {
+    "d_loss", "penalty", "estimate", "d_real", "d_fake", "saturated", "d_grad", "g_loss", "d_fake_after", "g_grad"
+}  # fmt: skip
 
 
 class Position(nn.Module):
@@ -164,19 +166,44 @@ def test_metrics_by_hand() -> None:
     state, metrics = jit(gan.train_step)(gan.init(KEY, real(0.0, 0.0)), real(0.0, 0.0), KEY)
     # D(x) = 1/2, D(G(z)) = sigmoid(log 3) = 3/4; d_loss = log 2 + log 4 = 3 log 2; R1 = 2/2 (log 3)^2.
     # psi' = log 3 - .5 (3/4 + 2 log 3) = -3/8; D(G(z)) afterwards sigmoid(-3/8); g_loss = log(1 + e^(3/8)).
+    # The gradients are 3/4 + 2 log 3 and -3/8 sigmoid(3/8).
     expected = {
         "d_loss": 2.0794415,
         "penalty": 1.2069490,
         "estimate": -0.3465736,
         "d_real": 0.5,
         "d_fake": 0.75,
+        "saturated": 0.0,
+        "d_grad": 2.9472246,
         "g_loss": 0.8981233,
         "d_fake_after": 0.4073334,
+        "g_grad": 0.2222500,
     }
     np.testing.assert_allclose(positions(state)[1], -0.375, rtol=1e-6)
     assert metrics.keys() == expected.keys() == METRICS
     for name, value in expected.items():
         np.testing.assert_allclose(metrics[name], value, rtol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("loss", "theta", "expected"),
+    [
+        # Probabilities .993, .982, .007 and 1/2 of the real examples, sigmoid(theta) of all generated ones.
+        (losses.non_saturating(), 1.0, 1 / 8),
+        (losses.non_saturating(), -5.0, 5 / 8),
+        # Beyond the margin: 5 and 4 of the real ones.
+        (losses.hinge(), 1.0, 2 / 8),
+        (losses.hinge(), -1.5, 6 / 8),
+        (losses.wasserstein(), -5.0, 0.0),
+        # Each pair by itself: u = 5 - theta, 4 - theta, -5 - theta, -theta, and both derivatives are sigmoid(-u).
+        (losses.relativistic_pairing(), -5.0, 3 / 4),
+    ],
+)
+def test_outputs_on_which_d_s_loss_hardly_depends_are_saturated(loss: Loss, theta: float, expected: float) -> None:
+    gan, batch = dirac(loss, theta=theta, psi=1.0), real(5.0, 4.0, -5.0, 0.0)
+    for accumulate in (1, 2):
+        _, metrics = jit(gan.replace(accumulate=accumulate).train_step)(gan.init(KEY, batch), batch, KEY)
+        assert float(metrics["saturated"]) == expected
 
 
 DIGITS = Loss(
@@ -369,7 +396,7 @@ def normed_state(seed: int = 0) -> GANState:
 def test_d_step_changes_the_discriminator_alone() -> None:
     gan, before = normed(), normed_state()
     after, metrics = jit(gan.d_step)(before, MINIBATCH, KEY)
-    assert metrics.keys() == METRICS - {"g_loss", "d_fake_after"}
+    assert metrics.keys() == METRICS - {"g_loss", "d_fake_after", "g_grad"}
     assert_same((after.step, after.generator, after.ema), (before.step, before.generator, before.ema))
     for field in ("params", "collections", "opt_state"):
         assert differ(getattr(after.discriminator, field), getattr(before.discriminator, field))
@@ -378,7 +405,7 @@ def test_d_step_changes_the_discriminator_alone() -> None:
 def test_g_step_changes_the_generator_and_its_average_alone() -> None:
     gan, before = normed(), normed_state()
     after, metrics = jit(gan.g_step)(before, MINIBATCH, KEY)
-    assert metrics.keys() == {"g_loss", "d_fake_after"}
+    assert metrics.keys() == {"g_loss", "d_fake_after", "g_grad"}
     assert_same(after.discriminator, before.discriminator)
     assert (int(before.step), int(after.step)) == (0, 1)
     assert differ(after.ema, before.ema)
@@ -862,7 +889,7 @@ def test_a_generator_of_another_shape_than_the_data_is_refused() -> None:
         points.init(KEY, Batch(jnp.zeros((1, 4, 2))))
 
 
-@pytest.mark.parametrize("output", [nn.sigmoid, layers.sigmoid], ids=["flax", "ours"])
+@pytest.mark.parametrize("output", [nn.sigmoid, activations.sigmoid], ids=["flax", "ours"])
 @pytest.mark.parametrize("net", [mlp.Generator, nn.remat(mlp.Generator, static_argnums=(3,))], ids=["net", "remat"])
 def test_a_generator_that_can_not_reach_the_data_is_refused(output: Any, net: Any) -> None:
     gan, batch = recipes.gan(SHAPE, width=4, latent=2), Batch(jnp.zeros((1, 4, *SHAPE)))

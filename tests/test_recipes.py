@@ -9,14 +9,18 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import linen as nn
 
 from gan_jax import GAN, Batch, GANState, InputError, Loss, Player, losses, recipes, schedules, training
 from gan_jax.lab.options import of_recipe
+from gan_jax.nets.layers import Conv
 from tests.helpers import all_finite, assert_close, differ, few, jit, stack
 
 KEY = jax.random.key(0)
 CLASSES, BATCH = 10, 4
-METRICS = {"d_loss", "penalty", "estimate", "d_real", "d_fake", "g_loss", "d_fake_after"}
+METRICS = {
+    "d_loss", "penalty", "estimate", "d_real", "d_fake", "saturated", "d_grad", "g_loss", "d_fake_after", "g_grad"
+}  # fmt: skip
 
 RECIPES: dict[str, Callable[..., GAN]] = {name: getattr(recipes, name) for name in recipes.__all__}
 
@@ -72,6 +76,12 @@ def cases(which: list[tuple[str, dict[str, Any]]], quick: Sequence[tuple[str, di
     )
 
 
+# The papers' residual networks, where a recipe has them as an option; they are for images.
+RESIDUAL: list[tuple[str, dict[str, Any]]] = [
+    ("wgan_gp", {"net": "resnet"}),
+    ("sngan", {"net": "resnet"}),
+    ("sngan", {"net": "resnet", "conditional": True}),
+]
 FEW: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in KINDS]
 
 
@@ -108,7 +118,7 @@ def on_labels(batch: Batch) -> bool:
     return batch.y is not None and jnp.issubdtype(batch.y.dtype, jnp.integer)
 
 
-@cases(CASES, quick=[(name, {}) for name in RECIPES])
+@cases(CASES + RESIDUAL, quick=[(name, {}) for name in RECIPES])
 def test_protocol(name: str, kwargs: dict[str, Any]) -> None:
     shape = (28, 28, 1)
     gan = tiny(name, shape, **kwargs)
@@ -363,8 +373,203 @@ def test_unlabelled_data_is_refused_where_labels_are_needed(name: str, kwargs: d
 
 @pytest.mark.parametrize("name", sorted(CONVOLUTIONAL))
 def test_sizes_that_do_not_fit_are_refused(name: str) -> None:
-    with pytest.raises(InputError, match=r"multiples of 4 from 8 up .*, got 30 x 28 x 1"):
+    with pytest.raises(InputError, match=r"got 30 x 28 x 1: resize or pad (them|the images) to (28|32) x 28"):
         tiny(name, (30, 28, 1))
+
+
+SIZES = [(28, 28, 1), (32, 32, 3), (64, 64, 3), (64, 48, 3), (128, 128, 3)]
+SIZED = [(*case, shape) for case in [*CASES, *RESIDUAL] if case[0] in CONVOLUTIONAL for shape in SIZES]
+QUICK_SIZED = [("cdcgan", (64, 48, 3)), ("r3gan", (32, 32, 3))]
+
+
+@pytest.mark.parametrize(
+    ("name", "kwargs", "shape"),
+    [
+        pytest.param(
+            *case,
+            id=f"{' '.join([case[0], *case[1]])} {'x'.join(map(str, case[2]))}",
+            marks=[] if not case[1] and (case[0], case[2]) in QUICK_SIZED else [pytest.mark.slow],
+        )
+        for case in SIZED
+    ],
+)
+def test_convolutional_recipes_train_on_images_of_every_size(
+    name: str, kwargs: dict[str, Any], shape: tuple[int, ...]
+) -> None:
+    """The shapes of a step, of which nothing is computed."""
+    gan = tiny(name, shape, **kwargs, **({"width": 4} if name != "completion" else {}))
+    batch = jax.eval_shape(lambda: draw(gan, shape))
+    before = jax.eval_shape(gan.init, KEY, batch)
+    after, metrics = jax.eval_shape(gan.train_step, before, batch, KEY)
+    assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), after) == jax.tree.map(
+        lambda leaf: (leaf.shape, leaf.dtype), before
+    )
+    assert metrics.keys() == METRICS
+    y = None if name not in PICTURED else jax.tree.map(lambda leaf: jnp.zeros(leaf.shape[1:]), batch.y)
+    assert jax.eval_shape(lambda state: gan.sample(state, KEY, BATCH, y), after).shape == (BATCH, *shape)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "kwargs"), [("dcgan", {}), ("sngan", {"net": "resnet", "conditional": True})])
+def test_a_step_on_images_that_are_no_squares(name: str, kwargs: dict[str, Any]) -> None:
+    shape = (64, 48, 3)
+    gan = tiny(name, shape, **kwargs)
+    batch = draw(gan, shape)
+    before = filled(jax.eval_shape(gan.init, KEY, batch))
+    after, metrics = jax.device_get(jit(gan.train_step)(before, batch, KEY))
+    check_step(before, after, metrics)
+
+
+PAPERS: list[tuple[str, dict[str, Any], tuple[int, ...]]] = [
+    ("dcgan", {"width": 128}, (64, 64, 3)),
+    ("cdcgan", {"width": 128}, (64, 48, 3)),
+    ("dcgan", {"width": 128}, (128, 128, 3)),
+    ("acgan", {"width": 128}, (32, 32, 3)),
+    ("lsgan", {"width": 128}, (64, 64, 3)),
+    ("wgan_dcgan", {"width": 64}, (64, 64, 3)),
+    ("dragan", {"width": 64}, (32, 32, 3)),
+    ("wgan_gp", {"width": 128, "net": "resnet"}, (32, 32, 3)),
+    ("wgan_gp", {"width": 64, "net": "resnet"}, (64, 64, 3)),
+    ("sngan", {"width": 256, "net": "resnet", "conditional": True}, (32, 32, 3)),
+    ("sngan", {"width": 64, "net": "resnet"}, (128, 128, 3)),
+    ("r3gan", {"width": 64, "conditional": True}, (32, 32, 3)),
+    ("r3gan", {"width": 64}, (64, 48, 3)),
+]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("name", "kwargs", "shape"),
+    [
+        pytest.param(
+            *case,
+            id=f"{case[0]} {'x'.join(map(str, case[2]))}",
+            marks=[] if case[0] == "acgan" else [pytest.mark.slow],
+        )
+        for case in PAPERS
+    ],
+)
+def test_steps_at_the_papers_width_lower_for_gpus_and_tpus(
+    name: str, kwargs: dict[str, Any], shape: tuple[int, ...], dtype: str
+) -> None:
+    gan = RECIPES[name](shape, CLASSES, **kwargs, dtype=dtype)
+    batch = jax.eval_shape(lambda: draw(gan, shape))
+    state = jax.eval_shape(gan.init, KEY, batch)
+    exported = jax.export.export(jax.jit(gan.train_step), platforms=["cuda", "tpu"])(
+        state, batch, jax.eval_shape(lambda: KEY)
+    )
+    assert exported.platforms == ("cuda", "tpu")
+    assert ("bf16" in exported.mlir_module()) == (dtype == "bfloat16")
+    assert len(exported.out_avals) == len(jax.tree.leaves(state)) + 7
+
+
+def test_widths_take_the_place_of_width_and_decide_the_depth() -> None:
+    shape, latents = (32, 32, 3), jnp.zeros((1, 100))
+    x = jnp.zeros((1, *shape))
+    gan = recipes.dcgan(shape, widths=(48, 20))
+    assert sorted(kernels(gan.generator, latents, None)) == [(5, 5, 3, 20), (5, 5, 20, 48), (100, 8 * 8 * 48)]
+    assert sorted(kernels(gan.discriminator, x, None)) == [(5, 5, 3, 20), (5, 5, 20, 48), (8 * 8 * 48, 1)]
+    three = recipes.dcgan(shape, width=20)
+    assert sorted(kernels(three.generator, latents, None))[:3] == [(5, 5, 3, 20), (5, 5, 20, 40), (5, 5, 40, 80)]
+    assert recipes.dcgan(shape, width=20, widths=(80, 40, 20)).generator == three.generator
+    r3gan = recipes.r3gan(shape, width=4)
+    assert r3gan.generator.widths == r3gan.discriminator.widths[::-1] == (32, 16, 8, 4)
+    assert recipes.r3gan(shape, widths=(5, 4)).discriminator.widths == (4, 5)
+    for name in ("wgan_gp", "sngan"):
+        pyramid = RECIPES[name](shape, net="resnet", widths=(12, 8, 4))
+        assert pyramid.generator.widths == (12, 8, 4)
+        assert pyramid.generator.base == 12
+        assert pyramid.discriminator.widths[-1] == 12
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: recipes.dcgan((28, 28, 1), widths=(8, 4, 2)), "give 1 to 2 widths"),
+        (lambda: recipes.r3gan((28, 28, 1), widths=(8,)), "give 2 to 3 widths"),
+        (lambda: recipes.sngan((32, 32, 3), net="resnet", widths=(8,) * 5), "give 1 to 4 widths"),
+        (lambda: recipes.dcgan((2,), widths=(8,)), "widths is an option of convolutional networks"),
+        (lambda: recipes.r3gan((2,), widths=(8, 4)), "widths is an option of convolutional networks"),
+        (lambda: recipes.wgan_gp((2,), net="resnet"), "net is an option of convolutional networks"),
+        (lambda: recipes.sngan((32, 32, 3), net="resnet", apart=True), "apart is an option of dcgan's networks"),
+    ],
+)
+def test_layers_that_can_not_be_are_refused(make: Callable[[], GAN], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        make()
+
+
+def channels(net: Any, *inputs: Any) -> list[tuple[int, ...]]:
+    """Channels in and out of the 3 x 3 convolutions, in the order in which they compute."""
+    found: dict[tuple[str, ...], tuple[int, ...]] = {}  # A layer under spectral norm is called twice.
+
+    def record(following: Any, args: Any, kwargs: Any, context: Any) -> Any:
+        y = following(*args, **kwargs)
+        if isinstance(context.module, Conv) and context.method_name == "__call__":
+            found[context.module.path] = (args[0].shape[-1], y.shape[-1], y.shape[1])
+        return y
+
+    with nn.intercept_methods(record):
+        jax.eval_shape(lambda: net.init(KEY, *inputs, False))
+    return list(found.values())
+
+
+# Channels in, channels out and rows of every 3 x 3 convolution: the tables of the papers' appendices, and for 64 x 64
+# the authors' code.
+@pytest.mark.parametrize(
+    ("make", "generator", "discriminator"),
+    [
+        (
+            lambda: recipes.sngan((32, 32, 3), net="resnet", width=256),
+            [(256, 256, n) for n in (8, 8, 16, 16, 32, 32)] + [(256, 3, 32)],
+            [(3, 128, 32), (128, 128, 32), (128, 128, 16), (128, 128, 16), *[(128, 128, 8)] * 4],
+        ),
+        (
+            lambda: recipes.wgan_gp((32, 32, 3), net="resnet", width=128),
+            [(128, 128, n) for n in (8, 8, 16, 16, 32, 32)] + [(128, 3, 32)],
+            [(3, 128, 32), (128, 128, 32), (128, 128, 16), (128, 128, 16), *[(128, 128, 8)] * 4],
+        ),
+        (
+            lambda: recipes.wgan_gp((64, 64, 3), net="resnet", width=64),
+            [
+                (512, 512, 8), (512, 512, 8), (512, 256, 16), (256, 256, 16), (256, 128, 32), (128, 128, 32),
+                (128, 64, 64), (64, 64, 64), (64, 3, 64),
+            ],
+            [
+                (3, 64, 64), (64, 64, 64), (64, 128, 64), (128, 128, 32), (128, 256, 32), (256, 256, 16),
+                (256, 512, 16), (512, 512, 8), (512, 512, 8),
+            ],
+        ),
+        (
+            lambda: recipes.sngan((64, 64, 3), net="resnet", width=64),
+            [
+                (1024, 512, 8), (512, 512, 8), (512, 256, 16), (256, 256, 16), (256, 128, 32), (128, 128, 32),
+                (128, 64, 64), (64, 64, 64), (64, 3, 64),
+            ],
+            [
+                (3, 64, 64), (64, 64, 64), (64, 64, 32), (64, 128, 32), (128, 128, 16), (128, 256, 16), (256, 256, 8),
+                (256, 512, 8), (512, 512, 4), (512, 1024, 4),
+            ],
+        ),
+        (
+            lambda: recipes.sngan((128, 128, 3), net="resnet", width=64),
+            [
+                (1024, 1024, 8), (1024, 1024, 8), (1024, 512, 16), (512, 512, 16), (512, 256, 32), (256, 256, 32),
+                (256, 128, 64), (128, 128, 64), (128, 64, 128), (64, 64, 128), (64, 3, 128),
+            ],
+            [
+                (3, 64, 128), (64, 64, 128), (64, 64, 64), (64, 128, 64), (128, 128, 32), (128, 256, 32),
+                (256, 256, 16), (256, 512, 16), (512, 512, 8), (512, 1024, 8), (1024, 1024, 4), (1024, 1024, 4),
+            ],
+        ),
+    ],
+    ids=["sngan 32", "wgan_gp 32", "wgan_gp 64", "sngan 64", "sngan 128"],
+)  # fmt: skip
+def test_residual_networks_are_the_published_ones(make: Callable[[], GAN], generator: Any, discriminator: Any) -> None:
+    gan = make()
+    assert channels(gan.generator, jnp.zeros((1, 128)), None) == generator
+    assert channels(gan.discriminator, jnp.zeros((1, *gan.generator.shape)), None) == discriminator
+    assert gan.generator.base == generator[0][0]
 
 
 @pytest.mark.parametrize("name", PICTURED)
@@ -443,7 +648,7 @@ def test_every_class_is_drawn_and_none_beyond(name: str, kwargs: dict[str, Any])
         np.testing.assert_array_equal(fresh, 11)
 
 
-@cases(CASES, quick=FEW)
+@cases(CASES + RESIDUAL, quick=FEW)
 def test_bfloat16_keeps_parameters_statistics_and_samples_in_float32(name: str, kwargs: dict[str, Any]) -> None:
     gan = tiny(name, (8, 8, 1), dtype="bfloat16", **kwargs)
     batch = draw(gan, (8, 8, 1))
@@ -628,7 +833,7 @@ def test_gans_can_be_pickled(name: str, kwargs: dict[str, Any]) -> None:
     assert steps[0] == steps[1]
 
 
-@cases(CASES, quick=FEW)
+@cases(CASES + RESIDUAL, quick=FEW)
 def test_everything_is_float32_where_jax_knows_float64(name: str, kwargs: dict[str, Any]) -> None:
     with jax.enable_x64(True):
         gan = tiny(name, (8, 8, 1), **kwargs)

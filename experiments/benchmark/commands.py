@@ -48,7 +48,8 @@ def sweep(*, steps: int, runs: int, name: str = "wgan") -> dict[str, Any]:
     is the time of the members one after the other.
     """
     recipe = CASES[name].recipe
-    fixed = [f"--width={recipe['width']}", f"--depth={recipe['depth']}", "--ema=none", f"--steps={steps}"]
+    critic = ["--n-critic=5", "--d-width=none", "--d-depth=none", "--d-activation=relu"]
+    fixed = [f"--width={recipe['width']}", f"--depth={recipe['depth']}", *critic, "--ema=none", f"--steps={steps}"]
     fixed += [f"--batch-size={CASES[name].batch_size}"]
     swept = [f"--{key}={','.join(map(str, values))}" for key, values in _SWEEP.items()]
     members = [(lr, clip, seed) for lr in _SWEEP["lr"] for clip in _SWEEP["clip"] for seed in range(_SEEDS)]

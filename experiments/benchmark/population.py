@@ -12,7 +12,7 @@ from jax.sharding import PartitionSpec as P
 
 from experiments.benchmark import timing
 from experiments.benchmark.cases import CASES
-from experiments.benchmark.steps import GUESS_FLOPS_PER_S, build, fresh_state, mnist, step_flops
+from experiments.benchmark.steps import GUESS_FLOPS_PER_S, build, examples_of, fresh_state, step_flops
 from experiments.benchmark.timing import Contender
 from gan_jax import population, training
 from gan_jax.compiling import compiler_options, jit_training
@@ -24,7 +24,8 @@ def measure(name: str, *, width: int, turns: int, seconds: float, members: int =
 
     "strong" keeps the number of members; "weak" keeps the members per device.
     """
-    case, examples = CASES[name], mnist()
+    case = CASES[name]
+    examples = examples_of(case)
     devices = jax.devices()
 
     def make_gan(hyperparams: population.Hyperparams) -> GAN:

@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 
 from experiments.benchmark import timing
-from experiments.benchmark.cases import CASES, Case
+from experiments.benchmark.cases import CASES, CLASSES, Case
 from experiments.benchmark.timing import Contender
-from gan_jax import data, training
+from gan_jax import training
 from gan_jax.compiling import jit_training
 from gan_jax.errors import InputError
 from gan_jax.gan import GAN, GANState
@@ -25,13 +25,14 @@ from gan_jax.training import Examples
 GUESS_FLOPS_PER_S = 150e9
 
 
-def mnist() -> Examples:
-    return jax.tree.map(jnp.asarray, data.load("mnist").examples)
+def examples_of(case: Case) -> Examples:
+    """A case's data, on the device."""
+    return Examples(*map(jnp.asarray, case.images()))
 
 
 def build(case: Case, **numbers: Any) -> GAN:
-    """A case's GAN on MNIST, with some of its numbers replaced."""
-    return EXPERIMENTS[case.name].recipe((28, 28, 1), 10, **{**case.recipe, **numbers})
+    """A case's GAN, with some of its numbers replaced."""
+    return EXPERIMENTS[case.name].recipe(case.shape, CLASSES, **{**case.recipe, **numbers})
 
 
 def fresh_state(gan: GAN, examples: Examples) -> GANState:
@@ -54,7 +55,8 @@ def step_flops(gan: GAN, state: GANState, examples: Examples, batch_size: int) -
 
 def measure(name: str, *, peer: bool, turns: int, seconds: float) -> dict[str, Any]:
     """One recipe's record: rates, ratios to the peer's two modes, share of the matrix product's peak, compile time."""
-    case, examples = CASES[name], mnist()
+    case = CASES[name]
+    examples = examples_of(case)
     gan = build(case)
     state = fresh_state(gan, examples)
     flops = step_flops(gan, state, examples, case.batch_size)

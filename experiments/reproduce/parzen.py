@@ -17,8 +17,8 @@ from gan_jax.lab import Config
 
 _QUALITY = ("frechet", "prdc")
 _STEPS = 6 * 4700
-_DEEP = configured("gan_deep", ema=0.9995, steps=_STEPS)
-_EMBEDDING = configured("cgan_embedding", ema=0.9995, steps=_STEPS)
+_DEEP = configured("gan_deep", lr=2e-4, ema=0.9995, steps=_STEPS)
+_EMBEDDING = configured("cgan_embedding", lr=2e-4, ema=0.9995, steps=_STEPS)
 
 
 def table(budget: Budget) -> Table:

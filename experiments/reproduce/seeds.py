@@ -14,7 +14,7 @@ from gan_jax.compiling import jit_training
 from gan_jax.data import Dataset
 from gan_jax.gan import GANState
 from gan_jax.lab import EXPERIMENTS, Config, Job
-from gan_jax.lab.experiment import config
+from gan_jax.lab.experiment import config, without_added
 from gan_jax.lab.options import OBJECTIVE_OPTIONS
 from gan_jax.lab.runs import chunks
 from gan_jax.training import Examples
@@ -41,7 +41,7 @@ def job_of(chosen: Config, dataset: Dataset) -> Job:
 def settings(chosen: Config) -> dict[str, Any]:
     """The settings of a configuration that decide its results, for the record of a table."""
     names = ("steps", "batch_size", *chosen.experiment.recipe_options, *OBJECTIVE_OPTIONS)
-    return {"experiment": chosen.name, **{name: chosen.record[name] for name in names}}
+    return {"experiment": chosen.name, **without_added({name: chosen.record[name] for name in names})}
 
 
 def train(

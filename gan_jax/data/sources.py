@@ -11,7 +11,7 @@ from typing import NamedTuple, cast, get_args
 
 import numpy as np
 
-from gan_jax.data import folder, idx, npz, pairs, prepared, shapes, stacked, toys
+from gan_jax.data import folder, idx, npz, pairs, prepared, shapes, stacked, subset, toys
 from gan_jax.data.dataset import Dataset, Split
 from gan_jax.errors import InputError
 
@@ -62,6 +62,7 @@ _PLACED: Mapping[str, _Place] = {
     "pairs_reversed": _Place("DIR", lambda place, split: pairs.load_directory(path(place), split, reversed=True)),
     "tfds": _Place("NAME", _tfds),
     "prepared": _Place("DIR", lambda place, split: prepared.load(path(place), split)),
+    "subset": _Place("N:SPEC", lambda place, split: subset.load(place, split, load)),
 }
 
 _MANY_COORDINATES = 64  # Of points; more are rather images that lost their shape.
@@ -92,6 +93,7 @@ def load(spec: str | os.PathLike[str], split: str = "train") -> Dataset:
     |               | right with `pairs_reversed:DIR`             |                               |
     | `tfds:NAME`   | `NAME[/CONFIG][:VERSION]`, prepared        | test, validation, or as train |
     | `prepared:DIR`| what the command `prepare` wrote           | what that set aside, or train |
+    | `subset:N:...`| N random training examples of another spec | that of the other spec        |
 
     "As train" means the training data itself, where a source holds nothing out.
 
@@ -138,11 +140,19 @@ def is_spec(text: str) -> bool:
 def path_of(spec: str) -> Path | None:
     """The absolute path of a file or directory of data; None of data that has a name alone."""
     kind, _, place = spec.partition(":")
-    return (
-        path(place).absolute()
-        if kind in ("idx", "npz", "folder", "pairs", "pairs_reversed", "prepared") and place
-        else None
-    )
+    if kind == "subset":
+        return path_of(place.partition(":")[2])
+    lies = kind in ("idx", "npz", "folder", "pairs", "pairs_reversed", "prepared") and place
+    return path(place).absolute() if lies else None
+
+
+def moved(spec: str, path: str) -> str:
+    """The spec of data that lies at this path now."""
+    kind, _, place = spec.partition(":")
+    if kind == "subset":
+        count, _, whole = place.partition(":")
+        return f"{kind}:{count}:{moved(whole, path)}"
+    return f"{kind}:{path}"
 
 
 def _oddities(dataset: Dataset) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from gan_jax.errors import InputError
 from gan_jax.files import kept
 from gan_jax.lab import peers
 from gan_jax.lab.experiment import Experiment, Table, nearest
+from gan_jax.lab.measuring import extractors
 from gan_jax.lab.options import Option, spelled
 from gan_jax.lab.streams import unbroken
 
@@ -132,6 +133,19 @@ def add_distributed(parser: argparse.ArgumentParser) -> None:
         metavar="P",
         help="train in several processes; auto under SLURM, Open MPI, Kubernetes or on Cloud TPUs, else "
         "HOST:PORT,COUNT,INDEX in each of them",
+    )
+
+
+def add_features(parser: argparse.ArgumentParser) -> None:
+    """Adds --features, which is typed at every start: no record names code to run."""
+    parser.add_argument(
+        "--features",
+        type=reader(extractors.form),
+        metavar="X",
+        help="what metrics take features from, typed again when the command is continued: random or random:SEED (a net "
+        "of random weights), inception:FILE (FID; the usual .pth file), mnist, fashion_mnist or FILE.npz (a "
+        "classifier), FILE.py:FUNCTION or module:FUNCTION (uint8 images [N, H, W, C] to [N, F]) (default: the "
+        "classifier, where there is one; else random)",
     )
 
 

@@ -36,7 +36,7 @@ class DataRecord:
         if self.path is None:
             return typed
         if os.path.exists(self.path):  # Of any text: Path.exists raises where a name is too long.
-            return f"{typed.partition(':')[0]}:{self.path}"
+            return sources.moved(typed, self.path)
         here = sources.path_of(typed)
         if here is None or not os.path.exists(here):
             raise InputError(

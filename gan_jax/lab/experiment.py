@@ -6,10 +6,12 @@ import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from gan_jax import data
 from gan_jax.errors import InputError
 from gan_jax.gan import GAN
 from gan_jax.lab import options
 from gan_jax.lab.options import OBJECTIVE_OPTIONS, OWN, RUN_OPTIONS, WARMUP_OPTIONS, Option
+from gan_jax.typing import Shape
 
 _DEFAULTS = {
     "batch_size": 64,
@@ -25,8 +27,28 @@ _DEFAULTS = {
     "loss": None,
     "penalty": None,
     "lazy": 1,
+    "augment": None,
     "accumulate": 1,
 }
+
+ADDED: Mapping[str, Any] = {
+    "classifier": None,
+    "augment": None,
+    "widths": None,
+    "net": "dcgan",
+    "depth": 1,
+    "batch_norm": False,
+    "d_width": None,
+    "d_depth": None,
+    "d_activation": "relu",
+    "dropout": 0.0,
+}
+"""Options that there have not always been, and the values that are what runs from before did."""
+
+
+def without_added(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings but those of `ADDED` with these values: equal to what was written before there were such options."""
+    return {name: value for name, value in settings.items() if name not in ADDED or value != ADDED[name]}
 
 
 class Experiment:
@@ -43,6 +65,7 @@ class Experiment:
       options: its options by name.
       defaults: their values.
       paper: the options that `--preset paper` changes: the paper's own settings and length.
+      paper_at: those that it changes too on data of a shape, by shape: settings for CIFAR-10 beside those for MNIST.
       lacks: what `--preset paper` leaves out of the paper's settings; empty if nothing.
       citation: of the paper.
       summary: one line; by default the first of the recipe's docstring.
@@ -56,6 +79,7 @@ class Experiment:
         citation: str = "",
         summary: str = "",
         paper: Mapping[str, Any] | None = None,
+        paper_at: Mapping[Shape, Mapping[str, Any]] | None = None,
         lacks: str = "",
         **defaults: Any,
     ) -> None:
@@ -75,6 +99,7 @@ class Experiment:
         general = {name: value for name, value in _DEFAULTS.items() if name in self.options}
         self.defaults = self._read({**general, **every, **signature, "steps": steps, **defaults})
         self.paper = self._read(paper or {})
+        self.paper_at = {shape: self._read(values) for shape, values in (paper_at or {}).items()}
         self.lacks = lacks
         self.citation = citation
         lines = (options.function_of(recipe).__doc__ or "").strip().splitlines()
@@ -133,14 +158,25 @@ class Config:
     def record(self) -> dict[str, Any]:
         """The options as JSON holds them: numbers, flags and null as they are, other values as text."""
         plain = (bool, int, float, str, type(None))
-        return {name: value if type(value) in plain else str(value) for name, value in self.options.items()}
+        return {name: value if type(value) in plain else self.spelled(name) for name, value in self.options.items()}
 
 
 def config(table: Table, name: str, typed: Mapping[str, Any], *, paper: bool = False) -> Config:
-    """The configuration of an experiment for some options typed; the rest are its defaults, or the paper's."""
+    """The configuration of an experiment for some options typed; the rest are its defaults, or the paper's.
+
+    Raises:
+      InputError: the paper's depend on the shape of the data, which can't be read.
+    """
     experiment = table[name]
     values = {**experiment.defaults, **(experiment.paper if paper else {}), **typed}
+    if paper and experiment.paper_at:
+        values |= {**experiment.paper_at.get(_shape_of(values["data"]), {}), **typed}
     return Config(name, experiment, {option: values[option] for option in experiment.options})
+
+
+@functools.cache
+def _shape_of(spec: str) -> Shape:
+    return data.load(spec).shape
 
 
 def recorded(table: Table, name: Any, record: Any) -> Config:
@@ -151,7 +187,7 @@ def recorded(table: Table, name: Any, record: Any) -> Config:
       ValueError: an option is missing or unknown, or has none of its values.
     """
     experiment = known(table, name)
-    record = {"classifier": None, **record}  # Runs from before there was this option have none.
+    record = {**{option: value for option, value in ADDED.items() if option in experiment.options}, **record}
     if record.keys() != experiment.options.keys():
         raise ValueError(f"options {sorted(record.keys() ^ experiment.options.keys())} missing or unknown")
     return Config(name, experiment, {option: experiment.read(option, record[option]) for option in experiment.options})

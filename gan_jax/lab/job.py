@@ -142,7 +142,8 @@ class Job:
             for name in experiment.recipe_options
         }
         gan = experiment.recipe(self.shape, self.num_classes, **own)
-        return objectives.applied(gan, {name: options[name] for name in (*OBJECTIVE_OPTIONS, "batch_size")}, steps)
+        named = {name: options[name] for name in (*OBJECTIVE_OPTIONS, "batch_size")}
+        return objectives.applied(gan, named, steps, self.shape)
 
     def maker(self, step: int = 0) -> Maker:
         """What makes the GAN that trains from a step on."""

@@ -15,6 +15,7 @@ from gan_jax.data.sources import FORMS
 from gan_jax.lab import values
 from gan_jax.lab.measuring.measures import MEASURES
 from gan_jax.metrics import features
+from gan_jax.nets.augment import AUGMENTATIONS
 from gan_jax.typing import Bounds, Number, Weight
 
 Parse = Callable[[str], Any]
@@ -85,6 +86,11 @@ def several(*names: str) -> Parse:
     return lambda text: tuple(dict.fromkeys(one(name) for name in text.split(",")))
 
 
+def joined(parse: Parse) -> Parse:
+    """A parser of A,B,C, or A+B+C where commas divide choices: a tuple of what `parse` takes."""
+    return lambda text: tuple(parse(item) for item in re.split("[,+]", text))
+
+
 def name_or_file(*names: str) -> Parse:
     """A parser of one of a few names, or else of a file: its absolute path, so that it is found from everywhere."""
 
@@ -102,7 +108,7 @@ def name_or_file(*names: str) -> Parse:
 
 
 CLASSIFIER = name_or_file(*features.NAMES)
-"""A parser of the classifier that metrics take features and labels from."""
+"""A parser of the classifier that metrics take labels, and by default features, from."""
 
 
 def boolean(text: str) -> bool:
@@ -121,6 +127,8 @@ def spelled(value: Any, word: str = "none") -> str:
     """The text that an option reads as this value; `word` for None."""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if type(value) is tuple:
+        return "+".join(map(str, value)) or "none"
     return word if value is None else str(value)
 
 
@@ -140,8 +148,8 @@ RUN_OPTIONS: Mapping[str, Option] = {
     ),
     "classifier": Option(
         optional(CLASSIFIER),
-        f"what metrics take features and labels from: {', '.join(features.NAMES)}, or a file of the command "
-        "classifier; none for the one that was trained on this very data, if the package has it",
+        f"what metrics take labels from, and features where --features is not typed: {', '.join(features.NAMES)}, or a "
+        "file of the command classifier; none for the one that was trained on this very data, if the package has it",
     ),
     "track_every": Option(integer(1), "steps between measurements of --track"),
     "log_every": Option(integer(1), "steps per compiled dispatch, and per line of metrics"),
@@ -168,6 +176,17 @@ def number(bounds: Bounds, help: str, *, none: bool = False) -> Option:
 
 _WEIGHT = number(get_args(Weight)[1], "")
 
+
+def _policy(text: str) -> tuple[str, ...]:
+    """Augmentations, each of which is applied once."""
+    if text == "none":
+        return ()
+    names: tuple[str, ...] = joined(choice(*AUGMENTATIONS))(text)
+    if len(set(names)) < len(names):
+        raise ValueError(f"expected different augmentations, got {text!r}")
+    return names
+
+
 # What any GAN may be given in place of its recipe's own.
 OBJECTIVE_OPTIONS: Mapping[str, Option] = {
     "loss": Option(optional(choice(*losses.LOSSES), OWN), f"adversarial loss: {', '.join(losses.LOSSES)}"),
@@ -177,6 +196,10 @@ OBJECTIVE_OPTIONS: Mapping[str, Option] = {
         scales=True,
     ),
     "lazy": Option(integer(1, 10_000), "evaluate the penalty every K-th step only, weighted by K"),
+    "augment": Option(
+        optional(_policy, OWN),
+        f"what the discriminator's images go through, A,B,C (A+B+C in lists), or none: {', '.join(AUGMENTATIONS)}",
+    ),
     "accumulate": Option(integer(1, 2**16), "micro-batches per update, for minibatches larger than memory"),
 }
 
@@ -184,7 +207,7 @@ OBJECTIVE_OPTIONS: Mapping[str, Option] = {
 # What run, sweep and study have beside the options of experiments.
 _OF_COMMANDS = frozenset({
     "help", "preset", "out", "overwrite", "resume", "metric", "score_samples", "seeds", "draws", "halving", "dry_run",
-    "memory", "mapping", "distributed", "devices", "profile", "storage", "trials", "population",
+    "memory", "mapping", "distributed", "devices", "profile", "storage", "trials", "population", "features",
 })  # fmt: skip
 
 
@@ -192,8 +215,8 @@ def of_recipe(recipe: Callable[..., Any]) -> dict[str, Option]:
     """The options that a recipe's keyword-only arguments declare, in their order.
 
     Annotations say how each is read: `Number` and its bounded kinds (`gan_jax.typing`) scale; int, float, bool, str,
-    Literal and their unions with None are static; an argument of any other type, and `axis_name`, is no option. Help
-    is the argument's text in the docstring's "Args", or else in that of `gan_jax.recipes`.
+    Literal, tuple[int, ...] and their unions with None are static; an argument of any other type, and `axis_name`, is
+    no option. Help is the argument's text in the docstring's "Args", or else in that of `gan_jax.recipes`.
 
     Raises:
       ValueError: an option has no default, or a name that the commands use.
@@ -256,6 +279,9 @@ def _declared(annotation: Any, help: str) -> Option | None:
         parse = str
     elif get_origin(base) is Literal:
         parse = choice(*get_args(base))
+    elif get_origin(base) is tuple and get_args(base) == (int, ...):
+        low, high, _ = bounds or Bounds()
+        parse = joined(integer(int(max(low, -(2**31))), int(min(high, 2**31 - 1))))
     else:
         return None
     return Option(optional(parse) if none else parse, help)

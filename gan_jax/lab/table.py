@@ -21,7 +21,7 @@ _SHALLOW: Mapping[str, Any] = {
 }  # fmt: skip
 _CONV: Mapping[str, Any] = {
     "steps": 3000, "batch_size": 64, "log_every": 20, "sample_every": 250, "save_every": 500, "lr": "cosine:4e-4:0",
-    "b1": 0.5, "width": 32, "ema": 0.999,
+    "b1": 0.5, "width": 32, "ema": 0.99,
 }  # fmt: skip
 _CONV_PAPER: Mapping[str, Any] = {"lr": 2e-4, "width": 128, "ema": None}
 _LONG: Mapping[str, Any] = {"sample_every": 5000, "save_every": 5000, "ema": None}
@@ -71,7 +71,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         citation=_ARJOVSKY,
         summary="Wasserstein GAN, convolutional",
         steps=3000, batch_size=64, log_every=20, sample_every=500, save_every=500,
-        lr="cosine:5e-4:0", clip=0.05, width=16, ema=0.999,
+        lr="cosine:5e-4:0", clip=0.05, width=16, ema=0.99,
         paper={**_WGAN_PAPER, "width": 64},
         lacks="BatchNorm in the critic, which clipping would cut to nothing",
     ),
@@ -97,15 +97,16 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         summary="deep convolutional GAN",
         **_CONV,
         paper={**_CONV_PAPER, "steps": 12_000, "batch_size": 100},
-        lacks="two of the four strided layers, which are for images of 64 x 64, and ReLU in the generator",
+        paper_at={(64, 64, 3): {"batch_size": 128}},
+        lacks="ReLU in the generator, and on 28 x 28 two of the four strided layers, which are for images of 64 x 64",
     ),
     "cdcgan": Experiment(
         recipes.cdcgan,
         citation=f"{_MIRZA}; Radford et al. 2015, arXiv:1511.06434",
         summary="conditional DCGAN, labels as maps",
-        **{**_CONV, "steps": 9000, "log_every": 50, "sample_every": 500, "save_every": 1000},
+        **{**_CONV, "steps": 9000, "log_every": 50, "sample_every": 500, "save_every": 1000, "ema": 0.999},
         paper={**_CONV_PAPER, "steps": 18_000, "batch_size": 100},
-        lacks="two of DCGAN's four strided layers, which are for images of 64 x 64",
+        lacks="on 28 x 28 two of DCGAN's four strided layers, which are for images of 64 x 64",
     ),
     "lsgan": Experiment(
         recipes.lsgan,
@@ -128,9 +129,15 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         citation="Gulrajani et al. 2017, arXiv:1704.00028",
         summary="Wasserstein GAN with gradient penalty, convolutional",
         steps=2000, batch_size=64, log_every=10, sample_every=250, save_every=250,
-        lr="cosine:5e-4:0", n_critic=3, width=16, ema=0.999,
+        lr="cosine:5e-4:0", n_critic=3, width=16, ema=0.99,
         paper={**_LONG, "steps": 200_000, "lr": 1e-4, "n_critic": 5, "batch_size": 50, "width": 64},
-        lacks="one layer of the authors' networks",
+        paper_at={
+            (32, 32, 3): {
+                "steps": 100_000, "batch_size": 64, "lr": "linear:2e-4:0", "b1": 0.0, "net": "resnet", "width": 128,
+            },
+            (64, 64, 3): {"batch_size": 64, "b1": 0.0, "net": "resnet"},
+        },
+        lacks="on MNIST one layer of the authors' networks, on 32 x 32 the doubled minibatch of the generator",
     ),
     "sngan": Experiment(
         recipes.sngan,
@@ -139,7 +146,13 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         **_CONV,
         n_critic=1,
         paper={**_CONV_PAPER, **_LONG, "steps": 100_000, "n_critic": 5, "width": 64},
-        lacks="the deeper networks, which are for CIFAR-10, and class-conditional BatchNorm with --conditional",
+        paper_at={
+            (32, 32, 3): {
+                "steps": 50_000, "lr": "linear:2e-4:0", "b1": 0.0, "b2": 0.9, "net": "resnet", "width": 256,
+            },
+            (64, 64, 3): {"b1": 0.0, "b2": 0.9, "net": "resnet"},
+        },
+        lacks="on 28 x 28 the deeper networks, on 32 x 32 the doubled minibatch of the generator",
     ),
     "dragan": Experiment(
         recipes.dragan,
@@ -153,7 +166,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         citation="Huang et al. 2024, arXiv:2501.05441",
         summary="relativistic pairing loss with R1 and R2, residual nets without normalisation",
         steps=1500, batch_size=64, log_every=5, sample_every=100, save_every=100,
-        lr="cosine:1e-3:0", width=8, ema=0.999,
+        lr="cosine:1e-3:0", width=8, ema=0.99,
         paper={
             "steps": 100_000, "batch_size": 256, "lr": f"cosine:2e-4:5e-5:{_ANNEALED}",
             "gamma": f"cosine:1:0.1:{_ANNEALED}", "b2": f"cosine:0.9:0.99:{_ANNEALED}", "width": 64, "ema": 0.999,
@@ -165,7 +178,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         recipes.completion,
         citation=f"{_MIRZA} (any condition: here half an image)",
         summary="paints the lower half of an image below a given upper half",
-        steps=4000, batch_size=64, log_every=25, sample_every=500, save_every=500, lr="cosine:4e-4:0", ema=0.999,
+        steps=4000, batch_size=64, log_every=25, sample_every=500, save_every=500, lr="cosine:4e-4:0", ema=0.99,
         paper={"steps": 40_000, "lr": 2e-4, "ema": None},
         lacks="nothing that was published: the experiment is ours",
     ),

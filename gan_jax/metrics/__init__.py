@@ -15,12 +15,37 @@
 | `modes`       | modes, %HQ, reverse KL, sigma ratio; classes and KL      | points, class labels      |        |
 | `wasserstein` | exact in one dimension, and sliced                       | points `[N, D]`           | lower  |
 
-Features come from the project's own small classifiers (`features`); any `images uint8 [B, H, W, C] -> [B, F]` can
-take their place, such as Inception's for the true FID. Samples are independent draws in random order. Nothing but
+Features come from the project's own small classifiers (`features`), from a net of random weights (`random_net`), which
+takes any images, or from Inception (`inception`), for the true FID, with weights read by `torch_file`; any
+`images uint8 [B, H, W, C] -> [B, F]` can take their place. Samples are independent draws in random order. Nothing but
 `kernel.mmd2` holds an N x N matrix: 50,000 samples take no more memory than their features and a few hundred rows of
 distances.
 """
 
-from gan_jax.metrics import classify, features, frechet, kernel, modes, parzen, prdc, wasserstein
+from gan_jax.metrics import (
+    classify,
+    features,
+    frechet,
+    inception,
+    kernel,
+    modes,
+    parzen,
+    prdc,
+    random_net,
+    torch_file,
+    wasserstein,
+)
 
-__all__ = ["classify", "features", "frechet", "kernel", "modes", "parzen", "prdc", "wasserstein"]
+__all__ = [
+    "classify",
+    "features",
+    "frechet",
+    "inception",
+    "kernel",
+    "modes",
+    "parzen",
+    "prdc",
+    "random_net",
+    "torch_file",
+    "wasserstein",
+]

@@ -10,12 +10,13 @@
 
 The file itself holds the accuracy, the command and the seed as its `record`.
 
-Any function `images uint8 [B, H, W, C] -> [B, F]` can take the place of `features` everywhere; metrics take its values,
-whatever framework they come from. Distances in different features are not comparable, and none of these with an FID of
-Inception's.
+For other images there are a net of random weights (`random_net`), Inception (`inception`), and any function `images
+uint8 [B, H, W, C] -> [B, F]`: metrics take its values, whatever framework they come from. Distances in different
+features are not comparable, so every `Extractor` says which it is.
 """
 
 import functools
+import hashlib
 import importlib.resources
 import io
 import json
@@ -61,6 +62,31 @@ class Trained(NamedTuple):
     features: Callable[[Images], Float[Array, "batch features"]]
     logits: Callable[[Images], Float[Array, "batch classes"]]
     record: Mapping[str, Any]
+
+
+class Extractor(NamedTuple):
+    """Where the features of images come from.
+
+    Attributes:
+      features: uint8 NumPy images `[N, H, W, C]`, any number of them, to floats `[N, F]` on the host.
+      record: what they are, as JSON: name, and fingerprint, which other weights would change; "" if there is none.
+    """
+
+    features: Callable[[np.ndarray], np.ndarray]
+    record: Mapping[str, Any]
+
+    @property
+    def label(self) -> str:
+        """Name and fingerprint: features of different labels can't be compared."""
+        return " ".join(filter(None, [self.record["name"], self.record["fingerprint"]]))
+
+
+def of_classifier(classifier: Trained) -> Extractor:
+    """The extractor of a classifier's features; its fingerprint is that of the classifier's record."""
+    record = json.dumps(dict(classifier.record), sort_keys=True)
+    fingerprint = hashlib.blake2b(record.encode(), digest_size=4).hexdigest()
+    name = f"classifier of {classifier.record.get('data', 'other data')}"
+    return Extractor(functools.partial(in_pieces, classifier.features), {"name": name, "fingerprint": fingerprint})
 
 
 def load(name: str | Path) -> Trained:

@@ -12,9 +12,10 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
+from gan_jax.nets.activations import leaky_relu
 from gan_jax.nets.conditioned import concat_condition
 from gan_jax.nets.inits import normal_002
-from gan_jax.nets.layers import Conv, ConvTranspose, Encode, leaky_relu
+from gan_jax.nets.layers import Conv, ConvTranspose, Encode
 from gan_jax.nets.sizes import check_shape
 from gan_jax.nets.spectral import maybe_spectral
 from gan_jax.typing import Images, Initializer, Latents

@@ -5,8 +5,8 @@ import optax
 from flax import linen as nn
 from jaxtyping import Array, Float
 
+from gan_jax.nets.activations import leaky_relu
 from gan_jax.nets.inits import lecun_normal
-from gan_jax.nets.layers import leaky_relu
 from gan_jax.nets.spectral import maybe_spectral
 from gan_jax.typing import Initializer, Logits
 

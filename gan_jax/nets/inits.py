@@ -25,6 +25,12 @@ def he_normal() -> Initializer:
     return functools.partial(_made, functools.partial(nn.initializers.variance_scaling, 2.0, "fan_in", "normal"))
 
 
+def glorot_uniform(gain: float = 1.0) -> Initializer:
+    """Uniform with std gain sqrt(2 / (fan_in + fan_out)) (Glorot & Bengio 2010, eq. 16, with a gain)."""
+    make = functools.partial(nn.initializers.variance_scaling, gain**2, "fan_avg", "uniform")
+    return functools.partial(_made, make)
+
+
 def normal_002() -> Initializer:
     """Normal(0, .02), as in Radford et al. 2015 (arXiv:1511.06434), but truncated at two standard deviations.
 

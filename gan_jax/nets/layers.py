@@ -1,4 +1,4 @@
-"""Layers that the networks share: convolutions that are fast on every platform, encoders of conditions, LeakyReLU.
+"""Layers that the networks share: convolutions that are fast on every platform, and encoders of conditions.
 
 A convolution y = conv(x, w) is linear in x and linear in w. Its adjoint in x is the transposed convolution, its adjoint
 in w is the weight gradient. Each of these is linear in both of its operands too, and its adjoints are the other two of
@@ -12,7 +12,7 @@ libraries recognise as forward, data and filter convolutions.
 """
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -25,7 +25,6 @@ from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, Float, Int
 
 from gan_jax.nets.inits import lecun_normal
-from gan_jax.typing import Activation
 
 Images = Float[Array, "batch height width channels"]
 Inputs = Float[Array, "batch height width inputs"]
@@ -359,32 +358,3 @@ class Encode(nn.Module):
         if self.embedding is None:
             return jax.nn.one_hot(y, self.num_classes)
         return nn.Embed(self.num_classes, self.embedding, embedding_init=nn.initializers.normal(1.0))(y)
-
-
-def leaky_relu(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """LeakyReLU with slope 0.2, as in every GAN since DCGAN (Flax's default is 0.01)."""
-    return nn.leaky_relu(x, 0.2)
-
-
-# JAX's own activations are compiled functions, which pickle does not find again by their names.
-def relu(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """`flax.linen.relu`, as an attribute of a net that can be pickled."""
-    return nn.relu(x)
-
-
-def sigmoid(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """`flax.linen.sigmoid`, as an attribute of a net that can be pickled."""
-    return nn.sigmoid(x)
-
-
-def tanh(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """`jax.numpy.tanh`, as an attribute of a net that can be pickled."""
-    return jnp.tanh(x)
-
-
-def absolute(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """`|x|`, which keeps the size of every gradient (Anil et al. 2019, arXiv:1811.05381, section 4.1)."""
-    return jnp.abs(x)
-
-
-ACTIVATIONS: Mapping[Activation, Callable[[Array], Array]] = {"relu": relu, "leaky_relu": leaky_relu, "abs": absolute}

@@ -9,9 +9,10 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from gan_jax.errors import InputError
+from gan_jax.nets.activations import leaky_relu, relu, sigmoid
 from gan_jax.nets.conditioned import concat_condition
 from gan_jax.nets.inits import he_normal
-from gan_jax.nets.layers import Encode, leaky_relu, relu, sigmoid
+from gan_jax.nets.layers import Encode
 from gan_jax.nets.spectral import maybe_spectral
 from gan_jax.typing import Data, Initializer, Latents
 

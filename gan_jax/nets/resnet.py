@@ -13,9 +13,11 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
+from gan_jax.nets.activations import leaky_relu
 from gan_jax.nets.conditioned import concat_condition
 from gan_jax.nets.inits import he_normal
-from gan_jax.nets.layers import Conv, Encode, leaky_relu
+from gan_jax.nets.layers import Conv, Encode
+from gan_jax.nets.resample import double, halve
 from gan_jax.nets.sizes import check_shape
 from gan_jax.typing import Images, Latents
 
@@ -60,8 +62,7 @@ class Generator(nn.Module):
         h = Block(self.dtype)(h)
         for features in self.widths[1:]:
             h = nn.Dense(features, use_bias=False, dtype=self.dtype)(h)
-            h = jnp.repeat(jnp.repeat(h, 2, axis=1), 2, axis=2)
-            h = Block(self.dtype)(h)
+            h = Block(self.dtype)(double(h))
         x = Conv(channels, (3, 3), (1, 1), dtype=self.dtype)(leaky_relu(h))
         return jnp.tanh(x.astype(jnp.float32))
 
@@ -85,11 +86,6 @@ class Discriminator(nn.Module):
         h = Conv(self.widths[0], (3, 3), (1, 1), dtype=self.dtype)(x)
         for features in self.widths[1:]:
             h = Block(self.dtype)(h)
-            h = _mean_pool(nn.Dense(features, use_bias=False, dtype=self.dtype)(h))
+            h = halve(nn.Dense(features, use_bias=False, dtype=self.dtype)(h))
         h = Block(self.dtype)(h)
         return self.head(leaky_relu(h).reshape(h.shape[0], -1).astype(jnp.float32), y, train)
-
-
-def _mean_pool(x: Images) -> Float[Array, "batch rows columns channels"]:
-    b, h, w, c = x.shape
-    return jnp.mean(x.reshape(b, h // 2, 2, w // 2, 2, c), axis=(2, 4))

@@ -17,6 +17,9 @@ Args:
   weight: weight of the gradient penalty (lambda).
   gamma: weight of the R1 and R2 penalties.
   width: hidden units, or channels of the layer nearest the image.
+  widths: channels of every layer of a convolutional generator, from its base to the image, A,B,C, with which the
+    discriminator's go the other way round; their number is that of the strided layers (r3gan: of the resolutions); none
+    for as many as the image's size needs, from width on.
   depth: hidden layers of each player.
   d_width: hidden units of the discriminator; none for the same as width.
   d_depth: hidden layers of the discriminator; none for the same as depth.

@@ -1,16 +1,19 @@
 """Recipes whose networks are convolutional."""
 
+from typing import Any
+
 from flax import linen as nn
 
 from gan_jax import losses, penalties, priors
 from gan_jax.conditioning import labels, none
+from gan_jax.errors import InputError
 from gan_jax.gan import GAN
-from gan_jax.nets import heads, resnet
+from gan_jax.nets import heads
 from gan_jax.nets.inits import normal_002
 from gan_jax.nets.layers import Encode
-from gan_jax.nets.sizes import check_shape
-from gan_jax.recipes.builders import adam, are_points, clipped_rmsprop, conv_nets, point_nets
-from gan_jax.typing import Count, Decay, Dtype, Positive, Rate, Shape, Size, Weight, Width
+from gan_jax.recipes.builders import adam, are_points, check_images, clipped_rmsprop, conv_nets, point_nets
+from gan_jax.recipes.residual import r3gan_nets, sngan_nets, wgan_gp_nets
+from gan_jax.typing import Count, Decay, Dtype, Net, Positive, Rate, Shape, Size, Weight, Width, Widths
 
 
 def wgan_dcgan(
@@ -22,6 +25,7 @@ def wgan_dcgan(
     clip: Positive = 0.01,
     n_critic: Count = 5,
     width: Width = 64,
+    widths: Widths | None = None,
     latent: Size = 100,
     ema: Decay | None = None,
     dtype: Dtype = "float32",
@@ -29,11 +33,11 @@ def wgan_dcgan(
 ) -> GAN:
     """Wasserstein GAN with DCGAN's networks (Arjovsky et al. 2017, arXiv:1701.07875, section 4).
 
-    As `wgan`, with `width` and 2 `width` channels. The critic has no BatchNorm: clipping would cut its scale from 1 to
+    As `wgan`, with `dcgan`'s networks. The critic has no BatchNorm: clipping would cut its scale from 1 to
     `clip` at the first update (as it does in the authors' code).
     """
     return GAN(
-        **conv_nets(shape, width, dtype, axis_name),
+        **conv_nets(shape, width, widths, dtype, axis_name),
         loss=losses.wasserstein(),
         **clipped_rmsprop(lr, d_lr, clip),
         prior=priors.normal(latent),
@@ -52,6 +56,7 @@ def dcgan(
     b1: Decay = 0.5,
     b2: Decay = 0.999,
     width: Width = 128,
+    widths: Widths | None = None,
     latent: Size = 100,
     ema: Decay | None = None,
     dtype: Dtype = "float32",
@@ -59,12 +64,14 @@ def dcgan(
 ) -> GAN:
     """Deep convolutional GAN (Radford et al. 2015, arXiv:1511.06434).
 
-    G: z -> 7x7x256 -> 14x14x128 -> 28x28x1, BatchNorm, tanh; D: 14x14x128 -> 7x7x256 with BatchNorm -> 1 logit; 5 x 5
-    kernels, stride 2, truncated normal(0, .02), Adam(2e-4, b1 .5). We differ in G's LeakyReLU (the paper has ReLU) and
-    in depth: two strided layers fit 28 x 28, the paper's four fit 64 x 64.
+    G: z -> 4x4x1024 -> 8x8x512 -> 16x16x256 -> 32x32x128 -> 64x64x3, BatchNorm, tanh; D: 32x32x128 -> 16x16x256 ->
+    8x8x512 -> 4x4x1024 with BatchNorm -> 1 logit; 5 x 5 kernels, stride 2, truncated normal(0, .02), Adam(2e-4, b1 .5).
+    There are as many strided layers as leave a base of 4 to 7 pixels: the paper's four at 64 x 64, two at 28 x 28 (7),
+    three at 32 x 32 (4), five at 128 x 128; `width` channels next to the image, doubled layer by layer. We differ in
+    G's LeakyReLU (the paper has ReLU).
     """
     return GAN(
-        **conv_nets(shape, width, dtype, axis_name, batch_norm=True),
+        **conv_nets(shape, width, widths, dtype, axis_name, batch_norm=True),
         loss=losses.non_saturating(),
         **adam(lr, d_lr, b1, b2),
         prior=priors.normal(latent),
@@ -82,6 +89,7 @@ def lsgan(
     b1: Decay = 0.5,
     b2: Decay = 0.999,
     width: Width = 128,
+    widths: Widths | None = None,
     latent: Size = 100,
     ema: Decay | None = None,
     dtype: Dtype = "float32",
@@ -92,7 +100,7 @@ def lsgan(
     The paper's own networks are deeper, for 112 x 112 scenes.
     """
     return GAN(
-        **conv_nets(shape, width, dtype, axis_name, batch_norm=True),
+        **conv_nets(shape, width, widths, dtype, axis_name, batch_norm=True),
         loss=losses.least_squares(),
         **adam(lr, d_lr, b1, b2),
         prior=priors.normal(latent),
@@ -110,6 +118,7 @@ def cdcgan(
     b1: Decay = 0.5,
     b2: Decay = 0.999,
     width: Width = 128,
+    widths: Widths | None = None,
     latent: Size = 100,
     ema: Decay | None = None,
     dtype: Dtype = "float32",
@@ -122,7 +131,7 @@ def cdcgan(
     """
     conditioning = labels(num_classes)
     return GAN(
-        **conv_nets(shape, width, dtype, axis_name, Encode(num_classes), batch_norm=True),
+        **conv_nets(shape, width, widths, dtype, axis_name, Encode(num_classes), batch_norm=True),
         loss=losses.non_saturating(),
         **adam(lr, d_lr, b1, b2),
         prior=priors.normal(latent),
@@ -141,6 +150,7 @@ def acgan(
     b1: Decay = 0.5,
     b2: Decay = 0.999,
     width: Width = 128,
+    widths: Widths | None = None,
     latent: Size = 100,
     ema: Decay | None = None,
     dtype: Dtype = "float32",
@@ -154,7 +164,7 @@ def acgan(
     """
     conditioning, head = labels(num_classes, resample=True), heads.Classify(num_classes)
     return GAN(
-        **conv_nets(shape, width, dtype, axis_name, Encode(num_classes), head=head, batch_norm=True),
+        **conv_nets(shape, width, widths, dtype, axis_name, Encode(num_classes), head=head, batch_norm=True),
         loss=losses.non_saturating(),
         **adam(lr, d_lr, b1, b2),
         prior=priors.normal(latent),
@@ -174,7 +184,9 @@ def wgan_gp(
     b2: Decay = 0.9,
     weight: Weight = 10.0,
     n_critic: Count = 5,
+    net: Net = "dcgan",
     width: Width = 64,
+    widths: Widths | None = None,
     latent: Size = 128,
     ema: Decay | None = None,
     dtype: Dtype = "float32",
@@ -182,11 +194,19 @@ def wgan_gp(
 ) -> GAN:
     """WGAN with gradient penalty (Gulrajani et al. 2017, arXiv:1704.00028).
 
-    Penalty weight (lambda) 10, n_critic 5, Adam(1e-4, b1 0 or .5, b2 .9), no BatchNorm in the critic; `width` and
-    2 `width` channels, `dcgan`'s networks (the authors' MNIST networks have one layer more).
+    Penalty weight (lambda) 10, n_critic 5, Adam(1e-4, b1 0 or .5, b2 .9), no BatchNorm in the critic; `dcgan`'s
+    networks (the authors' MNIST networks have one layer more), or the paper's residual ones.
+
+    Args:
+      net: the networks, dcgan or the paper's resnet (128 channels at 32 x 32, four stages at 64 x 64).
     """
+    if net == "dcgan":
+        nets = conv_nets(shape, width, widths, dtype, axis_name)
+    else:
+        check_images(shape, net=net)
+        nets = wgan_gp_nets(shape, width, widths, dtype, axis_name)
     return GAN(
-        **conv_nets(shape, width, dtype, axis_name),
+        **nets,
         loss=losses.wasserstein(),
         **adam(lr, d_lr, b1, b2),
         prior=priors.normal(latent),
@@ -207,7 +227,9 @@ def sngan(
     b2: Decay = 0.999,
     conditional: bool = False,
     n_critic: Count = 5,
+    net: Net = "dcgan",
     width: Width = 64,
+    widths: Widths | None = None,
     latent: Size = 128,
     apart: bool = False,
     ema: Decay | None = None,
@@ -217,22 +239,33 @@ def sngan(
     """Spectrally normalised GAN with the hinge loss (Miyato et al. 2018, arXiv:1802.05957).
 
     One power iteration per pass, no BatchNorm in D, Adam(2e-4, b1 .5, b2 .999), n_critic 5 (or 1). With `conditional`
-    the head is a projection discriminator (Miyato & Koyama 2018, arXiv:1802.05637) and onehot(y) is concatenated to z,
-    where that paper has class-conditional BatchNorm. `dcgan`'s networks, smaller than the paper's seven layers.
+    the head is a projection discriminator (Miyato & Koyama 2018, arXiv:1802.05637). `dcgan`'s networks, smaller than
+    the paper's seven layers, with onehot(y) concatenated to z; or the paper's residual ones, with class-conditional
+    BatchNorm.
 
     Args:
+      net: the networks, dcgan or the paper's resnet (256 channels in G, half of them in D, at 32 x 32; 64 next to the
+        image at 64 x 64 and beyond).
       apart: apply the same one-channel networks to every channel (the digits of stacked), and join D's features of them
         by a dense layer.
     """
-    conditioning, encode = none(), None
-    head: nn.Module | None = None
-    if conditional:
-        conditioning, encode = labels(num_classes), Encode(num_classes)
-        head = heads.Projection(num_classes, normal_002(), spectral_norm=True)
-    if apart:
-        head = heads.Hidden(4 * width, head or heads.Logit(spectral_norm=True), spectral_norm=True)
+    conditioning = labels(num_classes) if conditional else none()
+    if net == "resnet":
+        check_images(shape, net=net)
+        if apart:
+            raise InputError("apart is an option of dcgan's networks: leave it out, or choose net dcgan")
+        nets = sngan_nets(shape, width, widths, dtype, axis_name, num_classes if conditional else 0)
+    else:
+        encode: Encode | None = None
+        head: nn.Module | None = None
+        if conditional:
+            encode, head = Encode(num_classes), heads.Projection(num_classes, normal_002(), spectral_norm=True)
+        if apart:
+            head = heads.Hidden(4 * width, head or heads.Logit(spectral_norm=True), spectral_norm=True)
+        normal: dict[str, Any] = {"spectral_norm": True, "per_channel": apart}
+        nets = conv_nets(shape, width, widths, dtype, axis_name, encode, head=head, **normal)
     return GAN(
-        **conv_nets(shape, width, dtype, axis_name, encode, head=head, spectral_norm=True, per_channel=apart),
+        **nets,
         loss=losses.hinge(),
         **adam(lr, d_lr, b1, b2),
         prior=priors.normal(latent),
@@ -253,6 +286,7 @@ def dragan(
     b2: Decay = 0.9,
     weight: Weight = 10.0,
     width: Width = 64,
+    widths: Widths | None = None,
     latent: Size = 100,
     ema: Decay | None = None,
     dtype: Dtype = "float32",
@@ -264,7 +298,7 @@ def dragan(
     examples would make the penalty's per-example gradients wrong.
     """
     return GAN(
-        **conv_nets(shape, width, dtype, axis_name),
+        **conv_nets(shape, width, widths, dtype, axis_name),
         loss=losses.non_saturating(),
         **adam(lr, d_lr, b1, b2),
         prior=priors.normal(latent),
@@ -284,6 +318,7 @@ def r3gan(
     b2: Decay = 0.99,
     gamma: Weight = 1.0,
     width: Width = 64,
+    widths: Widths | None = None,
     latent: Size = 64,
     conditional: bool = False,
     ema: Decay | None = 0.999,
@@ -302,14 +337,10 @@ def r3gan(
     if conditional:
         conditioning, encode, head = labels(num_classes), Encode(num_classes), heads.Projection(num_classes)
     if are_points(shape):
+        check_images(shape, widths=widths)
         nets = point_nets(shape, width, dtype, encode, head=head)
     else:
-        nets = {
-            "generator": resnet.Generator(
-                check_shape(shape, 2), (4 * width, 2 * width, width), encode=encode, dtype=dtype
-            ),
-            "discriminator": resnet.Discriminator(head, (width, 2 * width, 4 * width), dtype=dtype),
-        }
+        nets = r3gan_nets(shape, width, widths, dtype, encode, head)
     return GAN(
         **nets,
         loss=losses.relativistic_pairing(),

@@ -6,8 +6,9 @@ from gan_jax import losses, priors
 from gan_jax.conditioning import labels, upper_half
 from gan_jax.gan import GAN
 from gan_jax.nets import dcgan, heads, mlp
+from gan_jax.nets.activations import ACTIVATIONS, leaky_relu, tanh
 from gan_jax.nets.inits import he_normal
-from gan_jax.nets.layers import ACTIVATIONS, Encode, leaky_relu, tanh
+from gan_jax.nets.layers import Encode
 from gan_jax.nets.sizes import check_shape
 from gan_jax.recipes.builders import Fields, adam, are_points, clipped_rmsprop, point_nets
 from gan_jax.typing import Activation, Count, Decay, Depth, Dtype, Positive, Rate, Shape, Share, Size, Width

@@ -10,7 +10,7 @@ import pytest
 
 import gan_jax
 from experiments.reproduce import __main__ as reproduce
-from experiments.reproduce import images, seeds, wgan_claims
+from experiments.reproduce import images, random_net, seeds, wgan_claims
 from experiments.reproduce import table as tables
 from experiments.reproduce.table import Column, Outcome, Published, Row, Table
 from gan_jax import data, recipes, rejection, training
@@ -205,6 +205,7 @@ def test_ring(tmp_path: Path) -> None:
         ("parzen", "training set", "parzen", 50, 243),  # The whole training set of the protocol gives 243.
         ("stacked", "real images", "modes", 85, 100),  # A hundred draws of a thousand: 95.2 on average.
         ("wgan_claims", "real images", "frechet_last", 1.6, 6),  # 50,000 images have 1.6, fewer have more.
+        ("random_net", "mnist", "floor", 1.6, 6),
     ],
 )
 def test_tables_of_digits(
@@ -233,6 +234,14 @@ def test_rank_correlations_of_the_whole_run_and_after_its_first_quarter() -> Non
     # Then 1 2 3 and 1 3 2: 1 - 6 (0 + 1 + 1) / (3 (9 - 1)).
     assert numbers["spearman"] == pytest.approx(-0.4)
     assert numbers["later"] == pytest.approx(0.5)
+
+
+def test_ranks_of_the_random_net_are_compared_with_the_classifiers() -> None:
+    curves = {"frechet": [9.0, 4, 1, 2, 3], "net_0": [9.0, 8, 5, 6, 7], "sliced": [1.0, 2, 5, 4, 3]}
+    numbers = random_net._outcome(curves, 0.5).numbers
+    assert (numbers["first"], numbers["last"], numbers["floor"]) == (9, 3, 0.5)
+    assert (numbers["net_0"], numbers["later_net_0"]) == pytest.approx((1, 1))
+    assert (numbers["sliced"], numbers["later_sliced"]) == pytest.approx((-1, -1))
 
 
 def _no_training(net: Any, gan: Any, state: Any, data: Any, rng: Any, *, steps: int, batch_size: int) -> Any:
@@ -286,3 +295,6 @@ def test_settings_are_what_decides_the_results() -> None:
     assert found["experiment"] == "cdcgan"
     assert (found["lr"], found["steps"], found["batch_size"], found["penalty"]) == ("cosine:0.001:0.0", 70, 64, None)
     assert not {"seed", "data", "log_every"} & found.keys()
+    # As if there were no options that came later, unless they are used: earlier results count on.
+    assert not {"widths", "augment"} & found.keys()
+    assert seeds.settings(seeds.configured("cdcgan", augment="color", widths="8,4"))["augment"] == "color"

@@ -1,7 +1,9 @@
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from gan_jax import GAN, recipes
@@ -31,7 +33,8 @@ def test_an_experiment_is_a_recipe_with_options_and_defaults() -> None:
         "steps": 3000, "batch_size": 64, "seed": 0, "data": "mnist", "classifier": None, "track": None,
         "track_every": 500,
         "log_every": 30, "sample_every": 300, "save_every": 300, "stream": False, "invert": False,
-        "lr": 1e-3, "flip": False, "loss": None, "penalty": None, "lazy": 1, "accumulate": 1,
+        "lr": 1e-3, "flip": False, "loss": None, "penalty": None, "lazy": 1, "augment": None,
+        "accumulate": 1,
     }  # fmt: skip
     assert set(mine.defaults) == set(mine.options)
     assert mine.options["flip"].help == "the other way around"
@@ -103,6 +106,27 @@ def test_typed_beats_the_preset_and_the_preset_the_defaults() -> None:
     assert config.options["log_every"] == r3gan.defaults["log_every"]
     assert experiment.config(EXPERIMENTS, "r3gan", {}).options == r3gan.defaults
     assert config.replace(seed=4).options == {**config.options, "seed": 4}
+
+
+def test_the_preset_depends_on_the_shape_of_the_data(tmp_path: Path) -> None:
+    def images(*shape: int) -> str:
+        file = tmp_path / f"{'x'.join(map(str, shape))}.npz"
+        np.savez(file, images=np.zeros((2, *shape), np.uint8))
+        return f"npz:{file}"
+
+    paper = {"lr": 1e-4, "flip": True}
+    table = {"mine": Experiment(_recipe, steps=9, paper=paper, paper_at={(8, 4, 3): {"lr": 5e-4, "steps": 7}})}
+
+    def found(data: str, **typed: Any) -> tuple[Any, ...]:
+        options = experiment.config(table, "mine", {"data": data, **typed}, paper=True).options
+        return options["lr"], options["flip"], options["steps"]
+
+    assert found(images(4, 8, 3)) == (1e-4, True, 9)
+    assert found(images(8, 4, 3)) == (5e-4, True, 7)
+    assert found(images(8, 4, 3), lr=0.1) == (0.1, True, 7)
+    assert experiment.config(table, "mine", {"data": "nowhere"}).options["steps"] == 9
+    with pytest.raises(InputError, match="there is no dataset 'nowhere'"):
+        found("nowhere")
 
 
 def test_a_value_is_spelled_as_it_is_typed() -> None:

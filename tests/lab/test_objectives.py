@@ -10,15 +10,16 @@ from gan_jax.errors import InputError
 from gan_jax.gan import GAN, Batch
 from gan_jax.lab import objectives
 from gan_jax.lab.options import OBJECTIVE_OPTIONS
+from gan_jax.nets.augment import Augmented
 
-_OWN: dict[str, Any] = {"loss": None, "penalty": None, "lazy": 1, "accumulate": 1, "batch_size": 6}
+_OWN: dict[str, Any] = {"loss": None, "penalty": None, "lazy": 1, "augment": None, "accumulate": 1, "batch_size": 6}
 
 
-def _applied(gan: GAN, **typed: str) -> GAN:
+def _applied(gan: GAN, *, shape: tuple[int, ...] = (2,), **typed: str) -> GAN:
     """With options as they are typed."""
     options = {name: OBJECTIVE_OPTIONS[name].parse(text) for name, text in typed.items() if name != "batch_size"}
     batch_size = {"batch_size": int(typed["batch_size"])} if "batch_size" in typed else {}
-    return objectives.applied(gan, {**_OWN, **options, **batch_size}, 10)
+    return objectives.applied(gan, {**_OWN, **options, **batch_size}, 10, shape)
 
 
 def _penalty(gan: GAN, step: int) -> float:
@@ -83,6 +84,27 @@ def test_a_penalty_at_fakes_of_other_labels_is_refused(recipe: Any, penalty: str
     _applied(recipes.cgan((2,), 3), penalty=penalty)
 
 
+def test_any_discriminator_of_images_is_augmented_in_the_range_of_its_data() -> None:
+    shape = (8, 8, 1)
+    for gan in (recipes.gan(shape), recipes.dcgan(shape)):
+        found = _applied(gan, shape=shape, augment="cutout,color")
+        assert isinstance(found.discriminator, Augmented)
+        assert found.discriminator.net is gan.discriminator
+        assert (found.discriminator.policy, found.discriminator.data_range) == (("cutout", "color"), gan.data_range)
+        for own in ("none", "recipe"):
+            assert _applied(gan, shape=shape, augment=own).discriminator is gan.discriminator
+        # In place of the recipe's own, where it has any.
+        assert _applied(found, shape=shape, augment="color").discriminator.net is gan.discriminator
+        assert _applied(found, shape=shape, augment="none").discriminator is gan.discriminator
+        assert _applied(found, shape=shape, augment="recipe").discriminator is found.discriminator
+
+
+def test_points_are_not_augmented() -> None:
+    with pytest.raises(InputError, match="--augment is for images"):
+        _applied(recipes.gan((2,)), augment="color")
+    _applied(recipes.gan((2,)), augment="none")
+
+
 def test_nothing_can_not_be_lazy() -> None:
     for gan, typed in (
         (recipes.gan((2,)), {}),
@@ -107,6 +129,9 @@ def test_a_minibatch_that_can_not_be_divided_is_refused() -> None:
         ("loss", "none", "expected one of"),
         ("penalty", "r9:1", "NAME one of wgan_gp, dragan, r1, r2"),
         ("lazy", "0", "at least 1"),
+        ("augment", "blur", "expected one of color, translation, cutout, got 'blur'"),
+        ("augment", "color,color", "expected different augmentations"),
+        ("augment", "", "expected one of"),
         ("accumulate", "0", "at least 1"),
     ],
 )

@@ -12,6 +12,7 @@ from gan_jax import GAN
 from gan_jax.lab import EXPERIMENTS, cli, experiment, options
 from gan_jax.lab.commands import run, study, sweep
 from gan_jax.lab.options import OBJECTIVE_OPTIONS, RUN_OPTIONS, WARMUP_OPTIONS, Option
+from gan_jax.lab.sweep import plan
 from gan_jax.lab.values import Scheduled
 from gan_jax.typing import Bounds, Count, Decay, Depth, Dtype, Number, Positive, Rate, Share, Size, Weight, Width
 from tests.lab.recipes_of_others import textual
@@ -52,6 +53,8 @@ def _recipe(
     colour: _Colour = _Colour.RED,
     activation: Callable[[Any], Any] = abs,
     sizes: tuple[int, ...] = (1, 2),
+    pair: tuple[int, int] = (1, 2),
+    shares: tuple[float, ...] = (0.5,),
     bare=3,
     whatever: Any = None,
 ) -> GAN:
@@ -74,7 +77,7 @@ _OPTIONS = options.of_recipe(_recipe)
 def test_options_are_the_keywords_of_known_types_in_their_order() -> None:
     assert list(_OPTIONS) == [
         "lr", "d_lr", "b1", "gamma", "radius", "anything", "maybe", "narrow", "rate", "temperature", "perhaps", "width",
-        "depth", "n_critic", "latent", "layers", "at_least", "few", "saturating", "dtype", "norm", "title",
+        "depth", "n_critic", "latent", "layers", "at_least", "few", "saturating", "dtype", "norm", "title", "sizes",
     ]  # fmt: skip
 
 
@@ -251,7 +254,31 @@ def test_a_classifier_is_a_name_or_a_file_that_is_found_from_everywhere(
         options.CLASSIFIER("")
 
 
-def test_a_run_from_before_there_was_the_option_has_no_classifier() -> None:
-    record = experiment.config(EXPERIMENTS, "gan", {}).record
-    assert record.pop("classifier", "missing") is None
-    assert experiment.recorded(EXPERIMENTS, "gan", record).options["classifier"] is None
+def test_a_run_from_before_there_were_some_options_did_without_them() -> None:
+    record = experiment.config(EXPERIMENTS, "sngan", {}).record
+    added = {name: record.pop(name) for name in ("classifier", "augment", "widths", "net")}
+    assert added == {"classifier": None, "augment": None, "widths": None, "net": "dcgan"}
+    assert experiment.recorded(EXPERIMENTS, "sngan", record) == experiment.config(EXPERIMENTS, "sngan", {})
+    gan = experiment.config(EXPERIMENTS, "gan", {})
+    old = {name: value for name, value in gan.record.items() if name not in added}
+    assert experiment.recorded(EXPERIMENTS, "gan", old) == gan
+
+
+def test_several_values_of_one_option_are_typed_with_commas_and_in_lists_with_plus() -> None:
+    widths = EXPERIMENTS["dcgan"].options["widths"]
+    assert not widths.scales
+    for text in ("512,256,128", "512+256+128"):
+        assert widths.parse(text) == (512, 256, 128)
+    assert (widths.parse("8"), widths.parse("none")) == ((8,), None)
+    assert options.spelled((512, 256)) == "512+256"
+    assert plan.axis(widths, "512+256,8,none") == ((512, 256), (8,), None)
+    for text in ("", "8,", "0", "8,x", "65537"):
+        with pytest.raises(ValueError, match="expected a whole number, at least 1 and at most 65536"):
+            widths.parse(text)
+    augment = OBJECTIVE_OPTIONS["augment"]
+    assert plan.axis(augment, "recipe,none,color+cutout") == (None, (), ("color", "cutout"))
+    assert options.spelled(()) == "none"
+    typed = {"widths": (8, 4), "augment": ("color", "cutout")}
+    config = experiment.config(EXPERIMENTS, "dcgan", typed)
+    assert (config.record["widths"], config.record["augment"]) == ("8+4", "color+cutout")
+    assert experiment.recorded(EXPERIMENTS, "dcgan", config.record) == config

@@ -10,7 +10,7 @@ from gan_jax.lab.options import OBJECTIVE_OPTIONS, RUN_OPTIONS, WARMUP_OPTIONS, 
 from gan_jax.lab.values import Scheduled
 
 _EVERY_RUN_HAS = {"steps", "batch_size", "seed", "data", "log_every", "sample_every", "save_every"}
-_EVERY_RUN_HAS |= {"loss", "penalty", "lazy", "accumulate", "track", "track_every", "stream", "invert"}
+_EVERY_RUN_HAS |= {"loss", "penalty", "lazy", "augment", "accumulate", "track", "track_every", "stream", "invert"}
 
 # What the authors anneal is a schedule in the preset, and in a signature a number.
 _ANNEALED: dict[str, dict[str, Any]] = {
@@ -42,7 +42,7 @@ def test_every_keyword_of_a_recipe_is_an_option_with_help_and_a_default(name: st
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_default_is_a_value_that_its_option_accepts(name: str) -> None:
     experiment = EXPERIMENTS[name]
-    for values in (experiment.defaults, experiment.paper):
+    for values in (experiment.defaults, experiment.paper, *experiment.paper_at.values()):
         for option, value in values.items():
             text = spelled(value, experiment.word(option))
             assert experiment.options[option].parse(text) == experiment.read(option, value) == value
@@ -62,8 +62,21 @@ def test_neither_the_defaults_nor_the_preset_change_a_recipes_objective(name: st
     experiment = EXPERIMENTS[name]
     values = experiment.defaults | experiment.paper
     assert {option: values[option] for option in OBJECTIVE_OPTIONS} == {
-        "loss": None, "penalty": None, "lazy": 1, "accumulate": 1
+        "loss": None, "penalty": None, "lazy": 1, "augment": None, "accumulate": 1
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["wgan_gp", "sngan"])
+def test_the_preset_on_cifar_10_is_the_papers_own(name: str) -> None:
+    """Residual networks, Adam(2e-4, 0, .9) falling linearly to 0, five critic updates of 64 images."""
+    experiment = EXPERIMENTS[name]
+    values = experiment.defaults | experiment.paper | experiment.paper_at[32, 32, 3]
+    assert {option: values[option] for option in ("net", "lr", "b1", "b2", "n_critic", "batch_size", "latent")} == {
+        "net": "resnet", "lr": Scheduled("linear", (2e-4, 0.0)), "b1": 0.0, "b2": 0.9, "n_critic": 5, "batch_size": 64,
+        "latent": 128,
+    }  # fmt: skip
+    assert values["width"] == {"wgan_gp": 128, "sngan": 256}[name]
+    assert values["steps"] == {"wgan_gp": 100_000, "sngan": 50_000}[name]
 
 
 def test_the_preset_of_r3gan_anneals_over_20_million_images() -> None:

@@ -15,7 +15,8 @@ from jax.test_util import check_grads
 
 from gan_jax import recipes
 from gan_jax.nets import layers
-from gan_jax.nets.layers import Conv, ConvTranspose, Encode, geometry, leaky_relu
+from gan_jax.nets.activations import leaky_relu
+from gan_jax.nets.layers import Conv, ConvTranspose, Encode, geometry
 from tests.helpers import assert_close, few, jit, stack
 
 KEY = jax.random.key(0)
@@ -282,10 +283,10 @@ def test_every_mode_of_differentiation_gives_what_jax_gives_for_its_own_convolut
 
 
 NETS = {
-    "dcgan": functools.partial(recipes.dcgan, (8, 8, 1)),
-    "cdcgan": functools.partial(recipes.cdcgan, (8, 8, 2), 3),
-    "sngan": functools.partial(recipes.sngan, (8, 8, 1)),
-    "r3gan": functools.partial(recipes.r3gan, (8, 8, 1)),
+    "dcgan": functools.partial(recipes.dcgan, (8, 8, 1), widths=(8, 4)),
+    "cdcgan": functools.partial(recipes.cdcgan, (8, 8, 2), 3, widths=(8, 4)),
+    "sngan": functools.partial(recipes.sngan, (8, 8, 1), widths=(8, 4)),
+    "r3gan": functools.partial(recipes.r3gan, (8, 8, 1), widths=(16, 8, 4)),
 }
 
 

@@ -9,8 +9,9 @@ from flax import linen as nn
 from jaxtyping import TypeCheckError
 
 from gan_jax.errors import InputError
-from gan_jax.nets import dcgan, heads, mlp, resnet
-from gan_jax.nets.layers import Encode, leaky_relu
+from gan_jax.nets import dcgan, heads, mlp, resample, resnet
+from gan_jax.nets.activations import leaky_relu
+from gan_jax.nets.layers import Encode
 from gan_jax.nets.sizes import check_shape
 from tests.helpers import assert_close, assert_same, differ, few, jit
 
@@ -488,7 +489,7 @@ def test_residual_blocks_start_as_the_identity() -> None:
 def test_mean_pool_by_hand() -> None:
     x = jnp.arange(16.0).reshape(1, 4, 4, 1)
     # (0 + 1 + 4 + 5) / 4, (2 + 3 + 6 + 7) / 4, ...
-    np.testing.assert_array_equal(resnet._mean_pool(x).reshape(2, 2), [[2.5, 4.5], [10.5, 12.5]])
+    np.testing.assert_array_equal(resample.halve(x).reshape(2, 2), [[2.5, 4.5], [10.5, 12.5]])
 
 
 def test_completion_keeps_the_given_half_and_paints_the_other() -> None:

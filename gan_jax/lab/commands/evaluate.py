@@ -29,9 +29,10 @@ def main(lab: Lab, argv: list[str]) -> int:
         gan = run.job.gan()
         out = options.out or run.path / "evaluation.json"
         files.check_writable(out)
-        reference = evaluation.reference_of(run.job, gan, options.classifier)
+        reference = evaluation.reference_of(run.job, gan, options.classifier, features=options.features)
         chosen = options.metrics or measures.usual(reference)
         evaluation.check_fitting(run.job, reference, chosen)
+        used = measures.features_used(reference, chosen, options.features)
         state = run.restore_best() if options.best else run.restore()
     n = options.n or evaluation.usual_count(reference)
     started = time.perf_counter()
@@ -43,11 +44,13 @@ def main(lab: Lab, argv: list[str]) -> int:
         "held_out": reference.held_out,
         "seed": options.seed,
         "classifier": None if reference.classifier is None else dict(reference.classifier.record),
+        "features": None if used is None or reference.source is None else dict(reference.source.record),
         "metrics": {},
         "complete": False,
         "seconds": 0.0,
     }
-    against = "" if reference.held_out else ", against the training data: there is no test split"
+    against = "" if used is None else f", features of {used}"
+    against += "" if reference.held_out else ", against the training data: there is no test split"
     drawn = evaluation.sets(gan, reference, state, n, jax.random.split(jax.random.key(options.seed), options.sets + 1))
     lines = _Lines([key for name in chosen for key in MEASURES[name].numbers])
     total = sum(1 if MEASURES[name].once else options.sets for name in chosen)
@@ -140,5 +143,6 @@ def _parser(lab: Lab) -> argparse.ArgumentParser:
         metavar="NAME|FILE",
         help="mnist, fashion_mnist, or a file of the command classifier (default: the run's, or the one of its data)",
     )
+    cli.add_features(parser)
     add("--out", type=cli.path, metavar="FILE", help="where the JSON goes (default: RUN/evaluation.json)")
     return parser

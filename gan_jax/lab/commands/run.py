@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import dataclasses
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from gan_jax.data import Dataset
 from gan_jax.errors import InputError
 from gan_jax.lab import cli, devices, experiment, files, peers, sampling
 from gan_jax.lab.cli import Lab
+from gan_jax.lab.costs import shown_shape
 from gan_jax.lab.experiment import Config, Experiment
 from gan_jax.lab.job import Job
 from gan_jax.lab.options import integer, spelled
@@ -21,7 +23,14 @@ from gan_jax.lab.runs.directory import RunDir
 from gan_jax.lab.signals import leave_at_once
 
 # What is typed of this start, and is no part of the run.
-_OF_A_START: dict[str, Any] = {"devices": None, "distributed": None, "dry_run": False, "profile": 0}
+_OF_A_START: dict[str, Any] = {
+    "devices": None,
+    "distributed": None,
+    "dry_run": False,
+    "profile": 0,
+    "features": None,
+    "report": False,
+}
 
 
 def main(lab: Lab, argv: list[str]) -> int:
@@ -43,6 +52,7 @@ def main(lab: Lab, argv: list[str]) -> int:
             found = _found(lab, name, typed)
             with peers.together():
                 known, config, dataset = _loaded(lab, name, typed, found)
+                used = _features(known, config, dataset, start["features"])
                 accumulate = config.options["accumulate"] or 1
                 laid = layout.chosen(asked, config.options["batch_size"], accumulate, fixed=known is not None)
             if laid.note is not None and first:
@@ -59,12 +69,27 @@ def main(lab: Lab, argv: list[str]) -> int:
             if first:
                 print(f"{run.path} is finished: its last checkpoint is of step {checkpoint.steps(run.checkpoints)[0]}")
             return 0
+        if used is not None and first:
+            print(f"--track measures features of {used}")
         resume = ["--resume", run.path, *(["--devices", asked] if asked is not None else [])]
+        resume += [] if start["features"] is None else ["--features", start["features"]]
         again = lab.command("run", name, *resume)
         if start["distributed"] is not None:
             again += " --distributed ... (as before, in every process)"
         command = lab.command("run", *argv)
-        return loop.train(run, dataset, laid, command, lab=lab, resume=again, profile=start["profile"])
+        features = loop.Features(start["features"], used)
+        page = _page(lab, run) if start["report"] and first else None
+        return loop.train(
+            run,
+            dataset,
+            laid,
+            command,
+            lab=lab,
+            resume=again,
+            profile=start["profile"],
+            features=features,
+            page=page,
+        )
 
 
 def _previewed(run: RunDir, dataset: Dataset, laid: layout.Layout) -> int:
@@ -75,6 +100,17 @@ def _previewed(run: RunDir, dataset: Dataset, laid: layout.Layout) -> int:
     if peers.is_first():
         print("\n".join(found))
     return 0
+
+
+def _page(lab: Lab, run: RunDir) -> Callable[[bool], None]:
+    """Writes RUN/report.html, and says so; it raises OSError where that can't be."""
+    from gan_jax.lab.report import data, page, runs  # Not earlier: only who asks for a report waits for it.
+
+    out, networks = run.path / "report.html", runs.networks(run)
+    print(f"{out} is written with every grid of samples: open it in a browser, it follows the run")
+    return lambda trains_on: files.write_text(
+        out, page.page(data.of_runs(lab, [run], lambda _: networks, live=trains_on))
+    )
 
 
 def _planned(config: Config, dataset: Dataset, typed: dict[str, Any]) -> RunDir:
@@ -126,13 +162,25 @@ def _fresh(lab: Lab, name: str, typed: dict[str, Any]) -> tuple[Config, Dataset]
     gan = job.gan()
     job.abstract_state()
     job.check_batch(gan)
-    if config.options["track"] is not None or config.options["classifier"] is not None:
-        from gan_jax.lab.runs import tracking
-
-        tracking.check(job, gan)
     if gan.conditioning.kind == "data":
         sampling.held_out(job, gan, job.keys.y, 1)
     return config, dataset
+
+
+def _features(known: RunDir | None, config: Config, dataset: Dataset, asked: str | None) -> str | None:
+    """Which features --track measures; None where it measures none.
+
+    Raises:
+      InputError: --classifier, --features or a metric of --track does not fit, or the run was tracked with others.
+    """
+    if config.options["track"] is None and asked is not None:
+        raise InputError("--features says what --track measures with: type --track too, or --features with evaluate")
+    if config.options["track"] is None and (known is not None or config.options["classifier"] is None):
+        return None
+    from gan_jax.lab.runs import tracking
+
+    job = known.job if known else Job(config, dataset.shape, dataset.num_classes)
+    return tracking.check(job, asked, known, dataset)
 
 
 def _made(config: Config, dataset: Dataset, typed: dict[str, Any]) -> Path:
@@ -220,9 +268,13 @@ def parser(lab: Lab, name: str) -> argparse.ArgumentParser:
         help="devices that divide each minibatch between them, of every process (default: all of an accelerator's; one "
         "of a CPU, which uses all cores)",
     )
+    cli.add_features(options)
     cli.add_distributed(options)
     options.add_argument(
         "--dry-run", action="store_true", help="print networks, memory, arithmetic and files; train and write nothing"
+    )
+    options.add_argument(
+        "--report", action="store_true", help="keep RUN/report.html up to date, to watch in a browser (see report)"
     )
     options.add_argument(
         "--profile",
@@ -245,6 +297,10 @@ saved: the same command with --resume auto continues"""
 def _preset(chosen: Experiment) -> str:
     if not chosen.paper:
         return ""
-    options = ", ".join(f"{key.replace('_', '-')} {spelled(value)}" for key, value in chosen.paper.items())
+
+    def listed(settings: Mapping[str, Any]) -> str:
+        return ", ".join(f"{key.replace('_', '-')} {spelled(value)}" for key, value in settings.items())
+
+    at = "".join(f"\non {shown_shape(shape)}: {listed(settings)}" for shape, settings in chosen.paper_at.items())
     lacks = f"\nof the paper's settings it lacks {chosen.lacks}" if chosen.lacks else ""
-    return f"--preset paper: {options}{lacks}\n\n"
+    return f"--preset paper: {listed(chosen.paper)}{at}{lacks}\n\n"

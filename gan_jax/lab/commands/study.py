@@ -62,17 +62,19 @@ def _search(lab: Lab, base: Config, axes: Mapping[str, Axis], typed: Mapping[str
         bar.doing("reading the data"),
         signals.leave_at_once("stopped before anything was trained"),
     ):
-        scoring = session.scoring_of(base, typed["metric"], typed["score_samples"])
+        scoring = session.scoring_of(base, typed["metric"], typed["score_samples"], typed["features"])
         session.check(_every_kind(base, axes), scoring)
         study = trials.opened(
             path,
             name,
-            trials.described(base, axes, scoring.measure, scoring.samples),
+            trials.described(base, axes, scoring.measure, scoring.samples, scoring.kind.get("features")),
             scoring.fingerprints,
             lower_is_better=scoring.lower_is_better,
             # Workers start alike: what they propose must not be.
             sampler=optuna.samplers.TPESampler(constant_liar=True, n_startup_trials=2 * count),
         )
+    if scoring.features is not None:
+        print(f"scored by {scoring.metric} in features of {scoring.features}")
     farewell = "stopped, the study keeps what was trained; the same command continues"
     memory = devices.usable_memory()
     while True:

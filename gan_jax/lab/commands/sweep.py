@@ -18,7 +18,7 @@ def main(lab: Lab, argv: list[str]) -> int:
     name = lab.experiment("sweep", argv)
     options = parser(lab, name)
     typed = vars(options.parse_args(argv[1:]))
-    limits = {key: typed.pop(key) for key in ("dry_run", "memory", "mapping")}
+    limits = {key: typed.pop(key) for key in ("dry_run", "memory", "mapping", "features")}
     distributed, resume = typed.pop("distributed"), typed.pop("resume")
     plan = None
     if resume in (None, "auto"):
@@ -27,7 +27,7 @@ def main(lab: Lab, argv: list[str]) -> int:
         except ValueError as error:
             options.error(str(error))
     elif typed != _untyped(options):
-        options.error("a resumed sweep keeps its options: type only --resume DIR")
+        options.error("a resumed sweep keeps its options: type only --resume DIR, and --features again")
 
     cli.start_jax(devices=devices.cores(), distributed=distributed)
     from gan_jax.lab.sweep import session  # Not earlier: it loads what only training needs.
@@ -53,7 +53,7 @@ def _plan(lab: Lab, name: str, typed: dict[str, Any]) -> Plan:
 
 def _untyped(options: argparse.ArgumentParser) -> dict[str, Any]:
     """What the parser gives for no options, but those of which resumed sweeps take notice."""
-    of_every_start = ("dry_run", "memory", "mapping", "distributed", "resume")
+    of_every_start = ("dry_run", "memory", "mapping", "features", "distributed", "resume")
     return {key: value for key, value in vars(options.parse_args([])).items() if key not in of_every_start}
 
 

@@ -18,7 +18,7 @@ from gan_jax.gan import GAN, GANState
 from gan_jax.lab import sampling
 from gan_jax.lab.job import Job
 from gan_jax.lab.measuring import reference as real_data
-from gan_jax.lab.measuring.measures import FEWEST, MEASURES, Bounds, Value, bounds, fitting
+from gan_jax.lab.measuring.measures import FEWEST, MEASURES, Bounds, Measure, Value, bounds, fitting
 from gan_jax.lab.measuring.reference import Draw, Reference
 from gan_jax.lab.progress import Progress
 
@@ -26,14 +26,26 @@ _KEPT_BYTES = 2**30
 _AGAIN = 1000
 
 
-def reference_of(job: Job, gan: GAN, classifier: str | None = None, *, train: Dataset | None = None) -> Reference:
-    """The real data of a job, and a classifier, of a name or a file: the given one, the job's, or that of this data.
+def reference_of(
+    job: Job,
+    gan: GAN,
+    classifier: str | None = None,
+    *,
+    features: str | None = None,
+    train: Dataset | None = None,
+) -> Reference:
+    """The real data of a job, and what is measured with.
 
-    Where what the job learns from is loaded already, `train` is that.
+    Args:
+      job: whose samples are measured.
+      gan: the job's.
+      classifier: a name or a file; None for the job's, or that of this data.
+      features: what was typed as --features; None for the default.
+      train: what the job learns from, where it is loaded already.
 
     Raises:
-      InputError: the data has changed or can't be read, the classifier is not one or does not take such images, or
-        samples contain real data.
+      InputError: the data has changed or can't be read, the classifier or the features are none or do not take such
+        images, or samples contain real data.
     """
     if gan.conditioning.kind == "data" and gan.conditioning.view is None:
         raise InputError(
@@ -42,7 +54,7 @@ def reference_of(job: Job, gan: GAN, classifier: str | None = None, *, train: Da
         )
     conditional = gan.conditioning.kind == "labels"
     chosen = classifier or job.options["classifier"]
-    found = real_data.load(job.spec, conditional=conditional, classifier=chosen, train=train)
+    found = real_data.load(job.spec, conditional=conditional, classifier=chosen, asked=features, train=train)
     job.check_data(found.train)
     return dataclasses.replace(found, view=gan.conditioning.view)
 
@@ -53,7 +65,7 @@ def usual_count(reference: Reference) -> int:
 
 
 def check_fitting(job: Job, reference: Reference, chosen: Sequence[str]) -> None:
-    """Raises InputError unless all the chosen measures fit the job; the commands that call it have --classifier."""
+    """Raises InputError unless all the chosen measures fit the job; its callers have --classifier and --features."""
     spec, name = job.options["data"], job.config.name
     for measure in chosen:
         if MEASURES[measure].fits(reference):
@@ -61,20 +73,20 @@ def check_fitting(job: Job, reference: Reference, chosen: Sequence[str]) -> None
         reason = ""
         if measure in ("gan_test", "gan_train") and not reference.conditional:
             reason = "; it needs a GAN that is conditioned on labels"
-        elif MEASURES[measure].needs_classifier:
-            reason = f"; {_missing(reference, spec)}"
+        elif MEASURES[measure].needs_features or MEASURES[measure].needs_classifier:
+            reason = f"; {_missing(reference, spec, MEASURES[measure])}"
         raise InputError(f"{measure} does not fit {name} on {spec}, which has {', '.join(fitting(reference))}{reason}")
 
 
-def _missing(reference: Reference, spec: str) -> str:
-    """Why what needs a classifier does not fit."""
+def _missing(reference: Reference, spec: str, measure: Measure) -> str:
+    """Why what needs features or a classifier does not fit."""
     test = reference.test
     if not test.is_image:
         return "it is made for images"
-    if test.labels is None:
-        return "for images without labels it needs the classifier of others of this size: give it with --classifier"
     if len(test) < FEWEST:
         return f"it needs {FEWEST} test images and there are {len(test)}"
+    if measure.needs_features:
+        return "the classifier reads the digits one by one: ask for features of all three with --features random"
     if reference.classifier is None:
         return (
             "it needs a classifier: make one with the command classifier "

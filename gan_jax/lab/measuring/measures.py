@@ -8,7 +8,7 @@ images.) A new measure is a function and a row of `MEASURES`.
 
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import jax
@@ -65,7 +65,8 @@ class Measure(NamedTuple):
       decides: the number that the best checkpoint, or member of a sweep, is chosen by; None where nothing may be.
       once: whether one draw is enough: it knows its own error, or costs too much.
       usual: whether it is measured unasked where it fits: what takes more than a minute or two is asked for by name.
-      needs_classifier: whether it is made of a classifier's features or labels.
+      needs_features: whether it is made of features.
+      needs_classifier: whether it is made of the labels that a classifier reads.
       bounds: floors and ceilings in closed form, of n samples; None to measure real data in their place.
     """
 
@@ -76,6 +77,7 @@ class Measure(NamedTuple):
     decides: str | None
     once: bool = False
     usual: Callable[[Reference], bool] = lambda reference: True
+    needs_features: bool = False
     needs_classifier: bool = False
     bounds: Callable[[Reference, int], Mapping[str, Bounds]] | None = None
 
@@ -210,12 +212,14 @@ _qualities = {
 
 
 def _has_features(reference: Reference) -> bool:
-    enough = len(reference.test) >= FEWEST
-    return reference.classifier is not None and enough and not _is_stacked(reference)
+    if _is_stacked(reference) and reference.extractor is None:  # Its classifier reads digits one by one.
+        return False
+    return reference.source is not None and len(reference.test) >= FEWEST
 
 
 def _is_read(reference: Reference) -> bool:
-    return reference.conditional and _has_features(reference) and reference.knows_labels
+    enough = len(reference.test) >= FEWEST
+    return reference.conditional and enough and not _is_stacked(reference) and reference.knows_labels
 
 
 def _is_stacked(reference: Reference) -> bool:
@@ -236,10 +240,10 @@ MEASURES: Mapping[str, Measure] = {
     "frechet": Measure(
         _frechet,
         _has_features,
-        "Frechet distance of the classifier's features",
+        "Frechet distance of the features",
         {"frechet": "lower"},
         "frechet",
-        needs_classifier=True,
+        needs_features=True,
     ),
     "kernel": Measure(
         _kernel,
@@ -248,7 +252,7 @@ MEASURES: Mapping[str, Measure] = {
         {"kernel": "lower"},
         "kernel",
         once=True,
-        needs_classifier=True,
+        needs_features=True,
     ),
     "prdc": Measure(
         _prdc,
@@ -256,7 +260,7 @@ MEASURES: Mapping[str, Measure] = {
         "precision, recall, density and coverage",
         {"precision": "higher", "recall": "higher", "density": "one", "coverage": "higher"},
         "coverage",
-        needs_classifier=True,
+        needs_features=True,
     ),
     "gan_test": Measure(
         _gan_test,
@@ -354,6 +358,21 @@ def bounds(name: str, reference: Reference, n: int, rng: Array) -> Mapping[str, 
         key: Bounds(floor=score.value) if key in LOWER_IS_BETTER else Bounds(ceiling=score.value)
         for key, score in scores.items()
     }
+
+
+def features_used(reference: Reference, chosen: Sequence[str], asked: str | None = None) -> str | None:
+    """Which features the chosen measures are made of; None where they are made of none.
+
+    Raises:
+      InputError: they are made of none, and some were asked for.
+    """
+    if reference.source is not None and any(MEASURES[name].needs_features for name in chosen):
+        return reference.source.label
+    if asked is not None:
+        raise InputError(
+            f"{', '.join(chosen)} is not made of features: leave out --features, or measure frechet, kernel or prdc"
+        )
+    return None
 
 
 def fitting(reference: Reference) -> list[str]:

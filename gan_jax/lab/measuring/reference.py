@@ -12,8 +12,9 @@ from gan_jax import data
 from gan_jax.data import Dataset
 from gan_jax.data.dataset import most_in_memory
 from gan_jax.errors import InputError
-from gan_jax.metrics import features, frechet
-from gan_jax.metrics.features import Trained
+from gan_jax.lab.measuring import extractors
+from gan_jax.metrics import features, frechet, random_net
+from gan_jax.metrics.features import Extractor, Trained
 from gan_jax.views import View
 
 moments = jax.jit(frechet.moments)
@@ -39,9 +40,10 @@ class Reference:
     Attributes:
       train: what it learned from.
       test: what its samples are compared with, in random order, so that its first n examples are a sample of it.
-      classifier: what gives features and reads labels; None where there is none.
+      classifier: what reads labels, and gives features where there is no extractor; None where there is none.
       conditional: whether samples are of labels that were asked for.
       held_out: whether `test` is other data than `train`: a source without a test split has only that.
+      extractor: what gives features in place of the classifier.
       view: what of the test images samples are made from; None of samples that are made from noise or labels alone.
     """
 
@@ -50,7 +52,15 @@ class Reference:
     classifier: Trained | None
     conditional: bool
     held_out: bool = True
+    extractor: Extractor | None = None
     view: View | None = None
+
+    @functools.cached_property
+    def source(self) -> Extractor | None:
+        """Where features come from; None where there are none."""
+        if self.extractor is None and self.classifier is not None:
+            return features.of_classifier(self.classifier)
+        return self.extractor
 
     @functools.cached_property
     def features(self) -> np.ndarray:
@@ -101,8 +111,8 @@ class Reference:
 
     def features_of(self, x: np.ndarray) -> np.ndarray:
         """`[N, F]` of images `[N, H, W, C]`."""
-        assert self.classifier is not None
-        return features.in_pieces(self.classifier.features, x)
+        assert self.source is not None
+        return self.source.features(x)
 
     def logits_of(self, x: np.ndarray) -> np.ndarray:
         """`[N, K]` of images `[N, H, W, C]`."""
@@ -116,14 +126,25 @@ class Reference:
         return Draw(self.train.x[chosen], labels, rng)
 
 
-def load(spec: str, *, conditional: bool, classifier: str | None = None, train: Dataset | None = None) -> Reference:
-    """The real data of a spec, and the classifier of that name or file; by default the one trained on this very data.
+def load(
+    spec: str,
+    *,
+    conditional: bool,
+    classifier: str | None = None,
+    asked: str | None = None,
+    train: Dataset | None = None,
+) -> Reference:
+    """The real data of a spec, and where its features come from.
+
+    Features are those that were asked for by --features, see `extractors`. By default they are the classifier's, of the
+    name or file that is given or the one trained on this very data; else those of a net of random weights. (Of stacked
+    digits there are none: their classifier reads them one by one.)
 
     Where the spec's training split is loaded already, `train` is that. Of memory-mapped test data, samples are compared
     with a random part that memory holds.
 
     Raises:
-      InputError: the data can't be read, the classifier is not one, or it does not take such images.
+      InputError: the data can't be read, the classifier or the features are none, or they do not take such images.
     """
     train, test = data.load(spec) if train is None else train, data.load(spec, "test")
     name = classifier or ("mnist" if spec == "stacked" else features.of_dataset(train))
@@ -131,23 +152,19 @@ def load(spec: str, *, conditional: bool, classifier: str | None = None, train: 
     order = np.random.default_rng(0).permutation(len(test))
     test = test.take(order[: most_in_memory(test)])
     found = None if name is None else features.load(name)
-    if found is not None:
+    if name is not None and found is not None:
         _check_takes(found, name, train)
-    return Reference(train, test, found, conditional, held_out)
+    extractor = None if asked is None else extractors.load(asked, train)
+    if extractor is None and found is None and train.is_image:
+        extractor = random_net.load(train.shape)
+    return Reference(train, test, found, conditional, held_out, extractor)
 
 
-def _check_takes(classifier: Trained, name: str | None, dataset: Dataset) -> None:
+def _check_takes(classifier: Trained, name: str, dataset: Dataset) -> None:
     """Raises InputError unless the classifier takes images of this data; of stacked digits, one of them."""
     if not dataset.is_image:
         raise InputError(f"{dataset.name} is points, which need no classifier: leave out --classifier")
     stacked = dataset.name == "stacked"
-    shape = (*dataset.shape[:2], 1) if stacked else dataset.shape
-    takes = tuple(classifier.record["shape"])
-    if takes != shape:
-        of, wanted = ("x".join(map(str, each)) for each in (takes, shape))
-        raise InputError(
-            f"the classifier {name} takes images of {of} and {dataset.name} has {wanted}: give one that was trained on "
-            "such images with --classifier"
-        )
+    extractors.checked(classifier, name, (*dataset.shape[:2], 1) if stacked else dataset.shape, dataset.name)
     if stacked and classifier.record["num_classes"] != 10:
         raise InputError(f"the classifier {name} does not read ten digits: leave out --classifier")

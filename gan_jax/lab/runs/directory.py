@@ -17,7 +17,7 @@ from gan_jax.data import Dataset
 from gan_jax.errors import InputError
 from gan_jax.gan import GANState
 from gan_jax.lab import data_record, files, peers
-from gan_jax.lab.experiment import Config, Table, recorded
+from gan_jax.lab.experiment import Config, Table, recorded, without_added
 from gan_jax.lab.job import Job
 from gan_jax.lab.options import integer
 from gan_jax.typing import Shape
@@ -27,7 +27,7 @@ _PACKAGES = ("gan-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "n
 # What the commands write into a run's directory beside its config.json; --overwrite leaves everything else there.
 _WRITTEN = (
     "checkpoints", "checkpoints-best", "best.json", "metrics.jsonl", "samples", "tensorboard", "profile", "run.json",
-    "evaluation.json",
+    "evaluation.json", "report.html",
 )  # fmt: skip
 
 # Options that decide nothing of what is learned: where the data lies, and what is written and when.
@@ -62,7 +62,8 @@ class RunDir:
     def identity(self) -> dict[str, Any]:
         """What a checkpoint of this run notes of it: what decides its state, as JSON holds it."""
         job = self.job
-        options = {name: value for name, value in job.config.record.items() if name not in _ASIDE}
+        record = without_added(job.config.record)
+        options = {name: value for name, value in record.items() if name not in _ASIDE}
         return {"experiment": job.config.name, "shape": list(job.shape), "num_classes": job.num_classes, **options}
 
     def check_there(self) -> None:

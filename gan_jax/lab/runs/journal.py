@@ -8,6 +8,7 @@ It is written at the start, at each save and at the end, whole each time:
   seconds_training  spent in training steps, over all sessions; what was lost with a killed process is not in it
   metrics           the last line of metrics.jsonl
   data              name, number of examples, fingerprint, names of the classes
+  features          what --track takes features from, name and fingerprint; null where it takes none
   sessions          one for each start: command, started and ended (UTC), from_step and to_step, status, machine, and
                     device: platform and model, how many trained, how many there were, and the processes they were in
 """
@@ -37,6 +38,11 @@ class Journal:
         self.status = "interrupted"
         self._directory, self._record, self._job = directory, record, job
 
+    @property
+    def seconds(self) -> float:
+        """Seconds of training so far, as of the last `note`."""
+        return float(self._record["seconds_training"])
+
     def note(self, step: int, seconds: float, metrics: Mapping[str, float]) -> None:
         """Writes that the run is at this step, after so many more seconds of training; `metrics` {} keeps the old."""
         self._record["step"] = self._record["sessions"][-1]["to_step"] = step
@@ -58,7 +64,15 @@ class Journal:
 
 @contextlib.contextmanager
 def keeping(
-    directory: Path | None, job: Job, dataset: Dataset, command: str, step: int, steps: int, *, used: int = 1
+    directory: Path | None,
+    job: Job,
+    dataset: Dataset,
+    command: str,
+    step: int,
+    steps: int,
+    *,
+    used: int = 1,
+    features: str | None = None,
 ) -> Iterator[Journal]:
     """A session of training from `step` on, in the run's journal.
 
@@ -70,6 +84,7 @@ def keeping(
       step: where the session starts.
       steps: where the run is to end.
       used: how many devices train.
+      features: which features --track measures.
     """
     record = _read(directory)
     for session in record["sessions"]:
@@ -90,6 +105,7 @@ def keeping(
             "fingerprint": dataset.fingerprint,
             "classes": list(dataset.classes),
         },
+        "features": features,
         "sessions": [*record["sessions"], session],
     }
     journal = Journal(directory, now, job)
@@ -112,6 +128,11 @@ def read(directory: Path) -> dict[str, Any]:
     if record["status"] == "training" and not files.is_locked(directory):
         record["status"] = record["sessions"][-1]["status"] = "interrupted"
     return record
+
+
+def features_of(directory: Path) -> str | None:
+    """Which features --track has measured in a run so far; None where it has none, or its journal does not say."""
+    return _read(directory).get("features")
 
 
 def images_seen(job: Job, step: int) -> int:

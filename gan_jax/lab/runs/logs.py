@@ -1,8 +1,10 @@
 """What a run says of itself: metrics.jsonl, append-only, and the same for TensorBoard.
 
-A line of metrics.jsonl is the mean over the steps since the last multiple of log_every. What a line sums up so far
-travels in the checkpoint, so that a resumed run writes the very lines of one that was never stopped. The steps that
-were lost with a killed process are taken and logged again: of two lines with the same step the later one counts.
+A line of metrics.jsonl is the mean over the steps since the last multiple of log_every, with what is of its step alone:
+images_seen and seconds so far (as in run.json), the metrics of --track, and with each sample grid its diversity. What a
+line sums up so far travels in the checkpoint, so that a resumed run writes the very lines of one that was never
+stopped. The steps that were lost with a killed process are taken and logged again: of two lines with the same step the
+later one counts.
 """
 
 import contextlib

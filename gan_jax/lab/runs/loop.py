@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from tensorboardX import summary
@@ -22,9 +22,12 @@ from gan_jax.lab import devices, peers, sampling
 from gan_jax.lab.cli import Lab
 from gan_jax.lab.job import Job
 from gan_jax.lab.progress import Progress
+from gan_jax.lab.report import verdict
 from gan_jax.lab.runs import chunks, logs
+from gan_jax.lab.runs import diversity as diversities
 from gan_jax.lab.runs import journal as journaling
 from gan_jax.lab.runs.directory import RunDir
+from gan_jax.lab.runs.diversity import Diversity
 from gan_jax.lab.runs.layout import Layout, placed
 from gan_jax.lab.runs.profile import Profile
 from gan_jax.lab.signals import stop_signals
@@ -37,9 +40,33 @@ _LABELS = {
     "d_fake": "D(G(z))",
 }
 
+_COMPARED = 500
+"""Samples whose distances are taken: of pictures all, of points these."""
+
+
+class Features(NamedTuple):
+    """The features that --track measures.
+
+    Attributes:
+      asked: --features as typed, or None.
+      used: their name and fingerprint; None where no metric is made of features.
+    """
+
+    asked: str | None
+    used: str | None
+
 
 def train(
-    run: RunDir, dataset: Dataset, layout: Layout, command: str, *, lab: Lab, resume: str, profile: int = 0
+    run: RunDir,
+    dataset: Dataset,
+    layout: Layout,
+    command: str,
+    *,
+    lab: Lab,
+    resume: str,
+    profile: int = 0,
+    features: Features | None = None,
+    page: Callable[[bool], None] | None = None,
 ) -> int:
     """Trains from the newest checkpoint, or from the start, until the last step, a signal, or the last finite state.
 
@@ -51,6 +78,8 @@ def train(
       lab: how commands are typed.
       resume: how it is continued.
       profile: steps to trace.
+      features: what --track measures; None for the default.
+      page: writes the run's report again, and is told whether it trains on; None for no report.
 
     Returns:
       The exit code: 0 done, 1 diverged or the disk is full, 128 + signal stopped and saved.
@@ -59,7 +88,7 @@ def train(
       InputError: none of the checkpoints is whole, or they can't be read by this version.
     """
     try:
-        return _train(run, dataset, layout, command, lab, resume, profile)
+        return _train(run, dataset, layout, command, lab, resume, profile, features or Features(None, None), page)
     except OSError as error:
         run.check_there()
         steps = checkpoint.steps(run.checkpoints)
@@ -72,11 +101,21 @@ def train(
         return peers.leave(1)
 
 
-def _train(run: RunDir, dataset: Dataset, layout: Layout, command: str, lab: Lab, resume: str, profile: int) -> int:
+def _train(
+    run: RunDir,
+    dataset: Dataset,
+    layout: Layout,
+    command: str,
+    lab: Lab,
+    resume: str,
+    profile: int,
+    features: Features,
+    page: Callable[[bool], None] | None,
+) -> int:
     job, options, last = run.job, run.job.options, run.until
     gan, first = job.gan(), peers.is_first()
     pace, shown, broken, stopped = 1, "", None, 0
-    tracked: dict[str, float] = {}
+    measured: dict[str, float] = {}
     samples = run.path / "samples"
     if first:
         samples.mkdir(exist_ok=True)
@@ -100,11 +139,20 @@ def _train(run: RunDir, dataset: Dataset, layout: Layout, command: str, lab: Lab
         if options["track"] is not None:
             from gan_jax.lab.runs import tracking  # Not earlier: it loads what only a run that is tracked needs.
 
-            track = tracking.tracker(run, gan)
+            track = tracking.tracker(run, gan, features.asked)
         board = stack.enter_context(logs.board(run.path / "tensorboard" if first else None, step))
         log = stack.enter_context(logs.appending(run.path / "metrics.jsonl" if first else Path(os.devnull)))
         journal = stack.enter_context(
-            journaling.keeping(run.path if first else None, job, dataset, command, step, last, used=layout.devices)
+            journaling.keeping(
+                run.path if first else None,
+                job,
+                dataset,
+                command,
+                step,
+                last,
+                used=layout.devices,
+                features=features.used,
+            )
         )
         trace = stack.enter_context(Profile(run.path / "profile", profile, last - step, bar.say if first else None))
         record: dict[str, float] = {}
@@ -112,17 +160,17 @@ def _train(run: RunDir, dataset: Dataset, layout: Layout, command: str, lab: Lab
 
         def report() -> None:
             nonlocal record
-            record = logs.means(window) | tracked
+            so_far = {"images_seen": journaling.images_seen(job, step), "seconds": round(journal.seconds + unnoted, 3)}
+            record = logs.means(window) | measured | so_far
             logs.write(log, step, record)
             for key, value in record.items():
                 board(summary.scalar(key, value), step)
 
-        def draw() -> None:
-            if not first:
-                return
-            pixels = picture(devices.local(state))
+        def show(pixels: np.ndarray) -> None:
             images.save_png(samples / f"{step:07d}.png", pixels)
             board(summary.image("generated", pixels, dataformats="HWC"), step)
+            if page is not None:
+                page(True)
             if not bar.on_terminal:
                 rate = f": {shown}, {record['steps_per_s']:.3g} steps/s" if record else ""
                 bar.say(f"step {step}/{last}{rate}")
@@ -156,20 +204,23 @@ def _train(run: RunDir, dataset: Dataset, layout: Layout, command: str, lab: Lab
             unnoted += seconds
             pace = chunks.next_pace(pace, n, seconds)
             window = logs.added(window, metrics, seconds)
-            tracked = {}
+            measured = {}
             if broken is not None:
                 break
-            due = options["track"] is not None and (step % options["track_every"] == 0 or step == last)
-            if due:
-                tracked = track(state)
-            if step % options["log_every"] == 0 or step == last or due:
+            if options["track"] is not None and (step % options["track_every"] == 0 or step == last):
+                measured = track(state)
+            drawing = step % options["sample_every"] == 0 or step == last
+            if drawing and first:
+                pixels, diversity = picture(devices.local(state))
+                measured |= {} if diversity is None else {"diversity": diversity}
+            if step % options["log_every"] == 0 or drawing or measured:
                 report()
                 shown = _shown(gan, record)
             bar.advance(taken, shown)
             if step % options["log_every"] == 0:
                 window = logs.Window()
-            if step % options["sample_every"] == 0 or step == last:
-                draw()
+            if drawing and first:
+                show(pixels)
             # Last, so that nothing before it is missing where a killed run continues from here.
             if step % options["save_every"] == 0 or step == last:
                 save()
@@ -179,6 +230,8 @@ def _train(run: RunDir, dataset: Dataset, layout: Layout, command: str, lab: Lab
             save()
         journal.status = "diverged" if broken is not None else "stopped" if step < last else "finished"
     if first:
+        if page is not None:
+            page(False)
         _say_how_it_ended(lab, run, step, broken, resume)
     if broken is not None:
         return 1
@@ -199,6 +252,10 @@ def _say_how_it_ended(lab: Lab, run: RunDir, step: int, broken: str | None, resu
             f"step {step}: see {run.path / 'samples' / f'{step:07d}.png'}; "
             f"next: {lab.command('sample', run.path, '--out', 'samples.png')}"
         )
+        rows = logs.read(run.path / "metrics.jsonl")
+        said = verdict.of(rows, status="finished", step=step, steps=run.until, loss=run.job.gan().loss)
+        if said.kind != "early":
+            print(f"{said.title}. {said.text}")
 
 
 def _until_next(step: int, last: int, options: Mapping[str, Any]) -> int:
@@ -212,8 +269,8 @@ def _until_next(step: int, last: int, options: Mapping[str, Any]) -> int:
     return min(ends) - step
 
 
-def _grid(job: Job, gan: GAN, dataset: Dataset) -> Callable[[Any], np.ndarray]:
-    """`state -> uint8 RGB`, samples of latents and conditions that are the same at every step.
+def _grid(job: Job, gan: GAN, dataset: Dataset) -> Callable[[Any], tuple[np.ndarray, float | None]]:
+    """`state -> uint8 RGB, diversity`, of samples from latents and conditions that are the same at every step.
 
     A GAN whose conditions are made from data has its samples after the examples that these are of; where the conditions
     are pictures, given, made and true stand side by side.
@@ -222,25 +279,31 @@ def _grid(job: Job, gan: GAN, dataset: Dataset) -> Callable[[Any], np.ndarray]:
     n = sampling.COLUMNS**2 if dataset.is_image else sampling.POINTS
     view, columns = gan.conditioning.view, sampling.COLUMNS
     originals: np.ndarray | None = None
+    labels: np.ndarray | None = None
     y: Any = None
     if kind == "labels":
         y = sampling.class_rows(job.num_classes)
         if not dataset.is_image:
             y = y.repeat(sampling.POINTS // len(y))
+        labels = np.asarray(y)
     elif kind == "data":
         if view is not None:
             n, columns = 2 * sampling.COLUMNS * sampling.TRIPLES, 3 * sampling.TRIPLES
         originals, y = sampling.held_out(job, gan, keys.y, n // 2)
     z = gan.prior(keys.z, n if y is None else len(y))
     reference = sampling.points_of(dataset)
+    # Samples of given conditions can differ as much as the examples that these were made of.
+    diversity = Diversity(originals) if originals is not None else diversities.of_data(dataset, labels)
+    few = slice(None, None, max(1, len(z) // _COMPARED))
 
-    def picture(state: Any) -> np.ndarray:
+    def picture(state: Any) -> tuple[np.ndarray, float | None]:
         samples = generate(state, z, y)
+        found = diversity(samples[few], None if labels is None else labels[few])
         if view is not None and originals is not None:
             samples = sampling.side_by_side(sampling.given_pictures(view, y, job.shape[-1]), samples, originals)
         elif originals is not None:
             samples = sampling.side_by_side(originals, samples)
-        return sampling.picture(samples, reference, columns=columns, invert=job.options["invert"])
+        return sampling.picture(samples, reference, columns=columns, invert=job.options["invert"]), found
 
     return picture
 

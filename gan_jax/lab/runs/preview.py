@@ -89,7 +89,15 @@ def _files(run: RunDir, start: int, dataset: Dataset) -> list[str]:
     return [
         f"files in {begun}:",
         "  config.json, run.json, tensorboard/",
-        f"  metrics.jsonl: {times(options['log_every'])} lines",
+        f"  metrics.jsonl: {_lines(run, start):,} lines",
         f"  samples/: {times(options['sample_every'])} pictures",
         f"  checkpoints/: {times(options['save_every'])} of {state / _MIB:.3g} MiB each, the last two are kept{best}",
     ]
+
+
+def _lines(run: RunDir, start: int) -> int:
+    """Lines of metrics.jsonl: at each of the steps at which something is logged, drawn or measured."""
+    options = run.job.options
+    names = ["log_every", "sample_every", *(["track_every"] if options["track"] is not None else [])]
+    ends = (range(start - start % options[name] + options[name], run.until, options[name]) for name in names)
+    return len({run.until}.union(*ends)) if run.until > start else 0

@@ -7,26 +7,48 @@ from pathlib import Path
 from typing import Any
 
 from gan_jax import checkpoint
+from gan_jax.data import Dataset
 from gan_jax.errors import InputError
 from gan_jax.gan import GAN, GANState
 from gan_jax.lab import devices, files, peers, sampling
 from gan_jax.lab.job import Job
 from gan_jax.lab.measuring import evaluation, measures
+from gan_jax.lab.runs import journal
 from gan_jax.lab.runs.directory import RunDir
 
 _SAMPLES = 2500
 
 
-def check(job: Job, gan: GAN) -> None:
-    """Raises InputError where --classifier, or a metric of --track, does not fit the job, or the first can't decide."""
-    reference = evaluation.reference_of(job, gan)
-    if job.options["track"] is not None:
-        evaluation.check_fitting(job, reference, _names(job))
-        measures.decider(_names(job)[0])
+def check(job: Job, asked: str | None, run: RunDir | None, train: Dataset) -> str | None:
+    """Which features --track measures, of --features as typed or by default; None where it measures none.
+
+    Args:
+      job: what the run is.
+      asked: --features as typed.
+      run: the run, where it is continued.
+      train: its data.
+
+    Raises:
+      InputError: --classifier, --features or a metric of --track does not fit the job, the first metric can't decide,
+        or the run was tracked with other features so far.
+    """
+    reference = evaluation.reference_of(job, job.gan(), features=asked, train=train)
+    if job.options["track"] is None:
+        return None
+    evaluation.check_fitting(job, reference, _names(job))
+    measures.decider(_names(job)[0])
+    used = measures.features_used(reference, _names(job), asked)
+    before = None if run is None else journal.features_of(run.path)
+    if run is not None and before not in (None, used):
+        raise InputError(
+            f"{run.path} was tracked with features of {before}, and would be with {used or 'none'}: give the same with "
+            "--features or --classifier"
+        )
+    return used
 
 
-def tracker(run: RunDir, gan: GAN) -> Callable[[GANState], dict[str, float]]:
-    """`state -> numbers` of the metrics that --track names, on 2,500 samples of fixed latents.
+def tracker(run: RunDir, gan: GAN, features: str | None = None) -> Callable[[GANState], dict[str, float]]:
+    """`state -> numbers` of the metrics that --track names, on 2,500 samples of fixed latents; `features` as typed.
 
     Where the number that decides (of the first metric, see `measures.decider`) is the best yet, the state is saved in
     the run's `checkpoints-best`, and `best.json` says number, value and step.
@@ -34,9 +56,9 @@ def tracker(run: RunDir, gan: GAN) -> Callable[[GANState], dict[str, float]]:
     What is not finite, such as the KL divergence of no sample that counts, is left out; of samples that are not finite
     there are no numbers. Of several processes the first measures and decides, and all save.
     """
-    chosen, reference = _names(run.job), evaluation.reference_of(run.job, gan)
+    chosen, reference = _names(run.job), evaluation.reference_of(run.job, gan, features=features)
     draw = evaluation.sample_drawer(gan, reference, _SAMPLES)
-    deciding = measures.decider(chosen[0])
+    deciding, used = measures.decider(chosen[0]), measures.features_used(reference, chosen[:1])
     sign = -1 if deciding in measures.LOWER_IS_BETTER else 1
     # What best.json says is to be bettered while that checkpoint is there: it may not have been copied.
     best = _best(run.path / "best.json", deciding) if checkpoint.steps(run.best_checkpoints) else None
@@ -61,6 +83,8 @@ def tracker(run: RunDir, gan: GAN) -> Callable[[GANState], dict[str, float]]:
             checkpoint.save(run.best_checkpoints, int(state.step), state, keep=1, notes={"run": run.identity})
             if peers.is_first():
                 entry = {"metric": deciding, "value": value, "step": int(state.step)}
+                if used is not None:
+                    entry["features"] = used
                 files.write_json(run.path / "best.json", entry, indent=None)
         return numbers
 

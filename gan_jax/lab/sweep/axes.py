@@ -29,15 +29,16 @@ def parser(lab: Lab, command: str, name: str, description: str) -> argparse.Argu
     axes = {key: option._replace(parse=functools.partial(planning.axis, option)) for key, option in swept.items()}
     parser.register("action", None, _Once)
     cli.add_options(parser, axes, chosen)
-    parser.set_defaults(seed=0, metric=None, score_samples=2000, preset=None)
+    parser.set_defaults(seed=0, metric=None, score_samples=2000, preset=None, features=None)
     add = parser.add_argument
     add("--seed", type=cli.reader(integer(0)), metavar="S", help="first seed (default: 0)")
     add(
         "--metric",
         type=cli.reader(choice(*MEASURES)),
         metavar="M",
-        help="score (default: frechet where there is a classifier, else what fits)",
+        help="score (default: frechet of images, else what fits)",
     )
+    cli.add_features(parser)
     add("--score-samples", type=cli.reader(integer(100)), metavar="N", help="samples of a score (default: 2000)")
     if chosen.paper:
         add("--preset", choices=["paper"], help="the paper's own settings, for what is not typed")

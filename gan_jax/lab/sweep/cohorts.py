@@ -18,6 +18,7 @@ from gan_jax.data import Dataset
 from gan_jax.errors import InputError
 from gan_jax.gan import GANState
 from gan_jax.lab import devices, signals
+from gan_jax.lab.experiment import without_added
 from gan_jax.lab.progress import Progress
 from gan_jax.lab.runs import chunks, logs
 from gan_jax.lab.sweep import lines, programs
@@ -323,7 +324,7 @@ def _shown(plan: Plan, cohort: Cohort, broken: Mapping[int, Any]) -> str:
 
 def _digest(plan: Plan, cohort: Cohort) -> str:
     """Says whose states a cohort's are."""
-    record = [[plan.config(member).record for member in cohort.members], cohort.start, cohort.end]
+    record = [[without_added(plan.config(member).record) for member in cohort.members], cohort.start, cohort.end]
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 

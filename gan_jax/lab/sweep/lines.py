@@ -24,7 +24,7 @@ def read_metrics(path: Path, members: int) -> list[dict[int, dict[str, float]]]:
       InputError: a line is of no member.
     """
     found: list[dict[int, dict[str, float]]] = [{} for _ in range(members)]
-    for record in _records(path / METRICS):
+    for record in records(path / METRICS):
         try:
             found[record.pop("member")][record.pop("step")] = record
         except (IndexError, KeyError, TypeError) as error:
@@ -45,8 +45,8 @@ def read_scores(path: Path, kind: Mapping[str, Any]) -> Scores:
     """The scores of this kind (its metric, its number of samples) that are known already."""
     return {
         (record["member"], record["step"]): record["score"]
-        for record in _records(path / SCORES)
-        if kind.items() <= record.items()
+        for record in records(path / SCORES)
+        if kind == {key: value for key, value in record.items() if key not in ("member", "step", "score")}
     }
 
 
@@ -56,7 +56,8 @@ def write_score(log: TextIO, member: int, step: int, kind: Mapping[str, Any], sc
     log.flush()
 
 
-def _records(file: Path) -> Iterator[dict[str, Any]]:
+def records(file: Path) -> Iterator[dict[str, Any]]:
+    """The whole lines of a file, one that was cut short left out; of a file that there is not, none."""
     if not file.exists():
         return
     for line in file.read_text().splitlines():

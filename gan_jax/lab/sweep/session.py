@@ -39,7 +39,10 @@ from gan_jax.lab.sweep.store import Store
 
 
 class Scoring(NamedTuple):
-    """The data of a sweep, and how its members are scored on it: by the number `metric` of `samples` samples each."""
+    """The data of a sweep, and how its members are scored on it: by the number `metric` of `samples` samples each.
+
+    `asked` is --features as typed, `features` says which features the metric is made of: None where it has none.
+    """
 
     dataset: Dataset
     reference: Reference
@@ -47,6 +50,11 @@ class Scoring(NamedTuple):
     metric: str
     lower_is_better: bool
     samples: int
+    asked: str | None = None
+
+    @property
+    def features(self) -> str | None:
+        return measures.features_used(self.reference, [self.measure])
 
     @property
     def kind(self) -> dict[str, Any]:
@@ -55,7 +63,10 @@ class Scoring(NamedTuple):
         # A file may be replaced by that of another classifier.
         trained = None if classifier is None else json.dumps(dict(classifier.record), sort_keys=True)
         digest = None if trained is None else hashlib.blake2b(trained.encode(), digest_size=4).hexdigest()
-        return {"metric": self.metric, "samples": self.samples, "classifier": digest}
+        found = {"metric": self.metric, "samples": self.samples, "classifier": digest}
+        return (
+            found if self.reference.extractor is None or self.features is None else found | {"features": self.features}
+        )
 
     @property
     def better(self) -> str:
@@ -73,11 +84,11 @@ class Scoring(NamedTuple):
         return dataclasses.replace(self.reference, conditional=conditioning.kind == "labels", view=conditioning.view)
 
 
-def scoring_of(base: Config, metric: str | None, samples: int) -> Scoring:
-    """The metric that was typed, or for None the one that suits the data.
+def scoring_of(base: Config, metric: str | None, samples: int, features: str | None) -> Scoring:
+    """The metric that was typed, or for None the one that suits the data; `features` as typed.
 
     Raises:
-      InputError: the metric, or none, fits.
+      InputError: the metric, or none, fits; or the features are none, or not what it is made of.
     """
     dataset = data.load(base.options["data"])
     job = Job(base, dataset.shape, dataset.num_classes)
@@ -87,11 +98,13 @@ def scoring_of(base: Config, metric: str | None, samples: int) -> Scoring:
             f"members of {base.name} can't be scored, their samples contain a part of a real image: sweep and study "
             "take experiments that generate whole examples"
         )
-    reference = evaluation.reference_of(job, gan, train=dataset)
+    reference = evaluation.reference_of(job, gan, features=features, train=dataset)
     chosen = [metric] if metric is not None else measures.scoring(reference)[:1]
     evaluation.check_fitting(job, reference, chosen)
     deciding = measures.decider(chosen[0])
-    return Scoring(dataset, reference, chosen[0], deciding, deciding in measures.LOWER_IS_BETTER, samples)
+    lower = deciding in measures.LOWER_IS_BETTER
+    measures.features_used(reference, chosen, features)
+    return Scoring(dataset, reference, chosen[0], deciding, lower, samples, features)
 
 
 def check(plan: Plan, scoring: Scoring) -> None:
@@ -102,7 +115,15 @@ def check(plan: Plan, scoring: Scoring) -> None:
         job.check_batch(gan)
 
 
-def run(lab: Lab, store: Store, *, dry_run: bool, memory: float | None, mapping: population.Mapping | None) -> int:
+def run(
+    lab: Lab,
+    store: Store,
+    *,
+    dry_run: bool,
+    memory: float | None,
+    mapping: population.Mapping | None,
+    features: str | None,
+) -> int:
     """Trains from where the sweep stands, scores, reports; returns 0, 1 for a full disk, or 128 + signal.
 
     Raises:
@@ -116,12 +137,17 @@ def run(lab: Lab, store: Store, *, dry_run: bool, memory: float | None, mapping:
     with contextlib.ExitStack() as stack:
         stack.enter_context(bar)
         with signals.leave_at_once("stopped before anything was trained"), bar.doing("reading the data"):
-            scoring = scoring_of(plan.base, store.metric, store.score_samples)
+            scoring = scoring_of(plan.base, store.metric, store.score_samples, features)
             check(plan, scoring)
             if store.data not in (None, scoring.fingerprints):
                 raise InputError(
                     f"{plan.base.options['data']} has changed since {store.path} was started: put it back, or start a "
                     "new sweep"
+                )
+            if store.features not in (None, scoring.features):
+                raise InputError(
+                    f"{store.path} is scored with features of {store.features}, and would be with "
+                    f"{scoring.features or 'none'}: give the same with --features, or start a new sweep"
                 )
             if (needed := scoring.dataset.x.nbytes) > memory:
                 raise InputError(
@@ -130,6 +156,8 @@ def run(lab: Lab, store: Store, *, dry_run: bool, memory: float | None, mapping:
                 )
         if first:
             bar.say(planning.described(plan, jax.device_count()))
+            if scoring.features is not None:
+                bar.say(f"  scored by {scoring.metric} in features of {scoring.features}")
         if dry_run:
             job, size = programs.largest(plan, scoring.dataset)
             if first:
@@ -140,9 +168,10 @@ def run(lab: Lab, store: Store, *, dry_run: bool, memory: float | None, mapping:
         # Each has to see that the directory is free before the first makes it.
         devices.wait_for_each_other()
         if first and store.memory is None:
-            store = storing.begin(dataclasses.replace(store, memory=memory, data=scoring.fingerprints))
+            begun = dataclasses.replace(store, memory=memory, data=scoring.fingerprints, features=scoring.features)
+            store = storing.begin(begun)
         path = store.path
-        resume = lab.command("sweep", plan.base.name, "--resume", path)
+        resume = lab.command("sweep", plan.base.name, "--resume", path, *_typed(scoring))
         if first:
             stack.enter_context(files.lock(path))
         started = time.perf_counter()
@@ -237,8 +266,12 @@ def repeated(lab: Lab, config: Config, scoring: Scoring, seeds: int) -> str:
     for name, value in options.items():
         if name not in LEFT_OUT and value != defaults[name]:
             typed += [f"--{name.replace('_', '-')}", config.spelled(name)]
-    typed += ["--metric", scoring.measure, "--score-samples", scoring.samples]
+    typed += ["--metric", scoring.measure, "--score-samples", scoring.samples, *_typed(scoring)]
     return lab.command("sweep", config.name, *typed, "--seed", options["seed"] + seeds, "--seeds", max(3, seeds))
+
+
+def _typed(scoring: Scoring) -> list[str]:
+    return [] if scoring.asked is None else ["--features", scoring.asked]
 
 
 def _report(
@@ -259,12 +292,19 @@ def _report(
     scores = lines.read_scores(path, scoring.kind)
     figures.plot_curves(path / "curves.png", plan, outcomes, metrics, scores, order, scoring.metric, scoring.better)
     figures.plot_scores(path / "scores.png", plan, outcomes, order, scoring.metric, scoring.better)
-    images.save_png(path / "samples.png", _samples(plan, result, scoring, states))
+    shown, pictures = _samples(plan, result, scoring, states)
+    (path / "samples").mkdir(exist_ok=True)
+    for member, picture in zip(shown, pictures, strict=True):  # For reports, which sort them.
+        images.save_png(path / "samples" / f"{member.number:05d}.png", picture)
+    titles = [report.title(plan, member, outcomes[member.number], scoring.metric) for member in shown]
+    together = report.labelled if scoring.dataset.is_image else report.tiled
+    images.save_png(path / "samples.png", together(pictures, titles))
     summary = {
         "seconds": seconds,
         "compilations": result.compilations,
         "devices": jax.device_count(),
         "metric": scoring.metric,
+        "features": scoring.features,
         "best_member": None if best is None else best.number,
         "best_setting": _best_setting(plan, result, order),
         "broken": sum(outcome.broken is not None for outcome in outcomes.values()),
@@ -310,8 +350,10 @@ def _summary(lab: Lab, store: Store, result: Result, scoring: Scoring, best: Mem
     return "\n".join(found)
 
 
-def _samples(plan: Plan, result: Result, scoring: Scoring, states: Sequence[GANState]) -> np.ndarray:
-    """Samples of every member, best first, all from the same latents; of points a picture for each."""
+def _samples(
+    plan: Plan, result: Result, scoring: Scoring, states: Sequence[GANState]
+) -> tuple[list[Member], list[np.ndarray]]:
+    """The members that are shown, best first, and a picture of each: a row of samples, all from the same latents."""
     dataset = scoring.dataset
     z_rng = Job(plan.config(plan.members[0]), dataset.shape, dataset.num_classes).keys.z
     members = report.shown_members(_ranked_members(plan, result, scoring))
@@ -330,11 +372,10 @@ def _samples(plan: Plan, result: Result, scoring: Scoring, states: Sequence[GANS
             generators[program] = sampling.generator_of(gan), gan.prior(z_rng, n), y
         generate, z, y = generators[program]
         rows.append(generate(jax.tree.map(jnp.asarray, state), z, y))
-    titles = [report.title(plan, member, result.outcomes[member.number], scoring.metric) for member in members]
     if dataset.is_image:
-        return report.labelled([images.grid(row, sampling.COLUMNS) for row in rows], titles)
+        return members, [images.grid(row, sampling.COLUMNS) for row in rows]
     reference = sampling.points_of(dataset)
-    return report.tiled([images.scatter(row, reference, size=240) for row in rows], titles)
+    return members, [images.scatter(row, reference, size=240) for row in rows]
 
 
 def save_as_run(

@@ -29,6 +29,7 @@ class Store:
       score_samples: samples of a score.
       memory: bytes that a device might use when the sweep began; None before that.
       data: the fingerprints of the training and the test set that it began with; None before that.
+      features: which features it scores by; None where the metric has none, or before it began.
       numbered: whether the path is the next free number, of which another start may have made one by now.
     """
 
@@ -38,6 +39,7 @@ class Store:
     score_samples: int
     memory: float | None = None
     data: tuple[str, ...] | None = None
+    features: str | None = None
     numbered: bool = False
 
 
@@ -115,6 +117,7 @@ def _write(store: Store) -> None:
         "score_samples": store.score_samples,
         "memory": store.memory,
         "data": store.data,
+        "features": store.features,
     }
     files.write_text(store.path / "sweep.json", json.dumps(record, indent=1) + "\n")
 
@@ -140,13 +143,15 @@ def load(path: Path, name: str, lab: Lab) -> Store:
             Member(i, int(m["setting"]), _read(base.experiment, m["values"]), int(m["seed"]))
             for i, m in enumerate(record["members"])
         )
-        # Sweeps of earlier versions have neither.
+        # Sweeps of earlier versions have none of them.
         logarithmic, fingerprints = tuple(map(str, record.get("logarithmic", ()))), record.get("data")
+        features = record.get("features")
         plan = Plan(base, members, tuple(int(rung) for rung in record["rungs"]), logarithmic)
         _check(plan)
         metric = optional(choice(*MEASURES))(record["metric"] or "none")
         samples, memory = integer(1)(str(record["score_samples"])), real(0.0, above=True)(str(record["memory"]))
-        return Store(path, plan, metric, samples, memory, fingerprints and tuple(map(str, fingerprints)))
+        fingerprints, features = fingerprints and tuple(map(str, fingerprints)), features and str(features)
+        return Store(path, plan, metric, samples, memory, fingerprints, features)
     except InputError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:

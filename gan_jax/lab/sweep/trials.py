@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from gan_jax.errors import InputError
 from gan_jax.lab import files, options, values
-from gan_jax.lab.experiment import Config
+from gan_jax.lab.experiment import Config, without_added
 from gan_jax.lab.runs import logs
 from gan_jax.lab.sweep.axes import LEFT_OUT
 from gan_jax.lab.sweep.plan import Axis, Span
@@ -46,12 +46,18 @@ class Population(NamedTuple):
     memory: float
 
 
-def described(base: Config, axes: Mapping[str, Axis], metric: str, samples: int) -> dict[str, str]:
-    """What a study is of, as it is typed: the data, every option that is fixed or searched, the metric."""
-    found = {name: base.spelled(name) for name in base.options if name not in _FREE}
+def described(
+    base: Config, axes: Mapping[str, Axis], metric: str, samples: int, features: str | None = None
+) -> dict[str, str]:
+    """What a study is of, as it is typed: the data, every option that is fixed or searched, the metric, its features.
+
+    Of the features of a classifier nothing is said: the option --classifier is there already.
+    """
+    found = {name: base.spelled(name) for name in without_added(base.options) if name not in _FREE}
     for name, axis in axes.items():
         found[name] = ",".join(options.spelled(choice, base.experiment.word(name)) for choice in axis)
-    return found | {"metric": metric, "score_samples": str(samples)}
+    found |= {"metric": metric, "score_samples": str(samples)}
+    return found if features is None else found | {"features": features}
 
 
 def check(path: Path) -> None:
@@ -239,7 +245,7 @@ def _suggest_one(trial: Any, name: str, axis: Axis) -> Any:
     chosen = axis[0]
     if len(axis) > 1:
         # Numbers, names and None as they are, anything else as it is typed.
-        words = [str(choice) if isinstance(choice, tuple) else choice for choice in axis]
+        words = [options.spelled(choice) if isinstance(choice, tuple) else choice for choice in axis]
         index = words.index(trial.suggest_categorical(name, words))
         name, chosen = f"{name}.{index}", axis[index]
     if not isinstance(chosen, Span):

@@ -14,7 +14,8 @@ benchmark = importlib.import_module("experiments.benchmark.__main__")
 
 
 def test_the_flops_of_a_step_are_those_of_its_matrix_products() -> None:
-    case, examples = CASES["wgan"], steps.mnist()
+    case = CASES["wgan"]
+    examples = steps.examples_of(case)
     gan = steps.build(case)
     state = jax.eval_shape(lambda: steps.training.initial_state(gan, jax.random.key(0), examples))
     state = jax.tree.map(lambda leaf: jax.numpy.zeros(leaf.shape, leaf.dtype), state)

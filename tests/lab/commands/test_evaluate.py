@@ -11,7 +11,7 @@ import pytest
 
 from gan_jax.gan import GAN
 from gan_jax.lab.measuring import evaluation, measures
-from gan_jax.metrics import modes
+from gan_jax.metrics import features, modes, random_net
 from tests.lab.helpers import call
 
 
@@ -86,6 +86,34 @@ def test_that_nothing_was_held_out_is_said(runs: Path, tmp_path: Path, capsys: p
         assert _record(path)["held_out"] == held_out
 
 
+def test_what_the_features_are_is_said_and_written(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.py").write_text("def five(images):\n    return images.reshape(len(images), -1)[:, :5]\n")
+    default = random_net.load((8, 8, 1)).label
+    k = runs / "classifier.npz"
+    digest = features.of_classifier(features.load(k)).label
+    for typed, label in (
+        ([], default),
+        (["--features", "random:2", "--classifier", k], random_net.load((8, 8, 1), 2).label),
+        (["--classifier", k], digest),
+        (["--features", k], digest),
+        (["--features", f"{tmp_path / 'mine.py'}:five"], f"{tmp_path / 'mine.py'}:five (5 numbers)"),
+    ):
+        out = tmp_path / "a.json"
+        options = ["--metrics", "frechet,sliced", "--n", 20, "--sets", 1, "--out", out]
+        assert call("evaluate", runs / "cgan", *options, *typed) == 0
+        assert f"20 samples per set, features of {label}\n" in capsys.readouterr().out
+        record = json.loads(out.read_text())
+        assert " ".join(filter(None, record["features"].values())) == label
+        assert (record["classifier"] is None) == ("--classifier" not in typed)
+    # A record names no code: the default is what the run is measured with, unless features are typed again.
+    assert "mine" not in (runs / "cgan" / "config.json").read_text()
+    assert call("evaluate", runs / "cgan", "--metrics", "sliced", "--n", 20, "--sets", 1, "--out", out) == 0
+    assert "features of" not in capsys.readouterr().out
+    assert json.loads(out.read_text())["features"] is None
+
+
 def test_points(runs: Path, tmp_path: Path) -> None:
     out = tmp_path / "ring.json"
     assert call("evaluate", runs / "wgan", "--metrics", "modes", "--n", 500, "--out", out) == 0
@@ -110,7 +138,12 @@ def test_the_seed_decides_the_numbers(runs: Path, tmp_path: Path) -> None:
     ("name", "options", "words"),
     [
         ("completion", [], "contain a part of a real image"),
-        ("gan", ["--metrics", "frechet"], "make one with the command classifier (classifier npz:"),
+        ("cgan", ["--metrics", "gan_test"], "make one with the command classifier (classifier npz:"),
+        ("gan", ["--metrics", "sliced,parzen", "--features", "random"], "sliced, parzen is not made of features"),
+        ("wgan", ["--features", "random"], "ring is points, which need no features"),
+        ("gan", ["--features", "mnist"], "takes images of 28x28x1 and npz:"),
+        ("gan", ["--features", "inception:nowhere.pth"], "nowhere.pth can't be read"),
+        ("gan", ["--features", "nothing"], "expected random[:SEED], inception:FILE"),
         ("gan", ["--metrics", "gan_train"], "gan_train does not fit gan"),
         ("gan", ["--metrics", "gan_test"], "it needs a GAN that is conditioned on labels"),
         ("gan", ["--classifier", "mnist"], "takes images of 28x28x1 and npz:"),

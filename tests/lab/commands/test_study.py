@@ -19,6 +19,7 @@ from gan_jax.lab.runs import chunks, directory
 from gan_jax.lab.sweep import cohorts, plan, trials
 from gan_jax.lab.sweep.plan import Axis
 from gan_jax.lab.values import Penalties, Scheduled
+from gan_jax.metrics import random_net
 from tests.lab.helpers import call
 
 _TINY = ["gan", "--data", "npz:points.npz", "--width", 8, "--batch-size", 8, "--steps", 4, "--log-every", 2]
@@ -115,6 +116,17 @@ def test_another_metric_is_another_study(capsys: pytest.CaptureFixture[str]) -> 
     # The one that would have been chosen may be typed; how many trials, and how many at a time, may change.
     assert call("study", *typed[:-1], 2, "--trials", 2, "--metric", "sliced", "--log-every", 4, "--save-every", 1) == 0
     assert len(_trials("out/study.log")) == 2
+
+
+def test_other_features_are_another_study(capsys: pytest.CaptureFixture[str]) -> None:
+    np.savez("images.npz", images=np.random.default_rng(0).integers(0, 256, (20, 8, 8)).astype(np.uint8))
+    typed = ["gan", "--data", "npz:images.npz", *_SEARCH[3:], "--lr", "1e-4,1e-2", "--population", 1]
+    assert call("study", *typed, "--trials", 1, "--features", "random:1") == 0
+    said = capsys.readouterr().out
+    label = random_net.load((8, 8, 1), 1).label
+    assert f"scored by frechet in features of {label}" in said and "--features random:1" in said
+    assert call("study", *typed, "--trials", 2) == 2
+    assert f"out/study.log was started with another --features, {label}:" in _said(capsys.readouterr().err)
 
 
 def test_studies_of_several_experiments_share_a_file(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ from gan_jax.errors import InputError
 from gan_jax.lab import EXPERIMENTS, sampling
 from gan_jax.lab.measuring import evaluation, measures
 from gan_jax.lab.runs import directory
+from gan_jax.metrics import random_net
 from tests.lab.helpers import call
 
 _RING = ["--data", "ring", "--width", 8, "--batch-size", 16, "--lr", 0.01, "--log-every", 3, "--save-every", 3]
@@ -110,7 +111,9 @@ def test_a_metric_that_does_not_fit_is_refused_before_anything_is_written(capsys
         (["--track", "frechet", "--classifier", "nowhere.npz"], "nowhere.npz can't be read"),
         (["--track", "sliced", "--classifier", "mnist"], "takes images of 28x28x1"),
         (["--classifier", "fashion_mnist"], "takes images of 28x28x1"),
-        (["--track", "frechet"], "give it with --classifier FILE.npz"),
+        (["--track", "frechet", "--features", "nowhere.npz"], "nowhere.npz can't be read"),
+        (["--track", "sliced", "--features", "random"], "sliced is not made of features"),
+        (["--features", "random"], "--features says what --track measures with"),
         (["--track", "gan_test"], "conditioned on labels"),
     ],
 )
@@ -129,6 +132,26 @@ def test_unlabelled_images_are_tracked_by_their_pixels() -> None:
     options = ["--width", 4, "--batch-size", 4, "--steps", 2, "--track", "sliced", "--track-every", 1]
     assert call("run", "gan", "--data", "npz:plain.npz", *options, "--out", "pixels") == 0
     assert json.loads(Path("pixels/best.json").read_text())["metric"] == "sliced_wasserstein"
+
+
+def test_a_run_goes_on_with_the_features_that_it_was_tracked_with(capsys: pytest.CaptureFixture[str]) -> None:
+    np.savez("plain.npz", images=np.random.default_rng(0).integers(0, 256, (20, 8, 8)).astype(np.uint8))
+    typed = ["--data", "npz:plain.npz", "--width", 4, "--batch-size", 4, "--track", "frechet", "--track-every", 1]
+    assert call("run", "gan", *typed, "--steps", 2, "--features", "random:1", "--out", "features") == 0
+    label = random_net.load((8, 8, 1), 1).label
+    assert f"--track measures features of {label}" in capsys.readouterr().out
+    for file in ("best.json", "run.json"):
+        assert json.loads(Path("features", file).read_text())["features"] == label
+    assert "random" not in Path("features/config.json").read_text()
+    for other in ([], ["--features", "random:2"]):
+        assert call("run", "gan", "--resume", "features", "--steps", 3, *other) == 2
+        error = capsys.readouterr().err
+        assert f"features was tracked with features of {label}, and would be with random net" in error
+        assert error.count("\n") == 1
+    assert (
+        call("run", "gan", *typed, "--steps", 3, "--features", "random:1", "--out", "features", "--resume", "auto") == 0
+    )
+    assert json.loads(Path("features/run.json").read_text())["features"] == label
 
 
 def test_of_samples_that_are_not_finite_there_are_no_numbers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,7 @@ def test_scores_of_another_metric_or_number_of_samples_are_not_taken(tmp_path: P
         lines.write_score(log, 0, 4, {**kind, "samples": 200}, 2.5)
         lines.write_score(log, 1, 4, {**kind, "metric": "kernel"}, 3.5)
         log.write('{"member": 1')
+        lines.write_score(log, 1, 8, {**kind, "features": "others"}, 4.5)
     assert lines.read_scores(tmp_path, kind) == {(0, 4): 1.5, (0, 8): None}
     assert lines.read_scores(tmp_path, {**kind, "samples": 200}) == {(0, 4): 2.5}
     assert lines.read_scores(tmp_path / "none", kind) == {}

@@ -401,15 +401,20 @@ def test_two_processes_share_a_sweep() -> None:
 
 
 @pytest.mark.parametrize(
-    ("labelled", "typed", "metric"),
+    ("labelled", "typed", "features"),
     [
-        (False, [], "sliced_wasserstein"),
-        pytest.param(True, [], "sliced_wasserstein", marks=pytest.mark.slow),
-        (True, ["--classifier", "k.npz"], "frechet"),
+        (False, [], "random net 1 "),
+        pytest.param(True, [], "random net 1 ", marks=pytest.mark.slow),
+        (True, ["--classifier", "k.npz"], "classifier of npz:"),
     ],
 )
 def test_images_of_ones_own_are_swept(
-    labelled: bool, typed: list[str], metric: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    labelled: bool,
+    typed: list[str],
+    features: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     images = np.random.default_rng(0).integers(0, 256, (30, 8, 8, 1)).astype(np.uint8)
@@ -418,7 +423,12 @@ def test_images_of_ones_own_are_swept(
         assert call("classifier", "npz:own.npz", "--steps", 2, "--out", "k.npz") == 0
     options = ["--data", "npz:own.npz", "--steps", 1, "--width", 4, "--batch-size", 4, "--lr", "1e-4,1e-3", *typed]
     assert call("sweep", "gan", *options, "--score-samples", 100, "--out", "sweep") == 0
-    assert json.loads(Path("sweep/summary.json").read_text())["metric"] == metric
+    summary = json.loads(Path("sweep/summary.json").read_text())
+    assert (summary["metric"], summary["features"].startswith(features)) == ("frechet", True)
+    assert f"scored by frechet in features of {summary['features']}\n" in capsys.readouterr().out
+    assert json.loads(Path("sweep/sweep.json").read_text())["features"] == summary["features"]
+    assert call("sweep", "gan", "--resume", "sweep", "--features", "random:7") == 2
+    assert f"is scored with features of {summary['features']}, and would be with" in capsys.readouterr().err
     expected = str(tmp_path / "k.npz") if typed else None
     for record in ("sweep/sweep.json", "sweep/best/config.json"):
         assert json.loads(Path(record).read_text())["options"]["classifier"] == expected

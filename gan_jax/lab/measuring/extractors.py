@@ -1,0 +1,129 @@
+"""What --features names: where the features of metrics come from, typed each time.
+
+    random, random:SEED     a net of random weights: the default where no classifier fits
+    NAME, FILE.npz          a classifier of the package, or one that the command classifier wrote
+    inception:FILE          Inception, with the weights in a file: the distance is the FID of papers
+    FILE.py:FUNCTION        a function of one's own, `images uint8 [N, H, W, C] -> [N, F]`
+    module:FUNCTION
+
+Records say which features were used, for people and to compare: nothing is ever loaded from a record.
+"""
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from gan_jax.data import Dataset
+from gan_jax.errors import InputError
+from gan_jax.metrics import features, inception, random_net
+from gan_jax.metrics.features import Extractor, Trained
+from gan_jax.pieces import map_in_pieces
+
+FORMS = "random[:SEED], inception:FILE, a classifier's NAME or FILE.npz, FILE.py:FUNCTION or module:FUNCTION"
+
+_MOST_SEED = 2**32
+
+
+def form(text: str) -> str:
+    """A parser of --features: the text itself, if it may name features."""
+    start, _, rest = text.partition(":")
+    if start == "random":
+        if text != "random" and not (rest.isdecimal() and int(rest) < _MOST_SEED):
+            raise ValueError(f"expected random or random:SEED, a whole number below 2^32, got {text!r}")
+    elif not (text in features.NAMES or text.endswith(".npz") or (start and rest)):
+        raise ValueError(f"expected {FORMS}, got {text!r}")
+    return text
+
+
+def load(text: str, dataset: Dataset) -> Extractor:
+    """What the text names, for images of this data.
+
+    Raises:
+      InputError: there is no such thing, or it does not take such images.
+    """
+    if not dataset.is_image:
+        raise InputError(f"{dataset.name} is points, which need no features: leave out --features")
+    start, _, rest = text.partition(":")
+    if start == "random":
+        return random_net.load(dataset.shape, int(rest or 0))
+    if start == "inception":
+        return inception.load(Path(rest).expanduser())
+    if text in features.NAMES or text.endswith(".npz"):
+        path = text if text in features.NAMES else Path(text).expanduser()
+        return features.of_classifier(checked(features.load(path), text, dataset.shape, dataset.name))
+    return _of_function(_function(text), text, dataset)
+
+
+def checked(classifier: Trained, name: str, shape: tuple[int, ...], of: str) -> Trained:
+    """The classifier. Raises InputError unless it takes images of this shape."""
+    takes = tuple(classifier.record["shape"])
+    if takes != shape:
+        its, wanted = ("x".join(map(str, each)) for each in (takes, shape))
+        raise InputError(
+            f"the classifier {name} takes images of {its} and {of} has {wanted}: give one that was trained on such "
+            "images"
+        )
+    return classifier
+
+
+def _function(text: str) -> Callable[[np.ndarray], Any]:
+    place, _, name = text.rpartition(":")
+    try:
+        found = getattr(_module(place), name)
+    except (ImportError, AttributeError, OSError, SyntaxError) as error:
+        raise InputError(f"--features {text} can't be loaded ({error}): expected {FORMS}") from error
+    if not callable(found):
+        raise InputError(f"--features {text} is {type(found).__name__}, not a function: expected {FORMS}")
+    return found
+
+
+def _module(place: str) -> ModuleType:
+    """A module, by its name or its file; one beside which the command was typed is found too."""
+    if not place.endswith(".py"):
+        sys.path.append(str(Path.cwd()))
+        try:
+            return importlib.import_module(place)
+        finally:
+            sys.path.pop()
+    path = Path(place).expanduser()
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _of_function(function: Callable[[np.ndarray], Any], text: str, dataset: Dataset) -> Extractor:
+    """The extractor of a function, which is tried on two images."""
+
+    def once(images: np.ndarray) -> np.ndarray:
+        found = np.asarray(function(images))
+        if found.ndim != 2 or len(found) != len(images) or found.dtype.kind not in "fiu":
+            raise InputError(
+                f"--features {text} must give numbers [N, F], and gave {found.dtype} {list(found.shape)} for "
+                f"{len(images)} images: mend it"
+            )
+        if not np.isfinite(found).all():
+            raise InputError(f"--features {text} gave numbers that are not finite: mend it")
+        return found.astype(np.float32)
+
+    first = dataset.take(np.zeros(2, int)).x
+    width = once(first).shape[1]
+
+    def same(images: np.ndarray) -> np.ndarray:
+        found = once(images)
+        if found.shape[1] != width:
+            raise InputError(
+                f"--features {text} gave {found.shape[1]} numbers for an image, and {width} for the images before: "
+                "features must be equally many"
+            )
+        return found
+
+    name = f"{text} ({width} numbers)"
+    return Extractor(lambda images: map_in_pieces(same, images), {"name": name, "fingerprint": ""})

@@ -1,0 +1,217 @@
+"""What the numbers of a run mean, in a sentence or two, and what to try: from its log alone.
+
+A verdict is for someone who looks at a GAN's curves and does not know what healthy ones look like. It names a fault
+only where the numbers leave little doubt, and never says that samples are good: no loss does.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from gan_jax.lab.measuring.measures import LOWER_IS_BETTER, MEASURES
+from gan_jax.losses import Loss
+
+Kind = Literal["early", "diverging", "d_wins", "collapsed", "flat", "improving", "healthy", "done"]
+Rows = Mapping[int, Mapping[str, float]]
+
+_FEWEST_LINES = 8
+_SURE = 0.65
+"""Share of D's outputs that are saturated where D has won: of both kinds of examples most."""
+_ALIKE = 0.4
+"""Diversity below which samples are copies of few. Blurred samples of healthy runs that have just begun have more."""
+_RISES = 1.5
+"""How many times larger diversity is than a quarter of the run before, where a generator is getting out of it."""
+_EXPLODED = 100.0
+"""How many times larger than before a gradient or a loss is that has left all bounds."""
+_VANISHED = 1e-6
+"""Share of its largest value at which a gradient is none."""
+_FALLS = 0.05
+"""Share of its value that a curve still gains in the second half of the run where it is worth going on."""
+_MOVED = 0.15
+"""Share of its early value that a curve has to have lost since, for it not to have been flat all along."""
+
+_DECIDERS = [measure.decides for measure in MEASURES.values() if measure.decides is not None]
+_HIGHER_IS_BETTER = frozenset(name for name in _DECIDERS if name not in LOWER_IS_BETTER)
+
+
+class Verdict(NamedTuple):
+    """What a run's numbers mean.
+
+    Attributes:
+      kind: in a word.
+      title: in a few.
+      text: in one or two sentences, the last of which says what to try.
+    """
+
+    kind: Kind
+    title: str
+    text: str
+
+
+def of(rows: Rows, *, status: str, step: int, steps: int, loss: Loss) -> Verdict:
+    """The verdict on a run.
+
+    Args:
+      rows: the lines of its metrics.jsonl by step.
+      status: of its journal: "training", "finished", "stopped", "diverged" or "interrupted".
+      step: generator updates so far.
+      steps: those to be made.
+      loss: its game, which says whether the estimate is a curve to follow.
+    """
+    if status == "diverged":
+        return Verdict(
+            "diverging",
+            "Diverged",
+            f"Its numbers stopped being finite after step {step:,}. Try a third of the learning rate, or a penalty "
+            "such as --penalty r1:1.",
+        )
+    if len(rows) < _FEWEST_LINES:
+        return Verdict("early", "Too early to say", f"{len(rows)} lines of metrics are too few to judge by. Train on.")
+    found = _diverging(rows) or _d_wins(rows) or _vanished(rows) or _collapsed(rows)
+    return found or _trend(rows, done=status == "finished" and step >= steps, step=step, steps=steps, loss=loss)
+
+
+def _diverging(rows: Rows) -> Verdict | None:
+    for name, who in (
+        ("d_grad", "D's gradient"),
+        ("g_grad", "G's gradient"),
+        ("d_loss", "D's loss"),
+        ("g_loss", "G's loss"),
+    ):
+        values = np.abs(_column(rows, name))
+        if len(values) < _FEWEST_LINES:
+            continue
+        before, now = float(np.median(values[: len(values) // 2])), float(np.median(_last(values)))
+        # Of a loss near 0 any other value is many times larger.
+        if now > _EXPLODED * max(before, 1.0 if name.endswith("loss") else 0.1) and now > 1.5 * float(
+            np.median(values)
+        ):
+            return Verdict(
+                "diverging",
+                "Diverging",
+                f"{who} has grown from {before:.2g} to {now:.2g} and leaves all bounds. Try a third of the learning "
+                "rate, or a penalty such as --penalty r1:1.",
+            )
+    return None
+
+
+def _d_wins(rows: Rows) -> Verdict | None:
+    share = _column(rows, "saturated")
+    if not len(share) or float(np.median(_last(share))) < _SURE:
+        return None
+    return Verdict(
+        "d_wins",
+        "D wins",
+        f"D is sure of {np.median(_last(share)):.0%} of the examples, so nothing in its answers shows G the way. Slow "
+        "D down (a quarter of the rate with --d-lr), give it a penalty (--penalty r1:1), or take a loss that does not "
+        "saturate (--loss wasserstein with --penalty wgan_gp:10).",
+    )
+
+
+def _vanished(rows: Rows) -> Verdict | None:
+    d, g = _column(rows, "d_grad"), _column(rows, "g_grad")
+    if not len(g) or float(np.median(_last(g))) > _VANISHED * float(np.max(g)) or not float(np.median(_last(d))) > 0:
+        return None
+    return Verdict(
+        "flat",
+        "G no longer learns",
+        "G's gradient has vanished, as it does where its last activation is saturated: nothing will change any more. "
+        "Start again with a tenth of the learning rate.",
+    )
+
+
+def _collapsed(rows: Rows) -> Verdict | None:
+    diversity = _column(rows, "diversity")
+    if len(diversity) < 3 or float(np.max(diversity[-3:])) > _ALIKE:
+        return None
+    if diversity[-1] > _RISES * diversity[-1 - max(2, len(diversity) // 4)]:
+        return None
+    return Verdict(
+        "collapsed",
+        "G collapsed to few modes",
+        f"Samples differ {diversity[-1]:.2g} times as much as real examples do: most are copies of a few. Try more "
+        "latents (--latent 64), a lower learning rate, or another game (wgan_gp, r3gan).",
+    )
+
+
+def _trend(rows: Rows, *, done: bool, step: int, steps: int, loss: Loss) -> Verdict:
+    name = _curve(rows, loss)
+    if name is None:
+        diversity = _column(rows, "diversity")
+        alike = f", and samples differ {diversity[-1]:.2g} times as much as real examples do" if len(diversity) else ""
+        return Verdict(
+            "done" if done else "healthy",
+            "Done" if done else "Healthy so far",
+            f"Neither player has won{alike}; how good samples are these losses can't say. "
+            + (
+                "Look at the samples, or measure them with evaluate."
+                if done
+                else "A run with --track sliced measures that."
+            ),
+        )
+    values = _column(rows, name)
+    title = name.replace("_", " ")
+    lower = name not in _HIGHER_IS_BETTER
+    early, before, now = _stages(values, lower=lower)
+    size = max(abs(early), abs(before), abs(now), 1e-12)
+    gain, gained = ((before - now), (early - now)) if lower else ((now - before), (now - early))
+    # Three standard errors of the difference between two means of noisy lines.
+    noise = 3 * _noise(values)
+    if gain > max(_FALLS * abs(before), noise):
+        more = f"Go on with --resume and --steps {2 * steps}." if done else "Let it go on."
+        return Verdict(
+            "improving",
+            "Still improving",
+            f"{title[0].upper()}{title[1:]} went from {before:.3g} to {now:.3g} over the second half. {more}",
+        )
+    if gained < max(_MOVED * size, noise) and name == "estimate":
+        return Verdict(
+            "flat",
+            "The estimate went flat",
+            f"D's estimate of the distance is {now:.3g}, as it was early on ({early:.3g}): neither player gets "
+            "anywhere. Try a higher learning rate, a wider --clip where weights are clipped, or a penalty instead.",
+        )
+    return Verdict(
+        "done" if done else "healthy",
+        "Done" if done else "Levelling off",
+        f"{title[0].upper()}{title[1:]} has come from {early:.3g} to {now:.3g} and levels off. "
+        + (
+            "Measure the samples with evaluate; wider networks or a lower rate may give more."
+            if done
+            else "The rest of the run will change little."
+        ),
+    )
+
+
+def _curve(rows: Rows, loss: Loss) -> str | None:
+    """What to follow: a metric that was tracked, or the estimate of a game that is won by lowering it."""
+    tracked = [name for name in _DECIDERS if len(_column(rows, name)) >= _FEWEST_LINES]
+    if tracked:
+        return tracked[0]
+    return "estimate" if loss.shown == ("estimate",) else None
+
+
+def _column(rows: Rows, name: str) -> np.ndarray:
+    """A metric's finite values, in order."""
+    return np.array([row[name] for row in rows.values() if math.isfinite(row.get(name, math.nan))])
+
+
+def _last(values: Sequence[float] | np.ndarray) -> np.ndarray:
+    """The last quarter, at least three."""
+    return np.asarray(values)[-max(3, len(values) // 4) :]
+
+
+def _stages(values: np.ndarray, *, lower: bool) -> tuple[float, float, float]:
+    """A curve in sixths: the worse of the first two, without what lasts a moment; the fourth; and the last."""
+    sixth = max(1, len(values) // 6)
+    begin = [float(np.median(values[k * sixth : (k + 1) * sixth])) for k in (0, 1)]
+    before, now = float(np.mean(values[3 * sixth : 4 * sixth])), float(np.mean(values[-sixth:]))
+    return (max(begin) if lower else min(begin)), before, now
+
+
+def _noise(values: np.ndarray) -> float:
+    """Standard error of the difference between the means of two sixths, from differences of neighbours."""
+    sixth = max(1, len(values) // 6)
+    return float(np.std(np.diff(values)) / math.sqrt(2) * math.sqrt(2 / sixth)) if len(values) > 2 else 0.0

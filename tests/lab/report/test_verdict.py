@@ -1,0 +1,154 @@
+"""Verdicts on curves by formula, and on short runs that were made to have each fault."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gan_jax import losses
+from gan_jax.lab import EXPERIMENTS
+from gan_jax.lab.report import runs, verdict
+from gan_jax.lab.report.verdict import Verdict
+from gan_jax.lab.runs import directory, journal
+from tests.lab.helpers import call
+
+_T = np.linspace(0, 1, 60)
+_NOISE = np.random.default_rng(0).normal(size=60)
+
+
+def _rows(**columns: Any) -> dict[int, dict[str, float]]:
+    """Sixty lines of a run: a healthy game of cross-entropy but for what is given; diversity at every sixth."""
+    healthy = {
+        "d_loss": 0.9 + 0.05 * _NOISE,
+        "g_loss": 1.5 + 0.1 * _NOISE,
+        "d_grad": 2 + 0.3 * _NOISE,
+        "g_grad": 3 + 0.3 * _NOISE,
+        "estimate": 0.3 + 0.02 * _NOISE,
+        "saturated": 0.1 + 0 * _T,
+        "diversity": 0.9 + 0.02 * _NOISE,
+    }
+    columns = {name: np.broadcast_to(values, _T.shape) for name, values in (healthy | columns).items()}
+    lines = {10 * (k + 1): {name: float(values[k]) for name, values in columns.items()} for k in range(60)}
+    for k, line in enumerate(lines.values()):
+        if k % 6 != 5:
+            del line["diversity"]
+    return lines
+
+
+def _of(rows: Any, *, loss: losses.Loss | None = None, status: str = "finished", steps: int = 600) -> Verdict:
+    return verdict.of(rows, status=status, step=600, steps=steps, loss=loss or losses.non_saturating())
+
+
+def _game(estimate: np.ndarray) -> dict[int, dict[str, float]]:
+    return _rows(estimate=estimate, d_loss=-estimate, saturated=0.0)
+
+
+def test_a_healthy_game_is_done_and_nobody_says_that_it_is_good() -> None:
+    found = _of(_rows())
+    assert found.kind == "done"
+    assert "Neither player has won" in found.text
+    assert "evaluate" in found.text
+    assert _of(_rows(), status="training", steps=1000).kind == "healthy"
+
+
+@pytest.mark.parametrize(
+    ("kind", "columns"),
+    [
+        ("d_wins", {"saturated": 0.95}),
+        ("d_wins", {"saturated": np.minimum(1, 2 * _T)}),
+        ("collapsed", {"diversity": np.maximum(0.2, 1 - 2 * _T)}),
+        ("collapsed", {"diversity": 0.0}),
+        ("diverging", {"d_grad": np.exp(20 * _T)}),
+        ("diverging", {"g_loss": np.exp(20 * _T)}),
+        ("diverging", {"d_loss": -np.exp(20 * _T)}),
+        ("flat", {"g_grad": np.where(_T < 0.2, 3.0, 0.0)}),
+        # Strong at the start, or for a while, and not at the end.
+        ("done", {"saturated": np.maximum(0.1, 1 - 2 * _T)}),
+        ("done", {"diversity": 0.3 + 0.6 * _T}),
+        ("done", {"d_grad": 2 + 1000 * (np.abs(_T - 0.5) < 0.1)}),
+        # A loss of almost nothing that is a hundred times larger is still none.
+        ("done", {"d_loss": 1e-4 * np.exp(6 * _T)}),
+    ],
+)
+def test_each_fault_has_its_name(kind: str, columns: dict[str, Any]) -> None:
+    assert _of(_rows(**columns)).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("kind", "estimate"),
+    [
+        ("improving", 20 * np.exp(-2 * _T) + 0.3 * _NOISE),
+        ("done", 20 * np.exp(-20 * _T) + 2 + 0.05 * _NOISE),
+        ("flat", 0 * _T + 7 + 0.1 * _NOISE),
+        ("flat", 1e-8 * (1 + 0.1 * _NOISE)),
+    ],
+)
+def test_the_estimate_of_a_wasserstein_game_is_a_curve_to_follow(kind: str, estimate: np.ndarray) -> None:
+    assert _of(_game(estimate), loss=losses.wasserstein()).kind == kind
+    assert _of(_game(estimate), loss=losses.non_saturating()).kind == "done"
+
+
+def test_a_metric_that_is_tracked_is_followed_before_all_others() -> None:
+    flat = 0 * _T + 7 + 0.1 * _NOISE
+    rows = _game(flat)
+    for (_step, line), value in zip(rows.items(), 50 * np.exp(-2 * _T), strict=True):
+        line["frechet"] = value
+    found = _of(rows, loss=losses.wasserstein())
+    assert found.kind == "improving"
+    assert found.text.startswith("Frechet went from")
+    # Of coverage more is better.
+    rows = _rows()
+    for k, line in enumerate(rows.values()):
+        line["coverage"] = 0.3 + 0.6 * _T[k]
+    assert _of(rows).kind == "improving"
+    for k, line in enumerate(rows.values()):
+        line["coverage"] = 0.9 - 0.6 * _T[k]
+    assert _of(rows).kind == "done"
+
+
+def test_of_little_nothing_is_said() -> None:
+    few = dict(list(_rows().items())[:5])
+    assert _of(few).kind == "early"
+    assert _of({}).kind == "early"
+    assert _of(few, status="diverged").kind == "diverging"
+
+
+def test_logs_of_earlier_versions_and_of_nan_have_a_verdict() -> None:
+    old = {step: {"d_loss": line["d_loss"], "estimate": line["estimate"]} for step, line in _rows().items()}
+    assert _of(old).kind == "done"
+    for line in old.values():
+        line["d_loss"] = float("nan")
+    assert _of(old).kind == "done"
+
+
+def _trained(path: str, *arguments: object, code: int = 0) -> Verdict:
+    assert call("run", *arguments, "--out", path) == code
+    run, found = directory.load(Path(path), EXPERIMENTS), journal.read(Path(path))
+    rows = runs.rows_of(Path(path))
+    return verdict.of(rows, status=found["status"], step=found["step"], steps=found["steps"], loss=run.job.gan().loss)
+
+
+_FAULTS = {
+    # What a learning rate of a hundred times the default does to a game of probabilities, and of a clipped critic.
+    "lr": ("d_wins", ["gan", "--lr", 2e-2, "--steps", 600]),
+    "lr of wgan": ("flat", ["wgan", "--lr", 5e-2, "--steps", 200]),
+    "d_lr": ("d_wins", ["gan", "--d-lr", 2e-3, "--steps", 1500]),
+    "latent": ("collapsed", ["gan", "--latent", 1, "--steps", 2000]),
+    "clip": ("flat", ["wgan", "--clip", 1e-4, "--steps", 200]),
+    "no bound on D": ("diverging", ["gan", "--loss", "wasserstein", "--lr", 1e-2, "--steps", 1000]),
+    "one line to go": ("improving", ["wgan", "--steps", 600]),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", _FAULTS)
+def test_a_run_that_was_made_to_have_a_fault_has_it(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    kind, arguments = _FAULTS[case]
+    steps = int(str(arguments[-1]))
+    found = _trained("a", *arguments, "--log-every", steps // 50, "--sample-every", steps // 10)
+    assert found.kind == kind
+    assert f"{found.title}. {found.text}" in capsys.readouterr().out

@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+
+from gan_jax.data import Dataset
+from gan_jax.lab.runs.diversity import Diversity, mean_distance, of_data
+
+
+def test_the_mean_distance_by_hand() -> None:
+    # A triangle with sides 3, 4 and 5.
+    points = np.array([[0.0, 0.0], [3.0, 0.0], [0.0, 4.0]], np.float32)
+    assert mean_distance(points) == pytest.approx(4.0)
+    assert mean_distance(points + 1000) == pytest.approx(4.0)
+    # Of one class are only the first two.
+    assert mean_distance(points, np.array([1, 1, 2])) == pytest.approx(3.0)
+
+
+def test_pixels_are_no_numbers_that_wrap_around() -> None:
+    images = np.array([0, 255], np.uint8).reshape(2, 1, 1, 1).repeat(4, axis=1)
+    assert mean_distance(images) == pytest.approx(510.0)
+
+
+def test_as_many_real_examples_differ_as_much_and_copies_not_at_all() -> None:
+    rng = np.random.default_rng(0)
+    diversity = Diversity(rng.normal(size=(1000, 50)).astype(np.float32))
+    other = rng.normal(size=(100, 50)).astype(np.float32)
+    assert diversity(other) == pytest.approx(1, abs=0.02)
+    assert diversity(2 * other) == pytest.approx(2, abs=0.04)
+    assert diversity(other[:1].repeat(100, axis=0)) == pytest.approx(0, abs=1e-3)
+    # Of two modes that are equally often 49.5 of 99 pairs differ.
+    assert diversity(other[:2].repeat(50, axis=0)) == pytest.approx(50 / 99 * diversity(other[:2]), rel=1e-3)
+
+
+def test_a_class_that_has_collapsed_is_not_hidden_by_others() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(1000) % 10
+    real = (100 * labels[:, None] + rng.normal(size=(1000, 3))).astype(np.float32)
+    copies = real[:10].repeat(10, axis=0)
+    assert Diversity(real)(copies) == pytest.approx(1, abs=0.1)
+    assert Diversity(real, labels)(copies, labels[:10].repeat(10)) == pytest.approx(0, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("real", "samples"),
+    [
+        (np.zeros((5, 2), np.float32), np.eye(2, dtype=np.float32)),  # Copies in the data.
+        (np.eye(2, dtype=np.float32), np.full((5, 2), np.nan, np.float32)),
+        (np.eye(2, dtype=np.float32), np.zeros((1, 2), np.float32)),
+        (np.zeros((1, 2), np.float32), np.eye(2, dtype=np.float32)),
+    ],
+)
+def test_what_has_no_distances_has_no_diversity(real: np.ndarray, samples: np.ndarray) -> None:
+    assert Diversity(real)(samples) is None
+
+
+def test_of_data_few_examples_are_read_and_of_the_classes_that_are_shown() -> None:
+    class Counted(np.ndarray):
+        read = 0
+
+        def __getitem__(self, key: object) -> np.ndarray:
+            Counted.read = len(key)  # type: ignore[arg-type]
+            return np.asarray(self)[key]
+
+    x = np.zeros((5000, 2, 2, 1), np.uint8)
+    x[1::2] = np.arange(2500)[:, None, None, None] % 256
+    dataset = Dataset("some", x.view(Counted), np.arange(5000, dtype=np.int32) % 2, ("a", "b"))
+    assert of_data(dataset, np.array([0]))(x[:4], np.zeros(4)) is None  # That class has copies alone.
+    assert Counted.read == 1000
+    assert of_data(dataset, np.array([1, 1]))(x[1::2], np.ones(2500)) == pytest.approx(1, abs=0.05)
