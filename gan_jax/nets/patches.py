@@ -7,8 +7,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array
 
+from gan_jax.nets.activations import leaky_relu
 from gan_jax.nets.inits import normal_002
-from gan_jax.nets.layers import Conv, leaky_relu
+from gan_jax.nets.layers import Conv
 from gan_jax.nets.unet import normalised, widths
 from gan_jax.typing import Images, Logits, Norm
 
