@@ -1,5 +1,6 @@
 """Pictures of one's own, as the conditions of a GAN that makes images from pictures."""
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def read(job: Job, gan: GAN, path: Path, *, resize: bool) -> Array:
     view = gan.conditioning.view
     if view is None:
         raise InputError(f"{job.config.name} does not make images from pictures: leave out --given")
-    height, width, channels = jax.eval_shape(lambda: as_batch(gan, job.example)).y.shape[1:]
+    height, width, channels = jax.eval_shape(functools.partial(as_batch, gan), job.example).y.shape[1:]
     pictures = [_read(file, (height, width), channels, resize=resize) for file in _files(path)]
     return view.tidied(from_uint8(jnp.asarray(np.stack(pictures)), (-1.0, 1.0)))
 

@@ -77,7 +77,7 @@ def test_pictures_of_another_size_are_resized_only_when_asked(
 def test_evaluate_compares_with_the_true_images_and_with_answers_that_need_no_learning(
     runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert call("evaluate", runs / "colours", "--metrics", "pairs", "--n", 8, "--sets", 2) == 0
+    assert call("evaluate", runs / "colours", "--metrics", "pairs", "--n", 10, "--sets", 2) == 0
     found = json.loads((runs / "colours" / "evaluation.json").read_text())["metrics"]
     assert list(found) == ["l1", "psnr", "ssim", "z_effect"]
     with np.load(runs / "colours.npz") as arrays:
@@ -92,7 +92,7 @@ def test_evaluate_compares_with_the_true_images_and_with_answers_that_need_no_le
 
 def test_members_of_a_sweep_are_scored_against_the_true_images(runs: Path, tmp_path: Path) -> None:
     typed = ["--data", f"npz:{runs / 'colours.npz'}", "--condition", "grey,outline", "--l1", "0,100", *_SMALL]
-    sweep = ["--metric", "pairs", "--score-samples", 8, "--seeds", 1, "--out", tmp_path / "sweep"]
+    sweep = ["--metric", "pairs", "--score-samples", 10, "--seeds", 1, "--out", tmp_path / "sweep"]
     assert call("sweep", "translation", *typed, *sweep) == 0
     rows = (tmp_path / "sweep" / "members.csv").read_text().splitlines()
     assert len(rows) == 1 + 4
@@ -101,7 +101,18 @@ def test_members_of_a_sweep_are_scored_against_the_true_images(runs: Path, tmp_p
 
 
 def test_a_resumed_run_has_the_bits_of_one_that_was_not_cut(runs: Path, tmp_path: Path) -> None:
-    source = ["--data", f"npz:{runs / 'colours.npz'}", "--condition", "masked", "--batch-size", 4, "--width", 4]
+    source = [
+        "--data",
+        f"npz:{runs / 'colours.npz'}",
+        "--condition",
+        "masked",
+        "--lr",
+        1e-3,
+        "--batch-size",
+        4,
+        "--width",
+        4,
+    ]
     for out, steps in (("cut", 1), ("whole", 3)):
         assert call("run", "translation", *source, "--steps", steps, "--out", tmp_path / out) == 0
     assert call("run", "translation", "--resume", tmp_path / "cut", "--steps", 3) == 0
