@@ -653,7 +653,7 @@ def test_losses_are_those_that_the_steps_minimise() -> None:
         state.discriminator.params, state, MINIBATCH, fakes, KEY
     )
     after, of_step = gan.d_step(state, MINIBATCH, KEY)
-    assert_close(metrics, of_step)
+    assert_close(metrics | {"d_grad": optax.tree.norm(gradient)}, of_step)
     # SGD's first step with momentum: p - .1 g.
     expected = jax.tree.map(lambda p, g: p - 0.1 * g, state.discriminator.params, gradient)
     assert_close(after.discriminator.params, expected)
@@ -661,7 +661,7 @@ def test_losses_are_those_that_the_steps_minimise() -> None:
         state.generator.params, state, MINIBATCH, KEY
     )
     after, of_step = gan.g_step(state, MINIBATCH, KEY)
-    assert_close(metrics, of_step)
+    assert_close(metrics | {"g_grad": optax.tree.norm(gradient)}, of_step)
     assert_close(value, metrics["g_loss"])
     assert_close(after.generator.params, jax.tree.map(lambda p, g: p - 0.05 * g, state.generator.params, gradient))
 

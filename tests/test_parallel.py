@@ -15,6 +15,7 @@ from jax.sharding import PartitionSpec as P
 from gan_jax import GAN, Batch, GANState, conditioning, losses, penalties, priors, recipes
 from gan_jax.nets import dcgan, heads, mlp
 from gan_jax.nets.layers import Encode
+from gan_jax.typing import Metrics
 from tests.helpers import assert_close, assert_same, differ, few, jit, stack
 
 KEY = jax.random.key(0)
@@ -227,4 +228,4 @@ def test_train_step_lowers_for_gpus_and_tpus(make: Callable[[], GAN], shape: tup
         state, batch, jax.eval_shape(lambda: KEY)
     )
     assert exported.platforms == ("cuda", "tpu")
-    assert len(exported.out_avals) == len(jax.tree.leaves(state)) + 7
+    assert len(exported.out_avals) == len(jax.tree.leaves(state)) + len(Metrics.__annotations__)

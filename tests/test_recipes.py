@@ -14,6 +14,7 @@ from flax import linen as nn
 from gan_jax import GAN, Batch, GANState, InputError, Loss, Player, losses, recipes, schedules, training
 from gan_jax.lab.options import of_recipe
 from gan_jax.nets.layers import Conv
+from gan_jax.typing import Metrics
 from tests.helpers import all_finite, assert_close, differ, few, jit, stack
 
 KEY = jax.random.key(0)
@@ -460,7 +461,7 @@ def test_steps_at_the_papers_width_lower_for_gpus_and_tpus(
     )
     assert exported.platforms == ("cuda", "tpu")
     assert ("bf16" in exported.mlir_module()) == (dtype == "bfloat16")
-    assert len(exported.out_avals) == len(jax.tree.leaves(state)) + 7
+    assert len(exported.out_avals) == len(jax.tree.leaves(state)) + len(Metrics.__annotations__)
 
 
 def test_widths_take_the_place_of_width_and_decide_the_depth() -> None:

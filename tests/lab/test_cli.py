@@ -15,7 +15,7 @@ from experiments.reproduce import __main__ as reproduce
 from gan_jax import recipes
 from gan_jax.errors import InputError
 from gan_jax.lab import EXPERIMENTS, Experiment, cli
-from gan_jax.lab.commands import COMMANDS, classifier, evaluate, prepare, run, sample, study, sweep
+from gan_jax.lab.commands import COMMANDS, classifier, evaluate, prepare, report, run, sample, study, sweep
 from gan_jax.lab.main import main
 from tests.lab.helpers import call
 
@@ -140,6 +140,7 @@ _PARSERS: dict[str, tuple[Callable[..., Any], list[Any]]] = {
     "sweep": (sweep.parser, [cli.Lab(EXPERIMENTS, "{}"), "gan"]),
     "study": (study._parser, [cli.Lab(EXPERIMENTS, "{}"), "gan"]),
     "classifier": (classifier._parser, [cli.Lab(EXPERIMENTS, "{}")]),
+    "report": (report._parser, [cli.Lab(EXPERIMENTS, "{}")]),
     "reproduce": (reproduce._parser, []),
     "benchmark": (benchmark._parser, []),
     "scaling": (scaling._parser, []),

@@ -19,7 +19,11 @@ def _job(typed: dict[str, str], name: str = "wgan", shape: Shape = (2,)) -> Job:
     ("one", "other", "same"),
     [
         ({"lr": "1e-3", "seed": "1"}, {"lr": "1e-4", "clip": "1"}, True),
-        ({"steps": "5"}, {"steps": "7", "save_every": "3", "data": "grid", "track": "sliced"}, True),
+        (
+            {"lr": "1e-3", "steps": "5"},
+            {"lr": "1e-3", "steps": "7", "save_every": "3", "data": "grid", "track": "sliced"},
+            True,
+        ),
         ({"lr": "cosine:1:0"}, {"lr": "cosine:2:1"}, True),
         ({"lr": "cosine:1:0"}, {"lr": "1"}, False),
         ({"lr": "cosine:1:0"}, {"lr": "cosine:1:0:0.5"}, False),

@@ -93,7 +93,7 @@ def rows_of(path: Path) -> dict[int, dict[str, float]]:
         return logs.read(file)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"{file} is not what a run writes ({error!r}): put the run's own back") from error
 
 
@@ -197,5 +197,5 @@ def _metrics(path: Path) -> dict[str, Any] | None:
             for name, entry in record["metrics"].items()
         ]
         return {"step": int(record["step"]), "n": int(record["n"]), "rows": rows}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"{file} is not what evaluate writes ({error!r}): move it away, or measure again") from error

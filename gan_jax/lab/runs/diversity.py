@@ -52,7 +52,7 @@ def mean_distance(x: np.ndarray, labels: np.ndarray | None = None) -> float:
 
     NaN where there is no such pair, or an example is not finite.
     """
-    flat = np.asarray(x, np.float32).reshape(len(x), -1)
+    flat = np.asarray(x, np.float64).reshape(len(x), -1)
     flat = flat - flat.mean(axis=0)
     squares = np.sum(flat * flat, axis=1)
     distances = np.sqrt(np.maximum(squares[:, None] + squares - 2 * flat @ flat.T, 0))

@@ -75,6 +75,8 @@ def read(path: Path) -> dict[int, dict[str, float]]:
     """
     lines = path.read_text().split("\n")[:-1]
     records = [json.loads(line) for line in lines]
+    if not all(isinstance(record, dict) and isinstance(record.get("step"), int) for record in records):
+        raise ValueError("a line has no step")
     return dict(sorted({record.pop("step"): record for record in records}.items()))
 
 

@@ -252,7 +252,10 @@ def _say_how_it_ended(lab: Lab, run: RunDir, step: int, broken: str | None, resu
             f"step {step}: see {run.path / 'samples' / f'{step:07d}.png'}; "
             f"next: {lab.command('sample', run.path, '--out', 'samples.png')}"
         )
-        rows = logs.read(run.path / "metrics.jsonl")
+        try:
+            rows = logs.read(run.path / "metrics.jsonl")
+        except ValueError:
+            return  # It was edited, which was said as the run went on.
         said = verdict.of(rows, status="finished", step=step, steps=run.until, loss=run.job.gan().loss)
         if said.kind != "early":
             print(f"{said.title}. {said.text}")

@@ -42,7 +42,9 @@ def _state(path: str) -> GANState:
 
 def _metrics(path: str) -> dict[int, dict[str, float]]:
     lines = logs.read(Path(path) / "metrics.jsonl")
-    return {step: {k: v for k, v in record.items() if k != "steps_per_s"} for step, record in lines.items()}
+    return {
+        step: {k: v for k, v in record.items() if k not in ("steps_per_s", "seconds")} for step, record in lines.items()
+    }
 
 
 def _used(path: str) -> list[int]:
@@ -125,6 +127,7 @@ def test_a_dry_run_says_what_hand_arithmetic_says_and_writes_nothing(capsys: pyt
     before = sorted(Path().rglob("*"))
     latent, width, pixels, batch, n_critic = 4, 8, 64, 12, 3
     typed = ["wgan", "--data", "npz:tiny.npz", "--width", width, "--depth", 2, "--latent", latent]
+    typed += ["--d-width", width, "--d-depth", 2]
     typed += ["--batch-size", batch, "--n-critic", n_critic, "--steps", 100, "--log-every", 30, "--save-every", 50]
     assert call("run", *typed, "--dry-run", "--devices", 4, "--accumulate", 3, "--out", "a") == 0
     lines = capsys.readouterr().out.splitlines()

@@ -43,7 +43,9 @@ def images(tmp_path: Path) -> str:
 
 def _tiny(name: str, data: str) -> list[object]:
     width = ["--width", 8] if "width" in EXPERIMENTS[name].recipe_options else []
-    return [name, "--data", data, "--batch-size", 6, *width, "--log-every", 3, "--sample-every", 3, "--save-every", 3]
+    # A falling rate, as most defaults have, spans the steps that a run was started with.
+    every = ["--log-every", 3, "--sample-every", 3, "--save-every", 3]
+    return [name, "--data", data, "--batch-size", 6, *width, "--lr", 2e-4, *every]
 
 
 def _state(path: Path) -> GANState:
@@ -340,18 +342,20 @@ def test_a_run_that_is_no_longer_finite_stops_at_the_last_finite_state_and_says_
     # An example that is first drawn at step number 40, after 40 steps.
     odd = next(i for i in drawn[40] if i not in drawn[:40])
     points = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
-    points[odd] = 3e38  # The gradient of the critic's first layer, squared by RMSProp, is beyond float32.
+    points[odd] = 3e38  # The norm of the critic's gradient is beyond float32.
     np.savez(tmp_path / "odd.npz", images=points)
     options = [*_tiny("wgan", f"npz:{tmp_path / 'odd.npz'}"), "--n-critic", 1, "--stream", stream]
     options += ["--log-every", 50, "--sample-every", 100, "--save-every", 100]
     assert call("run", *options, "--steps", 100, "--out", "a") == 1
 
     error = capsys.readouterr().err
-    assert "nu['Dense_0']['kernel'] stopped being finite at step 41; the state of step 40" in error
+    assert "d_grad stopped being finite at step 41; the state of step 40" in error
     assert error.count("\n") == 1
     assert call("run", *options, "--steps", 40, "--out", "b") == 0
     _assert_same_bits(_state(Path("a")), _state(Path("b")))
-    assert _metrics(Path("a")) == _metrics(Path("b"))
+    whole = _metrics(Path("b"))
+    del whole[40]["diversity"]  # Of the picture that a run which ends well makes at its end.
+    assert _metrics(Path("a")) == whole
     assert call("run", *options, "--steps", 100, "--out", "a", "--resume", "auto") == 1
 
 
@@ -493,7 +497,7 @@ def test_data_that_a_recipe_can_not_take_is_refused_before_anything_is_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     np.savez(tmp_path / "odd.npz", images=np.zeros((4, 30, 30), np.uint8))
-    for name, words in (("dcgan", "28 x 28, 32 x 32"), ("cgan", "labels")):
+    for name, words in (("dcgan", "resize or pad them to 28 x 28"), ("cgan", "labels")):
         assert call("run", name, "--data", f"npz:{tmp_path / 'odd.npz'}") == 2
         assert words in capsys.readouterr().err
     assert not Path("runs").exists()

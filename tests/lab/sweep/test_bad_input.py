@@ -220,6 +220,7 @@ def test_schedules_penalties_and_none_are_read_again_as_they_were() -> None:
     path = _written(*typed, "--ema", "none,0.9", "--warmup-steps", 3)
     record = json.loads((path / "sweep.json").read_text())
     kept = {"experiment", "options", "members", "rungs", "logarithmic", "metric", "score_samples", "memory", "data"}
+    kept |= {"features"}
     assert record.keys() == kept
     plain = (bool, int, float, str, type(None))
     assert all(type(value) in plain for value in record["options"].values())
