@@ -112,6 +112,8 @@ def check(plan: Plan, scoring: Scoring) -> None:
     for (first, *_), _ in planning.groups(plan, plan.members):
         job = Job(plan.config(first), scoring.dataset.shape, scoring.dataset.num_classes)
         evaluation.check_fitting(job, scoring.reference_of(gan := job.gan()), [scoring.measure])
+        if gan.conditioning.kind == "data":
+            sampling.conditions(gan, scoring.dataset, np.arange(1), job.keys.y)
         job.check_batch(gan)
 
 

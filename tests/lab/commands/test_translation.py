@@ -92,7 +92,7 @@ def test_evaluate_compares_with_the_true_images_and_with_answers_that_need_no_le
 
 def test_members_of_a_sweep_are_scored_against_the_true_images(runs: Path, tmp_path: Path) -> None:
     typed = ["--data", f"npz:{runs / 'colours.npz'}", "--condition", "grey,outline", "--l1", "0,100", *_SMALL]
-    sweep = ["--metric", "pairs", "--score-samples", 10, "--seeds", 1, "--out", tmp_path / "sweep"]
+    sweep = ["--metric", "pairs", "--score-samples", 100, "--seeds", 1, "--out", tmp_path / "sweep"]
     assert call("sweep", "translation", *typed, *sweep) == 0
     rows = (tmp_path / "sweep" / "members.csv").read_text().splitlines()
     assert len(rows) == 1 + 4
