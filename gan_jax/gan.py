@@ -479,8 +479,8 @@ class GAN:
         logits, terms, after = _applied(self.discriminator, params, collections, batch, rng)
         if logits.shape[:1] != batch.x.shape[:1] or logits.ndim not in (1, 3):
             raise ValueError(
-                f"the discriminator must return logits [B] = {batch.x.shape[:1]}, or [B, rows, columns] of patches, "
-                f"got {logits.shape}"
+                f"the discriminator must return logits [B] = {batch.x.shape[:1]}, got {logits.shape}; only those of "
+                "patches are [B, rows, columns]"
             )
         return logits, terms, after
 
