@@ -38,9 +38,9 @@ def execute(cell: str, namespace: dict[str, Any]) -> None:
     first, _, rest = cell.partition("\n")
     if first.startswith("%%writefile "):
         Path(first.split()[1]).write_text(rest)
-    elif first.startswith("!"):
-        for line in cell.splitlines():
-            words = shlex.split(line.removeprefix("!"))
+    elif first == "%%bash":
+        for line in rest.splitlines():
+            words = shlex.split(line)
             assert words[0] == "python"
             subprocess.run([sys.executable, *words[1:]], check=True, capture_output=True)
     else:

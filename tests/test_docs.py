@@ -63,11 +63,12 @@ def test_the_tour_is_kept_without_outputs_and_its_commands_are_accepted() -> Non
     cells = json.loads((_DOCS / "tour.ipynb").read_text())["cells"]
     code = [cell for cell in cells if cell["cell_type"] == "code"]
     assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
-    typed = [line for cell in code for line in cell["source"] if line.startswith("!")]
+    shell = ["".join(cell["source"]) for cell in code if cell["source"][0] == "%%bash\n"]
+    typed = [line for cell in shell for line in cell.splitlines()[1:]]
     assert {line.split()[3] for line in typed} == {"run", "sweep", "evaluate"}
     for line in typed:
-        assert line.startswith("!python -m gan_jax ")
-        assert pages.parse(line.removeprefix("!").replace("-m gan_jax ", "-m experiments."))
+        assert line.startswith("python -m gan_jax ")
+        assert pages.parse(line.replace("-m gan_jax ", "-m experiments."))
 
 
 def test_the_citation_and_the_changelog_are_of_this_version() -> None:

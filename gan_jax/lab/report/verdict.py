@@ -160,7 +160,7 @@ def _trend(rows: Rows, *, done: bool, step: int, steps: int, loss: Loss) -> Verd
     # Three standard errors of the difference between two means of noisy lines.
     noise = 3 * _noise(values)
     if gain > max(_FALLS * abs(before), noise):
-        more = f"Go on with --resume and --steps {2 * steps}." if done else "Let it go on."
+        more = f"Start a longer one with --steps {2 * steps}." if done else "Let it go on."
         return Verdict(
             "improving",
             "Still improving",

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 from gan_jax import checkpoint
 from gan_jax.errors import InputError
@@ -10,6 +11,7 @@ from gan_jax.lab import files
 from gan_jax.lab.experiment import Config, Table
 from gan_jax.lab.runs import directory, logs
 from gan_jax.lab.runs.directory import RunDir
+from gan_jax.lab.values import Scheduled
 
 
 def find_resumable(table: Table, config: Config, out: Path | None) -> RunDir | None:
@@ -78,15 +80,26 @@ def notices(run: RunDir) -> list[str]:
         found.append(f"{run.path} was started with {differences}: it goes on, but not to the same bits")
     if (run.path / "best.json").exists() and not checkpoint.steps(run.best_checkpoints):
         found.append(f"{run.best_checkpoints} lacks the checkpoint of best.json: the best is chosen anew from here on")
+    options = run.job.options
+    spent = [f"--{name.replace('_', '-')}" for name in ("lr", "d_lr") if _ends_at_0(options.get(name))]
+    if spent and run.until > options["steps"]:
+        found.append(
+            f"{', '.join(spent)} of {run.path} is 0 from step {options['steps']} on, where its schedule ends: to train "
+            f"longer, start a new run with --steps {run.until}"
+        )
     steps = checkpoint.steps(run.checkpoints)
     if not steps:
         return [*found, f"{run.path} has no checkpoint: starting from step 0"]
-    lines, every = _lines(run), run.job.options["log_every"]
+    lines, every = _lines(run), options["log_every"]
     if lines is None:
         found.append(f"{run.path / 'metrics.jsonl'} is not what the run wrote: its new lines follow it all the same")
     elif (last := steps[0] - steps[0] % every) and last not in lines:
         found.append(f"{run.path / 'metrics.jsonl'} lacks lines up to step {last}: only the new ones will follow")
     return found
+
+
+def _ends_at_0(value: Any) -> bool:
+    return isinstance(value, Scheduled) and value.values[-1] == 0
 
 
 def _lines(run: RunDir) -> dict[int, dict[str, float]] | None:

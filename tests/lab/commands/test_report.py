@@ -57,7 +57,9 @@ def test_a_run_keeps_its_report_while_it_trains_and_the_command_writes_the_same(
     facts = dict(run["facts"])
     assert facts["steps"] == "10 of 10"
     assert facts["data"] == "ring, 25,000 examples" or facts["data"].startswith("ring, ")
-    assert run["commands"][0] == ["train on", "python -m experiments.run gan --resume a --steps 20"]
+    label, command = run["commands"][0]
+    assert label == "train longer"
+    assert command.startswith("python -m experiments.run gan ") and "--steps 20" in command and "ring" in command
     assert [net["name"] for net in run["networks"]] == ["generator", "discriminator"]
     assert run["metrics"] is None
 
