@@ -12,8 +12,13 @@ from gan_jax import priors
 from gan_jax.checks import check_labels
 from gan_jax.errors import InputError
 from gan_jax.typing import Condition, Data, Key
+from gan_jax.views import View
 
 Kind = Literal["none", "labels", "data"]
+
+
+def _same(rng: Key, y: Condition) -> Condition:
+    return y
 
 
 class Conditioning(NamedTuple):
@@ -27,6 +32,8 @@ class Conditioning(NamedTuple):
       draw: `(rng, n) -> y [n, ...]`, conditions for `sample` when none are given.
       resamples: whether `for_fakes` returns conditions other than those of the real batch.
       num_classes: labels are in [0, num_classes); 0 where that is not known, or nothing is labelled.
+      view: what of an image the condition is, see `seen`; None of any other condition.
+      randomized: `(rng, y) -> y`, what of the condition of real examples is left to chance.
     """
 
     kind: Kind
@@ -35,6 +42,8 @@ class Conditioning(NamedTuple):
     draw: Callable[[Key, int], Condition]
     resamples: bool = False
     num_classes: int = 0
+    view: View | None = None
+    randomized: Callable[[Key, Condition], Condition] = _same
 
 
 def none() -> Conditioning:
@@ -64,6 +73,11 @@ def labels(num_classes: int, *, resample: bool = False) -> Conditioning:
 def upper_half() -> Conditioning:
     """Conditioned on the upper half of the image, `[B, H // 2, W, C]`."""
     return Conditioning("data", _upper_half, _same, _no_half)
+
+
+def seen(view: View) -> Conditioning:
+    """Conditioned on a view of the image, or on a picture that comes with it: `[B, h, w, c]`, see `gan_jax.views`."""
+    return Conditioning("data", view.of, _same, _none_given, view=view, randomized=view.randomized)
 
 
 def given() -> Conditioning:
@@ -100,10 +114,6 @@ def check(conditioning: Conditioning, y: Condition, size: tuple[int, ...]) -> No
 
 
 # By name rather than as lambdas: so a conditioning, and with it a GAN, can be pickled.
-def _same(rng: Key, y: Condition) -> Condition:
-    return y
-
-
 def _no_condition(x: Data, labels: Any) -> None:
     return None
 

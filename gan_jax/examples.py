@@ -6,7 +6,10 @@ import numpy as np
 
 
 class Examples(NamedTuple):
-    """Raw data: x uint8 images `[..., H, W, C]` or float32 points `[..., D]`, labels int32 `[...]` or None."""
+    """Raw data: x uint8 images `[..., H, W, C]` or float32 points `[..., D]`, and what stands beside each.
+
+    `labels` are int32 `[...]`, or what images are made from, uint8 `[..., H, W, C]`, or None.
+    """
 
     x: Any
     labels: Any = None

@@ -13,7 +13,7 @@ from gan_jax.data.classes import listed
 from gan_jax.errors import InputError
 from gan_jax.files import atomic
 from gan_jax.gan import GAN
-from gan_jax.lab import cli, files, sampling
+from gan_jax.lab import cli, files, given, sampling
 from gan_jax.lab.cli import Lab
 from gan_jax.lab.job import Job
 from gan_jax.lab.options import integer
@@ -39,15 +39,23 @@ def main(lab: Lab, argv: list[str]) -> int:
         if options.classes and kind != "labels":
             raise InputError(f"{job.config.name} is not conditioned on labels: leave out --classes")
         files.check_parent(options.out)
-        if kind == "data":
+        if options.given is None and options.resize:
+            raise InputError("--resize is for pictures of your own: add --given, or leave it out")
+        given_y = None if options.given is None else given.read(job, gan, options.given, resize=options.resize)
+        if kind == "data" and given_y is None:
             job.check_data(data.load(job.spec))
         state = run.restore_best() if options.best else run.restore(options.step)
-        z, y = _inputs(job, gan, options, label)
+        z, y, originals = _inputs(job, gan, options, label, given_y)
         samples = sampling.generator_of(gan, check=True)(state, z, y)
         reference = None if len(job.shape) == 3 or options.out.suffix != ".png" else _points(job)
         with files.write_errors(options.out):
             labels = sampling.written_labels(job, np.asarray(y)) if kind == "labels" else None
-            _write(options.out, samples, labels, reference, options.invert)
+            view = gan.conditioning.view
+            if view is None or options.interpolate:
+                _write(options.out, samples, labels, reference, options.invert)
+            else:
+                pictures = sampling.given_pictures(view, y, job.shape[-1])
+                _write_translated(options.out, samples, pictures, originals, options.invert)
     of_class = "" if label is None else f" of class {listed([job.classes[label]])}"
     print(f"{len(samples)} samples{of_class} at step {int(state.step)}: {options.out}")
     if options.classes and len(job.shape) == 3:
@@ -56,13 +64,20 @@ def main(lab: Lab, argv: list[str]) -> int:
     return 0
 
 
-def _inputs(job: Job, gan: GAN, options: argparse.Namespace, label: int | None) -> tuple[Any, Any]:
-    """The latents and conditions to generate from."""
+def _inputs(
+    job: Job, gan: GAN, options: argparse.Namespace, label: int | None, given_y: Any
+) -> tuple[Any, Any, np.ndarray | None]:
+    """The latents and conditions to generate from, and the test examples that the conditions are of."""
     is_image = len(job.shape) == 3
     columns, n = sampling.COLUMNS, options.n or (sampling.COLUMNS**2 if is_image else sampling.POINTS)
     z_rng, y_rng = jax.random.split(jax.random.key(options.seed))
+    if gan.conditioning.view is not None:
+        n = options.n or (sampling.COLUMNS * sampling.TRIPLES if given_y is None else len(given_y))
+    originals: np.ndarray | None = None
     y: Any = None
-    if options.classes:
+    if given_y is not None:
+        y = given_y[jnp.arange(n) % len(given_y)]
+    elif options.classes:
         y = jnp.asarray(sampling.class_rows(job.num_classes))
         if not is_image:
             y = y.repeat(max(1, n // len(y)))
@@ -70,13 +85,13 @@ def _inputs(job: Job, gan: GAN, options: argparse.Namespace, label: int | None) 
     elif gan.conditioning.kind == "labels":
         y = gan.conditioning.draw(y_rng, n) if label is None else jnp.full((n,), label, jnp.int32)
     elif gan.conditioning.kind == "data":
-        y = sampling.held_out(job, gan, y_rng, n)[1]
+        originals, y = sampling.held_out(job, gan, y_rng, n)
     if not options.interpolate:
-        return gan.prior(z_rng, n), y
+        return gan.prior(z_rng, n), y, originals
     n = -(-n // columns) * columns
     # A walk through z at one condition: every row keeps that of its first column.
     y = None if y is None else jnp.repeat(y[::columns], columns, axis=0)
-    return sampling.interpolations(gan.prior(z_rng, 2 * n // columns), columns), y
+    return sampling.interpolations(gan.prior(z_rng, 2 * n // columns), columns), y, None
 
 
 def _points(job: Job) -> np.ndarray | None:
@@ -101,11 +116,25 @@ def _write(
         np.savez_compressed(file, **arrays)
 
 
+def _write_translated(
+    out: Path, samples: np.ndarray, pictures: np.ndarray, originals: np.ndarray | None, invert: bool
+) -> None:
+    """Given, made and, where known, true side by side; or the arrays of an archive of pairs."""
+    if out.suffix == ".npz":
+        with atomic(out) as partial, open(partial, "wb") as file:
+            np.savez_compressed(file, images=samples, conditions=pictures)
+        return
+    shown = [pictures, samples, *([] if originals is None else [originals])]
+    columns = len(shown) * min(sampling.TRIPLES, len(samples))
+    images.save_png(out, sampling.picture(sampling.side_by_side(*shown), columns=columns, invert=invert))
+
+
 def _parser(lab: Lab) -> argparse.ArgumentParser:
     parser = cli.Parser(
         prog=lab.command("sample"),
         description="Samples of a trained run: a grid as PNG, or arrays as npz (images uint8 [N, H, W, C], or points "
-        "float32 [N, D]; labels int32 [N] when the run is conditioned on labels, strings where classes have names).",
+        "float32 [N, D]; labels int32 [N] when the run is conditioned on labels, strings where classes have names; "
+        "conditions uint8 [N, H, W, C] when it makes images from pictures).",
     )
     add = parser.add_argument
     add("run", type=cli.path, metavar="RUN", help="directory of a run, such as runs/wgan/001")
@@ -118,5 +147,12 @@ def _parser(lab: Lab) -> argparse.ArgumentParser:
     which.add_argument("--step", type=cli.reader(integer(0)), metavar="N", help="the checkpoint of this step")
     add("--classes", action="store_true", help="one class per row, ten samples each")
     add("--interpolate", action="store_true", help="each row walks from one latent to another")
+    add(
+        "--given",
+        type=cli.path,
+        metavar="FILE|DIR",
+        help="pictures of your own to make images from, in place of those of the test set",
+    )
+    add("--resize", action="store_true", help="resize the given pictures where they are of another size")
     add("--invert", action="store_true", help="dark digits on white")
     return parser

@@ -15,16 +15,22 @@ from gan_jax.errors import InputError
 from gan_jax.lab.measuring import extractors
 from gan_jax.metrics import features, frechet, random_net
 from gan_jax.metrics.features import Extractor, Trained
+from gan_jax.views import View
 
 moments = jax.jit(frechet.moments)
 
 
 class Draw(NamedTuple):
-    """n samples: uint8 images or float32 points `[N, ...]`, the labels asked for int32 `[N]` or None, and a key."""
+    """n samples: uint8 images or float32 points `[N, ...]`, the labels asked for int32 `[N]` or None, and a key.
+
+    Samples that are made from pictures are of the first examples of the test set; `again` are the first of them, made
+    from the same pictures with other noise.
+    """
 
     x: np.ndarray
     labels: np.ndarray | None
     rng: Array
+    again: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -38,6 +44,7 @@ class Reference:
       conditional: whether samples are of labels that were asked for.
       held_out: whether `test` is other data than `train`: a source without a test split has only that.
       extractor: what gives features in place of the classifier.
+      view: what of the test images samples are made from; None of samples that are made from noise or labels alone.
     """
 
     train: Dataset
@@ -46,6 +53,7 @@ class Reference:
     conditional: bool
     held_out: bool = True
     extractor: Extractor | None = None
+    view: View | None = None
 
     @functools.cached_property
     def source(self) -> Extractor | None:
