@@ -1,8 +1,9 @@
-"""Make the README's pictures: python -m experiments.pictures [--only NAME,NAME] [--runs DIR] [--out docs].
+"""Make the guide's pictures: python -m experiments.pictures [--only NAME,NAME] [--runs DIR] [--out docs].
 
-Of every experiment the last sample grid of its run at today's defaults, sevens of `cdcgan`, and the two pictures of a
-sweep. Each is made by the commands that the README shows, in processes of their own, so that it has the bits that a
-reader gets. What lies in --runs already is used, and continued where it is not finished.
+Of every experiment the last sample grid of its run at today's defaults, sevens of `cdcgan`, the two pictures of a
+sweep, and one that moves: `wgan` while it learns. Each is made by the commands that the README and the guide show, in
+processes of their own, so that it has the bits that a reader gets. What lies in --runs already is used, and continued
+where it is not finished.
 """
 
 import argparse
@@ -14,6 +15,8 @@ import sys
 from pathlib import Path
 from types import FrameType
 
+from PIL import Image
+
 from gan_jax.errors import InputError
 from gan_jax.files import atomic
 from gan_jax.lab import EXPERIMENTS, cli, files
@@ -24,9 +27,12 @@ from gan_jax.lab.runs import directory
 from gan_jax.lab.runs.directory import RunDir
 
 SWEEP = "wgan --width 64 --depth 2 --steps 2000 --lr log:5e-4:3e-3 --clip log:0.02:0.1 --draws 6 --seeds 2"
-"""What the README's sweep of pictures is typed with."""
+"""What the guide's sweep of pictures is typed with."""
 SEVENS = "--label 7 --n 16"
-"""What the README's sample of `cdcgan` is typed with."""
+"""What the guide's sample of `cdcgan` is typed with."""
+MOVIE = "wgan --sample-every 100"
+"""What the run of the picture that moves is typed with."""
+_FRAMES, _MILLISECONDS, _LAST_MILLISECONDS = 48, 90, 3000
 
 
 class CommandError(Exception):
@@ -57,6 +63,9 @@ def main(argv: list[str]) -> int:
             elif name == "sevens":
                 _train("cdcgan", runs)
                 _call("sample", runs / "cdcgan", *shlex.split(SEVENS), "--out", out / "sevens.png")
+            elif name == "movie":
+                _call("run", *shlex.split(MOVIE), "--out", runs / name, "--resume", "auto")
+                _animate(runs / name / "samples", out / "training.webp")
             else:
                 _train(name, runs)
                 steps = config(EXPERIMENTS, name, {}).options["steps"]
@@ -91,6 +100,21 @@ def _sweep(path: Path, out: Path) -> None:
     _call("sweep", *shlex.split(SWEEP), "--out", path, "--resume", "auto")
     for name in ("samples", "scores"):
         _copy(path / f"{name}.png", out / f"sweep_{name}.png")
+
+
+def _animate(grids: Path, to: Path) -> None:
+    """Writes the grids of a run as one picture that moves: closely spaced at first, where samples change most."""
+    found = sorted(grids.glob("*.png"))
+    if not found:
+        raise InputError(f"{grids} has no sample grids: remove what lies there, or choose a different --runs")
+    chosen = sorted({round((len(found) - 1) * (k / (_FRAMES - 1)) ** 2) for k in range(_FRAMES)})
+    frames = [Image.open(found[k]).convert("RGB") for k in chosen]
+    durations = [_MILLISECONDS] * (len(frames) - 1) + [_LAST_MILLISECONDS]
+    with files.write_errors(to), atomic(to) as partial:
+        frames[0].save(
+            partial, format="WEBP", save_all=True, append_images=frames[1:], duration=durations, loop=0, quality=45
+        )
+    print(to)
 
 
 def _copy(made: Path, to: Path) -> None:
@@ -131,16 +155,16 @@ def _call(command: str, *arguments: object) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = cli.Parser(
         prog="python -m experiments.pictures",
-        description="Makes the pictures of the README: trains every experiment at its defaults and keeps its last\n"
+        description="Makes the pictures of the guide: trains every experiment at its defaults and keeps its last\n"
         "sample grid. An interrupted command, typed again, continues.",
     )
-    names = (*EXPERIMENTS, "sevens", "sweep")
+    names = (*EXPERIMENTS, "sevens", "sweep", "movie")
     parser.add_argument(
         "--only",
         type=cli.reader(several(*names)),
         default=names,
         metavar="A,B",
-        help=f"which: experiments, sevens (of cdcgan), sweep (default: all {len(names)})",
+        help=f"which: experiments, sevens (of cdcgan), sweep, movie (of wgan) (default: all {len(names)})",
     )
     parser.add_argument(
         "--runs",

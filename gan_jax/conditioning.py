@@ -12,8 +12,13 @@ from gan_jax import priors
 from gan_jax.checks import check_labels
 from gan_jax.errors import InputError
 from gan_jax.typing import Condition, Data, Key
+from gan_jax.views import View
 
 Kind = Literal["none", "labels", "codes", "data"]
+
+
+def _same(rng: Key, y: Condition) -> Condition:
+    return y
 
 
 class Conditioning(NamedTuple):
@@ -29,6 +34,8 @@ class Conditioning(NamedTuple):
       draw: `(rng, n) -> y [n, ...]`, conditions for `sample` when none are given.
       resamples: whether `for_fakes` returns conditions other than those of the real batch.
       num_classes: labels, and categorical codes, are in [0, num_classes); 0 where that is not known, or there are none.
+      view: what of an image the condition is, see `seen`; None of any other condition.
+      randomized: `(rng, y) -> y`, what of the condition of real examples is left to chance.
       parts: of a condition of several kinds what each is, by name; none of others.
     """
 
@@ -38,6 +45,8 @@ class Conditioning(NamedTuple):
     draw: Callable[[Key, int], Condition]
     resamples: bool = False
     num_classes: int = 0
+    view: View | None = None
+    randomized: Callable[[Key, Condition], Condition] = _same
     parts: "Mapping[str, Conditioning] | None" = None
 
 
@@ -68,6 +77,11 @@ def labels(num_classes: int, *, resample: bool = False) -> Conditioning:
 def upper_half() -> Conditioning:
     """Conditioned on the upper half of the image, `[B, H // 2, W, C]`."""
     return Conditioning("data", _upper_half, _same, _no_half)
+
+
+def seen(view: View) -> Conditioning:
+    """Conditioned on a view of the image, or on a picture that comes with it: `[B, h, w, c]`, see `gan_jax.views`."""
+    return Conditioning("data", view.of, _same, _none_given, view=view, randomized=view.randomized)
 
 
 def given() -> Conditioning:
@@ -110,9 +124,10 @@ def several(**parts: Conditioning) -> Conditioning:
     return Conditioning(
         "codes" if all(part.kind == "codes" for part in parts.values()) else "data",
         functools.partial(_each_of_data, parts),
-        functools.partial(_each_for_fakes, parts),
+        functools.partial(_each_with, "for_fakes", parts),
         functools.partial(_each_drawn, parts),
         any(part.resamples for part in parts.values()),
+        randomized=functools.partial(_each_with, "randomized", parts),
         parts=parts,
     )
 
@@ -159,10 +174,6 @@ def check(conditioning: Conditioning, y: Condition, size: tuple[int, ...]) -> No
 
 
 # By name rather than as lambdas: so a conditioning, and with it a GAN, can be pickled.
-def _same(rng: Key, y: Condition) -> Condition:
-    return y
-
-
 def _no_condition(x: Data, labels: Any) -> None:
     return None
 
@@ -196,9 +207,9 @@ def _each_of_data(parts: Mapping[str, Conditioning], x: Data, labels: Any) -> Co
     return {name: part.of_data(x, labels) for name, part in parts.items()}
 
 
-def _each_for_fakes(parts: Mapping[str, Conditioning], rng: Key, y: Condition) -> Condition:
+def _each_with(what: str, parts: Mapping[str, Conditioning], rng: Key, y: Condition) -> Condition:
     keys = jax.random.split(rng, len(parts))
-    return {name: part.for_fakes(key, y[name]) for (name, part), key in zip(parts.items(), keys, strict=True)}
+    return {name: getattr(part, what)(key, y[name]) for (name, part), key in zip(parts.items(), keys, strict=True)}
 
 
 def _each_drawn(parts: Mapping[str, Conditioning], rng: Key, n: int) -> Condition:

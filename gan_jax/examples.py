@@ -11,8 +11,8 @@ class Examples(NamedTuple):
 
     Attributes:
       x: uint8 images `[..., H, W, C]`, or float32 points `[..., D]`.
-      labels: int32 `[...]`, or any pytree of arrays `[..., *shape]` to be conditioned on
-        (`gan_jax.conditioning.given`); None if there are none.
+      labels: what stands beside each: int32 `[...]`; what images are made from, uint8 `[..., H, W, C]`; any pytree of
+        arrays `[..., *shape]` to be conditioned on (`gan_jax.conditioning.given`); or None.
     """
 
     x: Any

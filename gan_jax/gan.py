@@ -20,7 +20,7 @@ from gan_jax import conditioning as conditions
 from gan_jax import penalties
 from gan_jax.conditioning import Conditioning, none
 from gan_jax.losses import Loss
-from gan_jax.penalties import Penalty
+from gan_jax.penalties import GPenalty, Penalty
 from gan_jax.priors import Prior
 from gan_jax.reach import reach
 from gan_jax.schedules import at
@@ -134,13 +134,16 @@ class GAN:
 
     Attributes:
       generator: Flax module, `(z [B, Z], y, train) -> x [B, *shape]`.
-      discriminator: Flax module, `(x [B, *shape], y, train) -> logits [B]`.
+      discriminator: Flax module, `(x [B, *shape], y, train) -> logits [B]`, or logits `[B, rows, columns]` of patches,
+        over which the loss is averaged too.
       loss: the adversarial game, see `gan_jax.losses`.
       g_optimizer, d_optimizer: optax transformations. They get the number of generator updates as the extra
         argument `step`, for `gan_jax.transforms.scheduled`.
       prior: `(rng, n) -> z [n, Z]`.
       n_critic: discriminator updates per generator update, each with a fresh minibatch.
       penalty: added to the discriminator's loss, see `gan_jax.penalties`.
+      g_penalty: `(real, fake, step) -> scalar`, added to the generator's loss: how far examples made from a condition
+        are from the real ones that have it, see `penalties.l1`.
       conditioning: what the GAN is conditioned on, see `gan_jax.conditioning`.
       data_range: (low, high) that image data is scaled to: (-1, 1) for tanh, (0, 1) for sigmoid outputs.
       ema_decay: decay of the generator's running average, or None. The average is warmed up,
@@ -164,6 +167,7 @@ class GAN:
     prior: Prior
     n_critic: int = 1
     penalty: Penalty = penalties.none
+    g_penalty: GPenalty = penalties.no_distance
     conditioning: Conditioning = _UNCONDITIONAL
     data_range: tuple[float, float] = (-1.0, 1.0)
     ema_decay: Number | None = None
@@ -325,7 +329,8 @@ class GAN:
         keys, collections = self._keys(rng), state.discriminator.collections
 
         def critic(x: Data) -> Logits:
-            return self._logits(d_params, collections, Batch(x, batch.y), keys.penalty)[0]
+            logits = self._logits(d_params, collections, Batch(x, batch.y), keys.penalty)[0]
+            return jnp.mean(logits, axis=tuple(range(1, logits.ndim)))
 
         real_logits, real_terms, after = self._logits(d_params, collections, batch, keys.real)
         fake_logits, fake_terms, after = self._logits(d_params, after, fakes, keys.fake)
@@ -367,7 +372,8 @@ class GAN:
         fake, terms, after = _applied(self.generator, g_params, state.generator.collections, inputs, keys.generator)
         real_logits, _, _ = self._logits(d_params, d.collections, batch, keys.real)
         fake_logits, fake_terms, _ = self._logits(d_params, d.collections, Batch(fake, inputs.y), keys.fake)
-        g_loss = self.loss.g(real_logits, fake_logits) + terms + fake_terms
+        distance = self.g_penalty(batch.x, fake, state.step)
+        g_loss = self.loss.g(real_logits, fake_logits) + terms + fake_terms + distance
         return g_loss, (after, {"g_loss": g_loss, "d_fake_after": jnp.mean(self.loss.score(fake_logits))})
 
     def inputs(self, batch: Batch, rng: Key) -> Inputs:
@@ -472,8 +478,11 @@ class GAN:
         self, params: Params, collections: Collections, batch: Batch, rng: Key
     ) -> tuple[Logits, Scalar, Collections]:
         logits, terms, after = _applied(self.discriminator, params, collections, batch, rng)
-        if logits.shape != batch.x.shape[:1]:
-            raise ValueError(f"the discriminator must return logits [B] = {batch.x.shape[:1]}, got {logits.shape}")
+        if logits.shape[:1] != batch.x.shape[:1] or logits.ndim not in (1, 3):
+            raise ValueError(
+                f"the discriminator must return logits [B] = {batch.x.shape[:1]}, got {logits.shape}; only those of "
+                "patches are [B, rows, columns]"
+            )
         return logits, terms, after
 
     def _saturated(self, real_logits: Logits, fake_logits: Logits) -> Scalar:

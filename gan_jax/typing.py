@@ -16,7 +16,8 @@ Data = Float[Array, "batch *shape"]
 """Images `[B, H, W, C]` in `GAN.data_range`, or points `[B, D]`."""
 Images = Float[Array, "batch height width channels"]
 Latents = Float[Array, "batch z"]
-Logits = Float[Array, " batch"]
+Logits = Float[Array, "batch *patches"]
+"""`[B]`; of a discriminator of patches `[B, rows, columns]`."""
 Scalar = Float[Array, ""]
 Condition = Any
 """A pytree of arrays `[B, ...]`: labels int32 `[B]`, tags, images, or a dict of them; None for an unconditional GAN."""
@@ -66,8 +67,10 @@ Depth = Annotated[int, Bounds(1, 100)]
 Count = Annotated[int, Bounds(1, 10_000)]
 Net = Literal["dcgan", "resnet"]
 Dtype = Literal["float32", "bfloat16"]
+Norm = Literal["batch", "instance"]
+"""Whose statistics normalise a layer: the minibatch's, or each image's own."""
 Activation = Literal["relu", "leaky_relu", "abs"]
-"""See `gan_jax.nets.layers.ACTIVATIONS`."""
+"""See `gan_jax.nets.activations.ACTIVATIONS`."""
 
 
 class Metrics(TypedDict, total=False):

@@ -49,7 +49,9 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     *((name, {"conditional": True}) for name in OPTIONALLY_LABELLED),
 ]
 CONDITIONAL = [(name, {}) for name in LABELLED] + [(name, {"conditional": True}) for name in OPTIONALLY_LABELLED]
-ON_POINTS = [(name, kwargs) for name, kwargs in CASES if name != "completion"]
+# Conditioned on pictures: they take images only.
+PICTURED = ("completion", "translation")
+ON_POINTS = [(name, kwargs) for name, kwargs in CASES if name not in PICTURED]
 CODED = {"infogan"}
 CONVOLUTIONAL = RECIPES.keys() - {"gan", "gan_deep", "wgan", "cgan", "cgan_embedding"}
 
@@ -98,7 +100,7 @@ def draw(gan: GAN, shape: tuple[int, ...], seed: int = 0) -> Batch:
 def test_every_public_function_of_the_families_is_a_recipe() -> None:
     functions = {
         name
-        for family in (recipes.conv, recipes.mlp, sys.modules["gan_jax.recipes.infogan"])
+        for family in (recipes.conv, recipes.mlp, recipes.pictures, sys.modules["gan_jax.recipes.infogan"])
         for name, value in vars(family).items()
         if inspect.isfunction(value) and value.__module__ == family.__name__ and not name.startswith("_")
     }
@@ -125,7 +127,7 @@ def test_protocol(name: str, kwargs: dict[str, Any]) -> None:
     gan = tiny(name, shape, **kwargs)
     batch = draw(gan, shape)
     y = jnp.array([7, 7, 7, 3, 3, 3]) if on_labels(batch) else batch.y
-    y = jnp.tile(y[0, :3], (2, 1, 1, 1)) if name == "completion" else y
+    y = jnp.tile(y[0, :3], (2, 1, 1, 1)) if name in PICTURED else y
     y = gan.conditioning.draw(KEY, 6) if name in CODED else y
 
     @jit
@@ -171,7 +173,7 @@ def test_protocol_on_coloured_images_of_another_size(name: str) -> None:
     before = filled(jax.eval_shape(gan.init, KEY, batch))
     after, metrics = jax.device_get(jit(gan.train_step)(before, batch, KEY))
     check_step(before, after, metrics)
-    y = batch.y[0] if name == "completion" else None
+    y = batch.y[0] if name in PICTURED else None
     assert jax.eval_shape(lambda state: gan.sample(state, KEY, BATCH, y), after).shape == (BATCH, *shape)
 
 
@@ -228,6 +230,7 @@ SPECS = {
     # 2 / 2 * 5^2 on real and on fake.
     "r3gan": Spec(losses.relativistic_pairing(), 50.0, b2=0.99),
     "completion": Spec(),
+    "translation": Spec(),
 }
 
 
@@ -450,7 +453,7 @@ def test_convolutional_recipes_train_on_images_of_every_size(
         lambda leaf: (leaf.shape, leaf.dtype), before
     )
     assert metrics.keys() == METRICS
-    y = None if name != "completion" else jax.tree.map(lambda leaf: jnp.zeros(leaf.shape[1:]), batch.y)
+    y = None if name not in PICTURED else jax.tree.map(lambda leaf: jnp.zeros(leaf.shape[1:]), batch.y)
     assert jax.eval_shape(lambda state: gan.sample(state, KEY, BATCH, y), after).shape == (BATCH, *shape)
 
 
@@ -617,9 +620,53 @@ def test_residual_networks_are_the_published_ones(make: Callable[[], GAN], gener
     assert gan.generator.base == generator[0][0]
 
 
-def test_completion_needs_images() -> None:
+@pytest.mark.parametrize("name", PICTURED)
+def test_points_are_refused_where_pictures_are_needed(name: str) -> None:
     with pytest.raises(InputError, match="got 2"):
-        tiny("completion", (2,))
+        tiny(name, (2,))
+
+
+def test_translation_adds_the_distance_to_the_true_image() -> None:
+    """Equation 4 of the paper, by hand: the loss over patches, and lambda times the mean absolute difference."""
+    gan = tiny("translation", (8, 8, 1), l1=7.0, dropout=0.0, norm="instance")
+    batch = jax.tree.map(lambda leaf: leaf[0], draw(gan, (8, 8, 1)))
+    state = filled(jax.eval_shape(gan.init, KEY, jax.tree.map(lambda leaf: leaf[None], batch)))
+    inputs = gan.inputs(batch, KEY)
+
+    @jit
+    def run(state: GANState) -> Any:
+        fake = gan.fakes(state, batch, KEY).x
+        logits = gan.discriminate(state, fake, batch.y)
+        return gan.g_loss(state.generator.params, state, batch, KEY, inputs)[0], fake, logits
+
+    found, fake, logits = run(state)
+    assert logits.shape == (BATCH, 4, 4)
+    expected = np.log1p(np.exp(-np.asarray(logits))).mean() + 7 * np.abs(batch.x - fake).mean()
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_what_translation_makes_depends_on_z_on_what_is_given_and_on_dropout() -> None:
+    gan = tiny("translation", (16, 16, 1))
+    batch = jax.tree.map(lambda leaf: leaf[0], draw(gan, (16, 16, 1)))
+    state = filled(jax.eval_shape(gan.init, KEY, jax.tree.map(lambda leaf: leaf[None], batch)))
+    z = gan.prior(KEY, BATCH)
+    generate = jit(gan.generate)
+    plain = generate(state, z, batch.y)
+    assert not differ(plain, generate(state, z, batch.y))
+    for other in (generate(state, -z, batch.y), generate(state, z, -batch.y), generate(state, z, batch.y, KEY)):
+        assert differ(plain, other)
+
+
+@pytest.mark.parametrize(
+    ("condition", "channels"),
+    [("grey", 1), ("outline", 1), ("masked", 4), ("upper_half", 3), ("blurred", 3), ("low_resolution:2", 3)],
+)
+def test_translation_takes_every_condition(condition: str, channels: int) -> None:
+    gan = tiny("translation", (8, 8, 3), condition=condition)
+    batch = jax.eval_shape(lambda: draw(gan, (8, 8, 3)))
+    assert batch.y.shape[-1] == channels
+    state = jax.eval_shape(gan.init, KEY, batch)
+    assert jax.eval_shape(gan.train_step, state, batch, KEY)[0] == state
 
 
 def test_completion_samples_below_the_half_that_is_given_and_asks_for_one() -> None:
@@ -656,7 +703,7 @@ def test_bfloat16_keeps_parameters_statistics_and_samples_in_float32(name: str, 
 
     def step(batch: Batch, rng: jax.Array) -> Any:
         state, metrics = gan.train_step(gan.init(rng, batch), batch, rng)
-        return state, metrics, gan.sample(state, rng, BATCH, batch.y[0] if name == "completion" else None)
+        return state, metrics, gan.sample(state, rng, BATCH, batch.y[0] if name in PICTURED else None)
 
     state, metrics, samples = jax.eval_shape(step, batch, KEY)
     floats = {leaf.dtype for leaf in jax.tree.leaves((state, metrics, samples)) if leaf.dtype != jnp.int32}
@@ -678,7 +725,7 @@ def step_of_member(name: str, kwargs: dict[str, Any], batch: Batch, state: GANSt
 
 @cases(CASES, quick=FEW)
 def test_every_number_may_be_traced(name: str, kwargs: dict[str, Any]) -> None:
-    shape = (8, 8, 1) if name == "completion" else (2,)
+    shape = (8, 8, 1) if name in PICTURED else (2,)
     assert numbers(name) >= {"lr", "d_lr", "ema"}
     values = {option: jnp.array([0.1, 0.2]) for option in numbers(name)}
     batch = draw(tiny(name, shape, **kwargs), shape)
@@ -694,7 +741,7 @@ def test_every_number_may_be_traced(name: str, kwargs: dict[str, Any]) -> None:
 @few_recipes
 def test_every_number_may_be_a_schedule(name: str) -> None:
     """A schedule that is constant gives the step of the constant, and of one that changes the value of that step."""
-    shape = (8, 8, 1) if name == "completion" else (2,)
+    shape = (8, 8, 1) if name in PICTURED else (2,)
     constants = {option: 0.05 for option in numbers(name)}
     batch = draw(tiny(name, shape), shape)
     state = filled(jax.eval_shape(tiny(name, shape, **constants).init, KEY, batch))
@@ -796,8 +843,12 @@ def stripes() -> training.Examples:
 
 @pytest.mark.parametrize(
     ("name", "width", "lr", "steps"),
-    [("cdcgan", 8, 2e-3, 50), ("completion", 64, 1e-3, 200)],
-    ids=["cdcgan", "completion"],
+    [
+        ("cdcgan", 8, 2e-3, 50),
+        ("completion", 64, 1e-3, 200),
+        pytest.param("translation", 8, 2e-3, 50, marks=pytest.mark.slow),
+    ],
+    ids=["cdcgan", "completion", "translation"],
 )
 def test_learns_what_images_look_like(name: str, width: int, lr: float, steps: int) -> None:
     gan = RECIPES[name]((8, 8, 1), 2, width=width, latent=4, lr=lr)
@@ -805,6 +856,8 @@ def test_learns_what_images_look_like(name: str, width: int, lr: float, steps: i
     conditions = [jnp.full(128, label, jnp.int32) for label in range(2)]
     if name == "completion":
         conditions = [jnp.broadcast_to(target[:4], (128, 4, 8, 1)) for target in targets]
+    if name == "translation":
+        conditions = [jnp.broadcast_to(target[::4, ::4], (128, 2, 2, 1)) for target in targets]
 
     def distance(samples: Samples) -> float:
         return float(abs(np.stack([x.mean(0) for x in samples]) - targets).mean())
@@ -818,7 +871,7 @@ def test_gans_can_be_pickled(name: str, kwargs: dict[str, Any]) -> None:
     """With schedules, on images and on points; what comes back is the same computation."""
     changing = {option: schedules.stages([0.05, 0.1], 10) for option in numbers(name)}
     pickle.loads(pickle.dumps(tiny(name, (8, 8, 1), **changing, **kwargs)))
-    shape = (8, 8, 1) if name == "completion" else (2,)
+    shape = (8, 8, 1) if name in PICTURED else (2,)
     gan = tiny(name, shape, **changing, **kwargs)
     again = pickle.loads(pickle.dumps(gan))
     batch = draw(gan, shape)

@@ -154,6 +154,12 @@ class Config:
         """An option's value as it is typed."""
         return options.spelled(self.options[name], self.experiment.word(name))
 
+    @property
+    def typed(self) -> list[str]:
+        """The options as words of a command: those that are not the experiment's defaults."""
+        changed = [name for name, value in self.experiment.defaults.items() if self.options[name] != value]
+        return [word for name in changed for word in (f"--{name.replace('_', '-')}", self.spelled(name))]
+
     @functools.cached_property
     def record(self) -> dict[str, Any]:
         """The options as JSON holds them: numbers, flags and null as they are, other values as text."""

@@ -13,13 +13,17 @@ from gan_jax import conditioning, data, images
 from gan_jax.data import Dataset
 from gan_jax.data.classes import described
 from gan_jax.errors import InputError
+from gan_jax.examples import Examples
 from gan_jax.gan import GAN, GANState
 from gan_jax.lab.job import Job
 from gan_jax.nets import recognition
 from gan_jax.pieces import map_in_pieces
-from gan_jax.training import Examples, as_batch, to_uint8
+from gan_jax.training import as_batch, to_uint8
+from gan_jax.views import View
 
 COLUMNS = 10
+TRIPLES = 3
+"""So many times given, made, true are in a row of a picture."""
 POINTS = 2500
 """Of points so many are in a picture."""
 
@@ -153,10 +157,24 @@ def held_out(job: Job, gan: GAN, rng: jax.Array, n: int) -> tuple[np.ndarray, An
     """n test examples of the job's data, as stored, and the conditions made from them."""
     dataset = data.load(job.spec, "test")
     indices = np.asarray(jax.random.choice(rng, len(dataset), (n,), replace=n > len(dataset)))
-    x = dataset.x[indices]
-    batch = as_batch(gan, Examples(jnp.asarray(x), None if dataset.labels is None else dataset.labels[indices]))
-    assert batch.y is not None
-    return x, batch.y
+    return dataset.x[indices], conditions(gan, dataset, indices, rng)
+
+
+def conditions(gan: GAN, dataset: Dataset, numbers: np.ndarray, rng: jax.Array) -> Any:
+    """The conditions made from the examples of these numbers; rng decides what they leave to chance."""
+    examples = jax.tree.map(lambda leaf: jnp.asarray(leaf[numbers]), dataset.examples)
+    return as_batch(gan, examples, rng).y
+
+
+def given_pictures(view: View, y: Any, channels: int) -> np.ndarray:
+    """Conditions as uint8 images in the size of what is made from them, `[N, H, W, C]`."""
+    maps = np.asarray(to_uint8(view.maps(jnp.asarray(y)), (-1.0, 1.0)))
+    return np.broadcast_to(maps, (*maps.shape[:3], channels)) if maps.shape[-1] == 1 else maps[..., :channels]
+
+
+def side_by_side(*columns: np.ndarray) -> np.ndarray:
+    """Images `[N, H, W, C]` of several kinds, in the order of a grid: those of one number beside each other."""
+    return np.stack(columns, axis=1).reshape(-1, *columns[0].shape[1:])
 
 
 class NotFiniteError(InputError):

@@ -6,6 +6,8 @@ unconditional net, and `train` is a Python bool. Modules:
   mlp: multi-layer perceptrons, for images and points; completion of half images.
   dcgan: strided convolutions, any number of layers.
   resnet: residual convolutions without normalisation, any number of resolutions.
+  unet: an image from an image, with skips.
+  patches: a discriminator of patches.
   preactivation: residual convolutions of WGAN-GP and SNGAN, with or without normalisation.
   class_norm: BatchNorm whose scale and shift are those of a class.
   augment: random changes of the images that a discriminator sees (DiffAugment).

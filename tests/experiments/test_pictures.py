@@ -1,35 +1,34 @@
 import os
-import re
 import shlex
 import signal
 import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from experiments import pictures
 from gan_jax import recipes
+from gan_jax.errors import InputError
 from gan_jax.lab import EXPERIMENTS, Experiment
+from tests import pages
 from tests.experiments.helpers import call
 from tests.helpers import read_png
 from tests.lab.helpers import call as lab_call
 
-_README = (Path(__file__).parents[2] / "README.md").read_text()
 _TINY: dict[str, Any] = {"steps": 2, "batch_size": 4, "width": 4, "latent": 2}
 
 
-def _commands(command: str) -> list[list[str]]:
-    typed = re.findall(rf"^    python -m experiments\.{command} (.*?)(?:#.*)?$", _README, re.MULTILINE)
-    return [shlex.split(line) for line in typed]
-
-
-def test_they_are_the_pictures_of_the_readme() -> None:
-    assert set(re.findall(r"\(docs/(\w+)\.png\)", _README)) == {
-        *EXPERIMENTS, "sevens", "sweep_samples", "sweep_scores"
-    }  # fmt: skip
-    assert shlex.split(pictures.SWEEP) in _commands("sweep")
-    assert ["runs/cdcgan/001", *shlex.split(pictures.SEVENS), "--out", "sevens.png"] in _commands("sample")
+def test_they_are_the_pictures_of_the_readme_and_the_guide() -> None:
+    shown = {Path(link).name for page in [pages.README, *pages.PAGES] for link in pages.links(page)}
+    assert shown >= {f"{name}.png" for name in (*EXPERIMENTS, "sevens", "sweep_samples", "sweep_scores")}
+    assert "training.webp" in shown
+    typed = [command for page in pages.PAGES for command in pages.typed(page)]
+    assert f"python -m experiments.sweep {pictures.SWEEP}" in typed
+    assert f"python -m experiments.sample runs/cdcgan/001 {pictures.SEVENS} --out sevens.png" in typed
+    assert f"`run {pictures.MOVIE}`" in (pages.ROOT / "docs" / "recipes.md").read_text()
 
 
 class Commands:
@@ -74,6 +73,30 @@ def test_runs_are_trained_once_and_only_if_they_are_of_the_defaults(
     assert call(pictures.main, "--only", "sevens", *where) == 2
     assert "other options than today's defaults (steps, lr): remove it" in capsys.readouterr().err
     assert len(commands.typed) == 3
+
+
+def test_the_picture_that_moves_shows_the_first_and_the_last_grid(tmp_path: Path) -> None:
+    for step in range(60):  # A white bar that moves from left to right.
+        sheet = np.zeros((16, 60 * 8, 3), np.uint8)
+        sheet[:, 8 * step : 8 * step + 8] = 255
+        Image.fromarray(sheet).save(tmp_path / f"{step:07d}.png")
+    pictures._animate(tmp_path, tmp_path / "moves.webp")
+    steps = []
+    with Image.open(tmp_path / "moves.webp") as moving:
+        for frame in range(moving.n_frames):
+            moving.seek(frame)
+            brightness = np.asarray(moving.convert("L"), np.float32).reshape(16, 60, 8).mean(axis=(0, 2))
+            steps.append(int(brightness.argmax()))
+    assert steps[0] == 0
+    assert steps[-1] == 59
+    assert 30 < len(steps) <= 48
+    assert steps == sorted(steps)
+    assert steps[10] < 59 / 4  # Closely spaced at first.
+
+
+def test_without_grids_nothing_moves(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has no sample grids"):
+        pictures._animate(tmp_path, tmp_path / "moves.webp")
 
 
 def test_a_command_that_fails_ends_with_its_exit_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -205,7 +205,7 @@ def _resumed(lab: Lab, name: str, typed: dict[str, Any], path: Path) -> tuple[Ru
             raise InputError(f"{path} is a run of {of}: continue it with {lab.command('run', of, '--resume', path)}")
         others = ", ".join(f"--{option.replace('_', '-')}" for option in typed if option not in ("resume", "steps"))
         if others:
-            words = _typed(_config(lab, name, {**run.job.options, **typed}))
+            words = _config(lab, name, {**run.job.options, **typed}).typed
             words += ["--out", str(typed["out"])] if "out" in typed else []
             raise InputError(
                 f"a resumed run keeps its options, only --steps may be given with --resume, not {others}: start a new "
@@ -222,13 +222,7 @@ def _resumed(lab: Lab, name: str, typed: dict[str, Any], path: Path) -> tuple[Ru
 
 
 def _again(lab: Lab, run: RunDir) -> str:
-    return lab.command("run", run.job.config.name, *_typed(run.job.config), "--out", run.path, "--overwrite")
-
-
-def _typed(config: Config) -> list[str]:
-    """The options of a configuration as they are typed: those that are not the experiment's defaults."""
-    changed = [name for name, value in config.experiment.defaults.items() if config.options[name] != value]
-    return [word for name in changed for word in (f"--{name.replace('_', '-')}", config.spelled(name))]
+    return lab.command("run", run.job.config.name, *run.job.config.typed, "--out", run.path, "--overwrite")
 
 
 def _config(lab: Lab, name: str, typed: dict[str, Any]) -> Config:

@@ -19,6 +19,7 @@ from jaxtyping import Array
 
 from gan_jax.data import toys
 from gan_jax.errors import InputError
+from gan_jax.lab.measuring import translations
 from gan_jax.lab.measuring.reference import Draw, Reference
 from gan_jax.lab.measuring.reference import moments as _moments
 from gan_jax.metrics import classify, clusters, features, frechet, kernel, modes, parzen, prdc, wasserstein
@@ -95,6 +96,18 @@ def _prdc(reference: Reference, draw: Draw) -> dict[str, Value]:
     n = min(len(reference.test), len(draw.x))  # Density and coverage are only known for equal counts.
     found = _prdc_of(reference.features[:n], reference.features_of(draw.x[:n]))
     return {name: Value(float(value)) for name, value in found._asdict().items()}
+
+
+def _pairs(reference: Reference, draw: Draw) -> dict[str, Value]:
+    found = translations.closeness(draw.x, reference.test.x[: len(draw.x)])._asdict()
+    if draw.again is not None:
+        found["z_effect"] = translations.closeness(draw.again, draw.x[: len(draw.again)]).l1
+    return {name: Value(value) for name, value in found.items()}
+
+
+def _pairs_bounds(reference: Reference, n: int) -> dict[str, Bounds]:
+    found = translations.best_answer(reference, n)
+    return {"l1": Bounds(ceiling=found.l1), "psnr": Bounds(floor=found.psnr), "ssim": Bounds(floor=found.ssim)}
 
 
 def _gan_test(reference: Reference, draw: Draw) -> dict[str, Value]:
@@ -225,7 +238,8 @@ def _is_stacked(reference: Reference) -> bool:
 
 
 def _is_picture(reference: Reference) -> bool:
-    return reference.test.is_image and not _is_stacked(reference)
+    # Samples that are made from test images say nothing of how well these are covered.
+    return reference.test.is_image and not _is_stacked(reference) and reference.view is None
 
 
 def _is_small(reference: Reference) -> bool:
@@ -276,6 +290,15 @@ MEASURES: Mapping[str, Measure] = {
         "code_error",
         once=True,
         bounds=_code_bounds,
+    ),
+    "pairs": Measure(
+        _pairs,
+        lambda reference: reference.view is not None,
+        "of images made from pictures: mean absolute difference from the true image in [0, 1], PSNR in decibels, SSIM, "
+        "and z_effect, the mean absolute difference of two images made from one picture",
+        {"l1": "lower", "psnr": "higher", "ssim": "higher", "z_effect": "higher"},
+        "psnr",
+        bounds=_pairs_bounds,
     ),
     "stacked": Measure(
         _stacked,

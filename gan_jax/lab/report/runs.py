@@ -171,10 +171,13 @@ def day(text: str) -> str:
 
 def _commands(lab: Lab, run: RunDir, found: Mapping[str, Any]) -> list[list[str]]:
     name, step, steps = run.job.config.name, int(found["step"]), int(found["steps"])
-    resume = lab.command("run", name, "--resume", run.path)
-    more = resume if step < steps else lab.command("run", name, "--resume", run.path, "--steps", 2 * steps)
+    if step < steps:
+        more = ["go on", lab.command("run", name, "--resume", run.path)]
+    else:
+        # A finished run would go on at the end of its schedules, where most learning rates are 0.
+        more = ["train longer", lab.command("run", name, *run.job.config.replace(steps=2 * steps).typed)]
     return [
-        ["go on" if step < steps else "train on", more],
+        more,
         ["draw samples", lab.command("sample", run.path, "--out", "samples.png")],
         ["measure", lab.command("evaluate", run.path)],
     ]

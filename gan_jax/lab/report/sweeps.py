@@ -11,6 +11,7 @@ from gan_jax.lab import files
 from gan_jax.lab.cli import Lab
 from gan_jax.lab.report import frames
 from gan_jax.lab.report.runs import curves
+from gan_jax.lab.runs import directory
 from gan_jax.lab.sweep import lines, store
 from gan_jax.lab.sweep.plan import Member
 from gan_jax.lab.sweep.store import Store
@@ -124,9 +125,12 @@ def _facts(sweep: Store) -> list[list[str]]:
 def _commands(lab: Lab, sweep: Store) -> list[list[str]]:
     if not store.finished(sweep):
         return [["go on", lab.command("sweep", sweep.plan.base.name, "--resume", sweep.path)]]
-    best, more = sweep.path / "best", 2 * sweep.plan.rungs[-1]
+    best = sweep.path / "best"
+    if not best.exists():  # No member has a score.
+        return []
+    longer = directory.load(best, lab.table).job.config.replace(steps=2 * sweep.plan.rungs[-1])
     return [
         ["draw samples of the best", lab.command("sample", best, "--out", "samples.png")],
-        ["train the best on", lab.command("run", sweep.plan.base.name, "--resume", best, "--steps", more)],
+        ["train the best longer", lab.command("run", longer.name, *longer.typed)],
         ["measure the best", lab.command("evaluate", best)],
     ]

@@ -25,6 +25,8 @@ _RISES = 1.5
 """How many times larger diversity is than a quarter of the run before, where a generator is getting out of it."""
 _EXPLODED = 100.0
 """How many times larger than before a gradient or a loss is that has left all bounds."""
+_GROWN = 3.0
+"""How many times larger than early on and in the middle of the run an estimate is that G can't bring down."""
 _VANISHED = 1e-6
 """Share of its largest value at which a gradient is none."""
 _FALLS = 0.05
@@ -160,11 +162,19 @@ def _trend(rows: Rows, *, done: bool, step: int, steps: int, loss: Loss) -> Verd
     # Three standard errors of the difference between two means of noisy lines.
     noise = 3 * _noise(values)
     if gain > max(_FALLS * abs(before), noise):
-        more = f"Go on with --resume and --steps {2 * steps}." if done else "Let it go on."
+        more = f"Start a longer one with --steps {2 * steps}." if done else "Let it go on."
         return Verdict(
             "improving",
             "Still improving",
             f"{title[0].upper()}{title[1:]} went from {before:.3g} to {now:.3g} over the second half. {more}",
+        )
+    if name == "estimate" and now > _GROWN * max(early, before):
+        return Verdict(
+            "diverging",
+            "Diverging",
+            f"D's estimate of the distance has grown from {max(early, before):.3g} to {now:.3g}: G can't follow. Try a "
+            "third of the learning rate, or bound D: a smaller --clip where weights are clipped, --penalty wgan_gp:10 "
+            "elsewhere.",
         )
     if gained < max(_MOVED * size, noise) and name == "estimate":
         return Verdict(
@@ -212,6 +222,11 @@ def _stages(values: np.ndarray, *, lower: bool) -> tuple[float, float, float]:
 
 
 def _noise(values: np.ndarray) -> float:
-    """Standard error of the difference between the means of two sixths, from differences of neighbours."""
+    """Standard error of the difference between the means of two sixths, from differences of neighbours.
+
+    From their median, which what lasts a moment, such as the first steps, does not change.
+    """
     sixth = max(1, len(values) // 6)
-    return float(np.std(np.diff(values)) / math.sqrt(2) * math.sqrt(2 / sixth)) if len(values) > 2 else 0.0
+    if len(values) <= 2:
+        return 0.0
+    return 1.4826 * float(np.median(np.abs(np.diff(values)))) / math.sqrt(sixth)

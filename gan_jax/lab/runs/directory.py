@@ -17,7 +17,7 @@ from gan_jax.data import Dataset
 from gan_jax.errors import InputError
 from gan_jax.gan import GANState
 from gan_jax.lab import data_record, files, peers
-from gan_jax.lab.experiment import Config, Table, recorded, without_added
+from gan_jax.lab.experiment import ADDED, Config, Table, recorded, without_added
 from gan_jax.lab.job import Job
 from gan_jax.lab.options import integer
 from gan_jax.typing import Shape
@@ -105,7 +105,8 @@ class RunDir:
         step, state = checkpoint.restore(checkpoints, abstract, step=step, quarantine=quarantine)
         if int(state.step) != step:
             raise InputError(f"{checkpoints / str(step)} holds step {int(state.step)}: give it its own name")
-        noted, own = checkpoint.notes(checkpoints, step).get("run", {}), self.identity
+        notes, own = checkpoint.notes(checkpoints, step), {**ADDED, **self.identity}
+        noted = {**ADDED, **notes["run"]} if "run" in notes else own
         for name in own:
             if noted.get(name, own[name]) != own[name]:
                 raise InputError(

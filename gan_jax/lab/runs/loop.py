@@ -31,6 +31,7 @@ from gan_jax.lab.runs.directory import RunDir
 from gan_jax.lab.runs.diversity import Diversity
 from gan_jax.lab.runs.layout import Layout, placed
 from gan_jax.lab.runs.profile import Profile
+from gan_jax.lab.runs.resume import spent
 from gan_jax.lab.signals import stop_signals
 
 _LABELS = {
@@ -135,6 +136,8 @@ def _train(
             advance.compile(state)
         bar.advance(int(state.step) - step)
         step = int(state.step)
+        if first and resumed and (notice := spent(run)) is not None:
+            print(f"run: {notice}", file=sys.stderr)
         window = logs.Window(**checkpoint.notes(run.checkpoints, step)["window"]) if resumed else logs.Window()
         picture = _grid(job, gan, dataset)
         if options["track"] is not None:
@@ -276,21 +279,23 @@ def _until_next(step: int, last: int, options: Mapping[str, Any]) -> int:
 def _grid(job: Job, gan: GAN, dataset: Dataset) -> Callable[[Any], tuple[np.ndarray, float | None]]:
     """`state -> uint8 RGB, diversity`, of samples from latents and conditions that are the same at every step.
 
-    A GAN whose conditions are made from data has its samples after the examples that these are of; one with codes has a
-    column for each value of the first.
+    A GAN whose conditions are made from data has its samples after the examples that these are of; where the conditions
+    are pictures, given, made and true stand side by side. One with codes has a column for each value of the first.
     """
     kind, keys, generate = gan.conditioning.kind, job.keys, sampling.generator_of(gan)
     n = sampling.COLUMNS**2 if dataset.is_image else sampling.POINTS
+    view, columns = gan.conditioning.view, sampling.COLUMNS
     originals: np.ndarray | None = None
     labels: np.ndarray | None = None
     y: Any = None
-    columns = sampling.COLUMNS
     if kind == "labels":
         y = sampling.class_rows(job.num_classes)
         if not dataset.is_image:
             y = y.repeat(sampling.POINTS // len(y))
         labels = np.asarray(y)
     elif kind == "data":
+        if view is not None:
+            n, columns = 2 * sampling.COLUMNS * sampling.TRIPLES, 3 * sampling.TRIPLES
         originals, y = sampling.held_out(job, gan, keys.y, n // 2)
     if sampling.codes_of(gan) and dataset.is_image:
         z, y, columns = sampling.walk(job, gan, None, keys.z, sampling.COLUMNS)
@@ -305,8 +310,10 @@ def _grid(job: Job, gan: GAN, dataset: Dataset) -> Callable[[Any], tuple[np.ndar
     def picture(state: Any) -> tuple[np.ndarray, float | None]:
         samples = generate(state, z, y)
         found = diversity(samples[few], None if labels is None else labels[few])
-        if originals is not None:
-            samples = np.stack([originals, samples], axis=1).reshape(-1, *samples.shape[1:])
+        if view is not None and originals is not None:
+            samples = sampling.side_by_side(sampling.given_pictures(view, y, job.shape[-1]), samples, originals)
+        elif originals is not None:
+            samples = sampling.side_by_side(originals, samples)
         return sampling.picture(samples, reference, columns=columns, invert=job.options["invert"]), found
 
     return picture

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 from gan_jax import checkpoint
 from gan_jax.errors import InputError
@@ -10,6 +11,7 @@ from gan_jax.lab import files
 from gan_jax.lab.experiment import Config, Table
 from gan_jax.lab.runs import directory, logs
 from gan_jax.lab.runs.directory import RunDir
+from gan_jax.lab.values import Scheduled
 
 
 def find_resumable(table: Table, config: Config, out: Path | None) -> RunDir | None:
@@ -89,13 +91,29 @@ def notices(run: RunDir) -> list[str]:
     return found
 
 
+def spent(run: RunDir) -> str | None:
+    """What to say of a run that is to train on where its learning rate has fallen to 0; None of any other."""
+    options = run.job.options
+    names = [f"--{name.replace('_', '-')}" for name in ("lr", "d_lr") if _ends_at_0(options.get(name))]
+    if not names or run.until <= options["steps"]:
+        return None
+    return (
+        f"{', '.join(names)} of {run.path} is 0 from step {options['steps']} on, where its schedule ends: to train "
+        f"longer, start a new run with --steps {run.until}"
+    )
+
+
+def _ends_at_0(value: Any) -> bool:
+    return isinstance(value, Scheduled) and value.values[-1] == 0
+
+
 def _lines(run: RunDir) -> dict[int, dict[str, float]] | None:
     """The lines of the run's metrics by step; None where they can't be read."""
     try:
         return logs.read(run.path / "metrics.jsonl")
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError):
         return None
 
 

@@ -57,7 +57,9 @@ def test_a_run_keeps_its_report_while_it_trains_and_the_command_writes_the_same(
     facts = dict(run["facts"])
     assert facts["steps"] == "10 of 10"
     assert facts["data"] == "ring, 25,000 examples" or facts["data"].startswith("ring, ")
-    assert run["commands"][0] == ["train on", "python -m experiments.run gan --resume a --steps 20"]
+    label, command = run["commands"][0]
+    assert label == "train longer"
+    assert command.startswith("python -m experiments.run gan ") and "--steps 20" in command and "ring" in command
     assert [net["name"] for net in run["networks"]] == ["generator", "discriminator"]
     assert run["metrics"] is None
 
@@ -132,6 +134,8 @@ def test_a_sweep_is_shown_with_its_members_scores_and_pictures(capsys: pytest.Ca
     assert sweep["swept"] == [{"name": "lr", "log": True}]
     assert (sweep["metric"], sweep["lower_is_better"]) == ("sliced_wasserstein", True)
     assert [net["name"] for net in sweep["networks"]] == ["generator", "discriminator"]
+    commands = dict(sweep["commands"])
+    assert "--steps 8" in commands["train the best longer"] and "--lr 0.0" in commands["train the best longer"]
     # Before it has come to its end.
     for path in ("members.csv", "summary.json", "samples"):
         Path("s", path).rename(f"moved {path}")

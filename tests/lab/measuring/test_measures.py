@@ -57,7 +57,7 @@ def test_the_error_of_a_code_is_measured_against_the_labels_of_test_data() -> No
         assert examples is x
         return {"c1": np.array([1, 1, 1, 0, 0, 0, 0, 1], np.float32), "c2": np.zeros(8, np.float32)}
 
-    draw = Draw(x, None, jax.random.key(0), read)
+    draw = Draw(x, None, jax.random.key(0), read=read)
     found = measures.MEASURES["code"].of(reference, draw)["code_error"]
     assert found == pytest.approx((0.25, np.sqrt(0.25 * 0.75 / 8)))
     assert measures.bounds("code", reference, 8, draw.rng) == {}

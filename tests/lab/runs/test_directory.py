@@ -164,6 +164,8 @@ def test_a_number_that_another_start_takes_is_not_used_twice(
         ({"steps": 9}, "was trained with steps 4"),
         ({"ema": 0.5}, "was trained with ema 0.999"),
         ({"loss": "hinge"}, "was trained with loss None"),
+        ({"dropout": 0.0}, "was trained with dropout 0.4"),
+        ({"d_activation": "relu"}, "was trained with d_activation leaky_relu"),
         ({"num_classes": 3}, "was trained with num_classes 8"),
         ({"width": 5}, "belongs to another configuration"),
         ({"shape": [3]}, "belongs to another configuration"),

@@ -20,7 +20,7 @@ _TINY = ["--data", "ring", "--width", 4, "--batch-size", 4, "--log-every", 2, "-
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of six steps, with the checkpoints of 4 and 6."""
     path = tmp_path_factory.mktemp("whole") / "a"
-    assert call("run", "gan", *_TINY, "--steps", 6, "--out", path) == 0
+    assert call("run", "gan", *_TINY, "--lr", 1e-3, "--steps", 6, "--out", path) == 0
     return path
 
 
@@ -77,7 +77,7 @@ def test_a_run_that_was_copied_in_part_is_left_as_it_is(
 def test_resume_auto_takes_one_folder_for_a_killed_save_and_two_for_a_copy(
     copy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["run", "gan", *_TINY, "--steps", 6, "--out", "a", "--resume", "auto"]
+    command = ["run", "gan", *_TINY, "--lr", 1e-3, "--steps", 6, "--out", "a", "--resume", "auto"]
     _without("checkpoints/*.json")(copy)
     before = _entries(copy)
     assert call(*command) == 2
@@ -164,3 +164,22 @@ def test_options_that_a_resumed_run_cant_take_are_offered_to_a_new_one(
     run = directory.load(Path("b c"), EXPERIMENTS)
     assert run.job.config.spelled("lr") == "cosine:5e-05:0.0"
     assert {**run.job.options, "lr": before["lr"], "steps": 6} == before
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        (["--lr", "cosine:1e-3:0"], "run: --lr of a is 0 from step 2 on, where its schedule ends: to train longer, "),
+        (["--lr", "1e-3", "--d-lr", "linear:1e-3:0:0.5"], "run: --d-lr of a is 0 from step 2 on"),
+        (["--lr", "cosine:1e-3:1e-4"], ""),
+    ],
+)
+def test_who_trains_on_where_the_rate_has_fallen_to_0_is_told(
+    typed: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert call("run", "gan", *_TINY, *typed, "--steps", 2, "--out", "a") == 0
+    capsys.readouterr()
+    assert call("run", "gan", "--resume", "a", "--steps", 3) == 0
+    error = capsys.readouterr().err
+    assert error.startswith(words) and ("--steps 3" in error) == bool(words)
