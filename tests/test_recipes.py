@@ -360,15 +360,26 @@ def test_networks_of_the_sources(make: Callable[[], GAN], generator: Any, discri
     assert sorted(kernels(gan.discriminator, jnp.zeros((1, 28, 28, 1)), y)) == sorted(discriminator)
 
 
+def normalised(net: nn.Module, x: Any, y: Any) -> list[int]:
+    """The channels of every BatchNorm."""
+    variables = jax.eval_shape(lambda: net.init(KEY, x, y, False))
+    paths = jax.tree.leaves_with_path(variables["batch_stats"])
+    return sorted(leaf.shape[0] for path, leaf in paths if path[-1].key == "mean")
+
+
 def test_networks_of_infogan() -> None:
     gan = recipes.infogan((28, 28, 1))
     y = gan.conditioning.draw(KEY, 1)
     assert sorted(kernels(gan.generator, jnp.zeros((1, 62)), y)) == sorted(
-        [(74, 7 * 7 * 128), (5, 5, 64, 128), (5, 5, 1, 64)]
+        [(74, 1024), (1024, 7 * 7 * 128), (5, 5, 64, 128), (5, 5, 1, 64)]
     )
     q = [(1024, 128), (128, 10), (128, 2), (128, 2)]
     body = [(5, 5, 1, 64), (5, 5, 64, 128), (7 * 7 * 128, 1024)]
-    assert sorted(kernels(gan.discriminator, jnp.zeros((1, 28, 28, 1)), y)) == sorted([*body, (1024, 1), *q])
+    x = jnp.zeros((1, 28, 28, 1))
+    assert sorted(kernels(gan.discriminator, x, y)) == sorted([*body, (1024, 1), *q])
+    # BatchNorm where appendix C.1 has it: in all hidden layers but D's first.
+    scales = [normalised(*net) for net in ((gan.generator, jnp.zeros((1, 62)), y), (gan.discriminator, x, y))]
+    assert scales == [[64, 128, 1024], [128, 128, 1024]]
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
             "steps": 5000, "batch_size": 128, "lr": 1e-3, "d_lr": 2e-4, "width": 64, "latent": 62,
             "info_continuous": 0.1, "ema": None,
         },
-        lacks="the generator's first dense layer, and BatchNorm in the discriminator's dense layers",
+        lacks="convolutions of 4 x 4, of which ours are 5 x 5, and ReLU in the generator",
     ),
     "wgan_gp": Experiment(
         recipes.wgan_gp,

@@ -28,6 +28,7 @@ class Generator(nn.Module):
       shape: (H, W, C), H and W multiples of 2^len(widths).
       widths: channels of the base and of every hidden layer after it, the inputs of the strided layers; the last of
         these has the C channels of the image as its output.
+      hidden: units of a dense layer before the base; 0 for none, as in Radford et al. 2015.
       batch_norm: BatchNorm before every hidden activation, which is a leaky ReLU.
       encode: encoder of the condition; None for an unconditional generator.
       kernel_init: initialiser of every weight.
@@ -37,6 +38,7 @@ class Generator(nn.Module):
 
     shape: tuple[int, int, int]
     widths: tuple[int, ...] = (256, 128)
+    hidden: int = 0
     batch_norm: bool = True
     encode: Encode | None = None
     kernel_init: Initializer = normal_002()
@@ -48,7 +50,7 @@ class Generator(nn.Module):
         layers = len(self.widths)
         height, width, channels = check_shape(self.shape, layers)
 
-        def hidden(h: Images) -> Images:
+        def activated(h: Array) -> Array:
             if self.batch_norm:
                 h = nn.BatchNorm(not train, momentum=0.9, dtype=self.dtype, axis_name=self.axis_name)(h)
             return leaky_relu(h)
@@ -56,10 +58,12 @@ class Generator(nn.Module):
         common = {"kernel_init": self.kernel_init, "dtype": self.dtype}
         base = (height // 2**layers, width // 2**layers, self.widths[0])
         h = concat_condition(z, y, self.encode)
+        if self.hidden:
+            h = activated(nn.Dense(self.hidden, use_bias=not self.batch_norm, **common)(h))
         h = nn.Dense(base[0] * base[1] * base[2], use_bias=not self.batch_norm, **common)(h)
-        h = hidden(h.reshape(-1, *base))
+        h = activated(h.reshape(-1, *base))
         for features in self.widths[1:]:
-            h = hidden(ConvTranspose(features, use_bias=not self.batch_norm, **common)(h))
+            h = activated(ConvTranspose(features, use_bias=not self.batch_norm, **common)(h))
         return jnp.tanh(ConvTranspose(channels, **common)(h).astype(jnp.float32))
 
 

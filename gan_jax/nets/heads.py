@@ -80,17 +80,23 @@ class Hidden(nn.Module):
       head: the head after it, from `[B, G]` to the output.
       kernel_init: initialiser of the layer's weight `[F, G]`.
       spectral_norm: divide that weight by its largest singular value; the head has an option of its own.
+      batch_norm: BatchNorm before the activation.
+      axis_name: mapped axis over which BatchNorm averages its statistics.
     """
 
     features: int
     head: nn.Module
     kernel_init: Initializer = lecun_normal()
     spectral_norm: bool = False
+    batch_norm: bool = False
+    axis_name: str | None = None
 
     @nn.compact
     def __call__(self, h: Vectors, y: Condition, train: bool) -> Float[Array, "batch *outputs"]:
-        layer = nn.Dense(self.features, kernel_init=self.kernel_init)
+        layer = nn.Dense(self.features, use_bias=not self.batch_norm, kernel_init=self.kernel_init)
         h = maybe_spectral(layer, self.spectral_norm, train)(h)
+        if self.batch_norm:
+            h = nn.BatchNorm(not train, momentum=0.9, axis_name=self.axis_name)(h)
         return self.head(leaky_relu(h), y, train)
 
 

@@ -30,18 +30,25 @@ class Recognise(nn.Module):
       weight: of the term of each categorical code, lambda.
       continuous_weight: of that of each continuous one.
       hidden: units of Q's own layer.
+      batch_norm: BatchNorm in that layer.
       kernel_init: initialiser of every weight.
+      axis_name: mapped axis over which BatchNorm averages its statistics.
     """
 
     codes: Mapping[str, int]
     weight: float = 1.0
     continuous_weight: float = 0.1
     hidden: int = 128
+    batch_norm: bool = False
     kernel_init: Initializer = lecun_normal()
+    axis_name: str | None = None
 
     @nn.compact
     def __call__(self, h: Float[Array, "batch features"], y: Condition, train: bool) -> Logits:
-        seen = leaky_relu(nn.Dense(self.hidden, kernel_init=self.kernel_init)(h))
+        seen = nn.Dense(self.hidden, use_bias=not self.batch_norm, kernel_init=self.kernel_init)(h)
+        if self.batch_norm:
+            seen = nn.BatchNorm(not train, momentum=0.9, axis_name=self.axis_name)(seen)
+        seen = leaky_relu(seen)
         for name, classes in self.codes.items():
             found = nn.Dense(classes or 2, kernel_init=self.kernel_init, name=f"read_{name}")(seen)
             known = y[name] == y[name] if classes == 0 else y[name] >= 0

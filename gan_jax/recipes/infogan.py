@@ -1,6 +1,6 @@
 """InfoGAN."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from gan_jax import losses, priors
 from gan_jax.conditioning import code, several
@@ -39,10 +39,11 @@ def infogan(
     lambda, which bounds the codes' mutual information with the image from below. Q's parameters are among D's. Adam
     2e-4 for D and 1e-3 for G, b1 .5.
 
-    G: [z, c] -> 7x7x128 -> 14x14x64 -> 28x28x1; D: 14x14x64 -> 7x7x128 -> 1024 -> 1 logit, and Q: -> 128 -> codes
-    (2 width, width and 16 width). As in `dcgan` kernels are 5 x 5 where the paper has 4 x 4, and G has leaky ReLUs and
-    tanh; it has no dense layer of 1024 before its base, and the dense layers of D and Q have no BatchNorm. The authors'
-    code fixes the deviations of the continuous codes at 1; ours are learned, as the paper says.
+    G: [z, c] -> 1024 -> 7x7x128 -> 14x14x64 -> 28x28x1; D: 14x14x64 -> 7x7x128 -> 1024 -> 1 logit, and Q: -> 128 ->
+    codes (16 width, 2 width, width), all hidden layers but D's first with BatchNorm. Those of the dense layers, and G's
+    first, decide whether c1 means the digit. As in `dcgan` kernels are 5 x 5 where the paper has 4 x 4, and G has leaky
+    ReLUs and tanh. The authors' code fixes the deviations of the continuous codes at 1; ours are learned, as the paper
+    says. On points there are `dcgan`'s nets, without BatchNorm.
 
     Args:
       categories: classes of the categorical code.
@@ -51,11 +52,16 @@ def infogan(
       info_continuous: weight of that of every continuous code.
     """
     codes = {f"c{k + 1}": categories if k == 0 else 0 for k in range(continuous + 1)}
-    encode, q = Encode(categories), Recognise(codes, info, info_continuous, 2 * width, normal_002())
+    encode, points = Encode(categories), are_points(shape)
+    norm: dict[str, Any] = {"batch_norm": not points, "axis_name": axis_name}
+    q = Recognise(codes, info, info_continuous, 2 * width, kernel_init=normal_002(), **norm)
     # On points D has no features beyond its last hidden layer.
-    head = q if are_points(shape) else heads.Hidden(16 * width, q, normal_002())
+    head = q if points else heads.Hidden(16 * width, q, normal_002(), **norm)
+    nets = conv_nets(shape, width, widths, dtype, axis_name, encode, head=head, batch_norm=True)
+    if not points:
+        nets["generator"] = nets["generator"].clone(hidden=16 * width)
     return GAN(
-        **conv_nets(shape, width, widths, dtype, axis_name, encode, head=head, batch_norm=True),
+        **nets,
         loss=losses.non_saturating(),
         **adam(lr, d_lr, b1, b2),
         prior=priors.uniform(latent),

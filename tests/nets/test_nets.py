@@ -377,6 +377,21 @@ def test_hidden_head_is_a_dense_layer_before_another_head() -> None:
     np.testing.assert_allclose(head.apply({"params": params}, h, None, train=False), [33.5, 13.5], rtol=1e-6)
 
 
+def test_hidden_head_normalises_before_its_activation() -> None:
+    head = heads.Hidden(2, heads.Logit(), batch_norm=True)
+    norm = {"scale": jnp.array([2.0, 1.0]), "bias": jnp.array([0.0, 1.0])}
+    params = {
+        "Dense_0": {"kernel": jnp.array([[1.0, 0.0], [0.0, 2.0]])},
+        "BatchNorm_0": norm,
+        "head": {"Dense_0": {"kernel": jnp.array([[3.0], [10.0]]), "bias": jnp.array([0.5])}},
+    }
+    # The batch has (1, 4) and (5, 0): normalised (-1, 1) and (1, -1), scaled (-2, 2) and (2, 0), then leaky.
+    h = jnp.array([[1.0, 2.0], [5.0, 0.0]])
+    variables = {"params": params, "batch_stats": {"BatchNorm_0": {"mean": jnp.zeros(2), "var": jnp.ones(2)}}}
+    found, _ = head.apply(variables, h, None, True, mutable=["batch_stats"])
+    np.testing.assert_allclose(found, [-1.2 + 20 + 0.5, 6.5], rtol=1e-4)
+
+
 @pytest.mark.parametrize("name", few(DISCRIMINATORS, "mlp", "dcgan spectral"))
 def test_without_a_head_a_discriminator_returns_what_its_head_would_get(name: str) -> None:
     make = DISCRIMINATORS[name]
