@@ -79,8 +79,8 @@ def _in_memory(file: int, place: int, row: memoryview) -> bool:
     try:
         return os.preadv(file, [row], place, _NOWAIT) == len(row)
     except OSError as error:
-        if error.errno in (errno.EAGAIN, errno.EOPNOTSUPP, errno.EINVAL):  # Not there, or not to be told without waiting.
-            return False
+        if error.errno in (errno.EAGAIN, errno.EOPNOTSUPP, errno.EINVAL):
+            return False  # Not there, or not to be told without waiting.
         raise
 
 
