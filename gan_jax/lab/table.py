@@ -127,6 +127,18 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         paper={**_CONV_PAPER, "steps": 30_000, "batch_size": 100},
         lacks="the larger networks, with dropout in the discriminator",
     ),
+    "infogan": Experiment(
+        recipes.infogan,
+        citation="Chen et al. 2016, arXiv:1606.03657",
+        summary="codes that come to mean digit, slant and width without labels",
+        **{**_CONV, "lr": "cosine:1e-3:0", "d_lr": "cosine:4e-4:0", "width": 16},
+        latent=16, info_continuous=0.02,
+        paper={
+            "steps": 5000, "batch_size": 128, "lr": 1e-3, "d_lr": 2e-4, "width": 64, "latent": 62,
+            "info_continuous": 0.1, "ema": None,
+        },
+        lacks="the generator's first dense layer, and BatchNorm in the discriminator's dense layers",
+    ),
     "wgan_gp": Experiment(
         recipes.wgan_gp,
         citation="Gulrajani et al. 2017, arXiv:1704.00028",
