@@ -42,8 +42,8 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         recipes.gan_deep,
         citation=_GOODFELLOW,
         summary="the original GAN's game with deep MLPs, those of cgan_embedding",
-        steps=8000, batch_size=64, log_every=50, sample_every=1000, save_every=1000, lr="cosine:4e-4:0", ema=0.999,
-        paper={"steps": 187_600, "lr": 2e-4, "ema": None},
+        steps=8000, batch_size=64, log_every=50, sample_every=1000, save_every=1000, ema=0.999,
+        paper={"steps": 187_600, "ema": None},
         lacks="all but the game: the networks are folklore, without published settings",
     ),
     "wgan": Experiment(
@@ -87,8 +87,8 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         recipes.cgan_embedding,
         citation=_MIRZA,
         summary="conditional GAN, MLP, learned label embeddings",
-        steps=8000, batch_size=64, log_every=50, sample_every=1000, save_every=1000, lr="cosine:4e-4:0", ema=0.999,
-        paper={"steps": 187_600, "lr": 2e-4, "ema": None},
+        steps=8000, batch_size=64, log_every=50, sample_every=1000, save_every=1000, ema=0.999,
+        paper={"steps": 187_600, "ema": None},
         lacks="nothing that was published: the network is folklore",
     ),
     "dcgan": Experiment(
@@ -192,8 +192,8 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         recipes.completion,
         citation=f"{_MIRZA} (any condition: here half an image)",
         summary="paints the lower half of an image below a given upper half",
-        steps=4000, batch_size=64, log_every=25, sample_every=500, save_every=500, lr="cosine:4e-4:0", ema=0.99,
-        paper={"steps": 40_000, "lr": 2e-4, "ema": None},
+        steps=4000, batch_size=64, log_every=25, sample_every=500, save_every=500, ema=0.99,
+        paper={"steps": 40_000, "ema": None},
         lacks="nothing that was published: the experiment is ours",
     ),
     "translation": Experiment(
