@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import InputError, conditioning
+from gan_jax import InputError, conditioning, views
 from tests.helpers import assert_same, differ
 
 KEY = jax.random.key(0)
@@ -96,6 +96,19 @@ def test_several_conditions_are_a_dict_of_what_each_is() -> None:
     assert set(np.unique(of_fakes["label"])) == set(range(5))
     with pytest.raises(InputError, match=r"conditioned on data \(half\): give y as a dict of label, half, each \[n"):
         found.draw(KEY, 3)
+
+
+def test_what_a_part_of_several_leaves_to_chance_is_drawn_with_a_key_each() -> None:
+    """Two masks of one image have holes of their own, and a label stays what it is."""
+    found = conditioning.several(
+        a=conditioning.seen(views.masked()), b=conditioning.labels(5), c=conditioning.seen(views.masked())
+    )
+    x = jnp.ones((2, 16, 16, 1))
+    y = found.randomized(KEY, found.of_data(x, LABELS[0]))
+    assert_same(y["b"], LABELS[0])
+    assert y["a"].shape == y["c"].shape == (2, 16, 16, 2)
+    assert set(np.unique(y["a"][..., 1])) == {-1, 1}
+    assert differ(y["a"], y["c"])
 
 
 def test_several_conditions_that_can_be_drawn_are_drawn_with_a_key_each() -> None:

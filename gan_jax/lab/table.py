@@ -131,7 +131,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         recipes.infogan,
         citation="Chen et al. 2016, arXiv:1606.03657",
         summary="codes that come to mean digit, slant and width without labels",
-        **{**_CONV, "steps": 2000, "lr": 1e-3, "d_lr": 4e-4, "width": 16},
+        **{**_CONV, "steps": 4000, "lr": 1e-3, "d_lr": 4e-4, "width": 16},
         info=0.1, info_continuous=0.02,
         paper={
             "steps": 5000, "batch_size": 128, "d_lr": 2e-4, "width": 64, "info": 1.0, "info_continuous": 0.1,
