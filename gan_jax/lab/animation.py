@@ -123,6 +123,8 @@ def _sheet(tiles: Sequence[np.ndarray], gap: int = 8) -> np.ndarray:
     rows = -(-len(tiles) // columns)
     sheet = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap, 3), 255, np.uint8)
     for k, tile in enumerate(tiles):
-        top, left = (gap + place * (size + gap) for place, size in zip(divmod(k, columns), (height, width)))
+        top, left = (
+            gap + place * (size + gap) for place, size in zip(divmod(k, columns), (height, width), strict=True)
+        )
         sheet[top : top + height, left : left + width] = tile
     return sheet

@@ -35,7 +35,7 @@ def of_run(lab: Lab, run: RunDir, step: int, *, averaged: bool) -> dict[str, Any
       step, steps: of the checkpoint, and of the run.
       seconds_training, images_seen, machine: how long it took, over all sessions, and where.
       averaged: whether the generator is an average over steps.
-      metrics: what `evaluate` wrote, or --track logged last: step, n, rows; None where there is neither.
+      metrics: what `evaluate` wrote, or --track logged last: step, n, features, rows; None where there is neither.
       rounded: whether the weights are rounded to float16.
       versions, commit: of what trained it.
 
@@ -81,4 +81,4 @@ def _tracked(found: Mapping[str, Any]) -> dict[str, Any] | None:
         }
         for name, value in logged.items()
     ]
-    return {"step": int(found["step"]), "n": 2500, "rows": rows}
+    return {"step": int(found["step"]), "n": 2500, "features": found.get("features"), "rows": rows}

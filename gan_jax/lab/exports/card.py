@@ -14,7 +14,14 @@ def card(record: Mapping[str, Any], *, whole: bool) -> str:
       record: as export.json holds it, without the files.
       whole: whether the program and its loader lie beside it.
     """
-    parts = [_head(record), _use(record, whole), _facts(record), _metrics(record), _files(record, whole), _limits(record)]
+    parts = [
+        _head(record),
+        _use(record, whole),
+        _facts(record),
+        _metrics(record),
+        _files(record, whole),
+        _limits(record),
+    ]
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
 
@@ -34,7 +41,8 @@ def _example(record: Mapping[str, Any]) -> str:
 
 
 def _use(record: Mapping[str, Any], whole: bool) -> Iterator[str]:
-    argument = {"none": "16", "labels": f"16, label={(record['classes'] or ['0'])[-1]!r}"}.get(record["kind"], "16, y=y")
+    of_class = f"16, label={(record['classes'] or ['0'])[-1]!r}"
+    argument = {"none": "16", "labels": of_class}.get(record["kind"], "16, y=y")
     yield "## Use"
     yield ""
     if whole:
@@ -68,15 +76,15 @@ def _array(described: Mapping[str, Any]) -> str:
 
 
 def _facts(record: Mapping[str, Any]) -> Iterator[str]:
-    options, versions = record["options"], record["versions"]
+    options, versions, data = record["options"], record["versions"], record["data"]
     licence = licences.of(options["data"]) or "not known here: add it before you hand this on"
     took = duration(record["seconds_training"])
     facts = {
         "recipe": f"`{record['experiment']}`",
         "paper": record["citation"],
-        "data": f"`{options['data']}`, {record['data']['count']:,} examples, fingerprint {record['data']['fingerprint']}",
+        "data": f"`{options['data']}`, {data['count']:,} examples, fingerprint {data['fingerprint']}",
         "licence of the data": licence,
-        "trained": f"{record['step']:,} steps of {options['batch_size']} examples, {record['images_seen']:,} images seen",
+        "trained": f"{record['step']:,} steps, {record['images_seen']:,} images seen",
         "weights": "the average over steps" if record["averaged"] else "those of the last step",
         "seed": str(options["seed"]),
         "command": f"`{record['command']}`",
@@ -98,7 +106,11 @@ def _metrics(record: Mapping[str, Any]) -> Iterator[str]:
     if found is None:
         yield "Nothing was measured."
         return
-    yield f"Of {found['n']:,} samples at step {found['step']:,}. Floor and ceiling are what real data scores in place of samples."
+    features = f", features: {found['features']}" if found["features"] else ""
+    yield (
+        f"Of {found['n']:,} samples at step {found['step']:,}{features}. Floor and ceiling are what real data "
+        "scores in place of samples."
+    )
     yield ""
     yield "| metric | value | better | floor | ceiling | what |"
     yield "|---|---|---|---|---|---|"
@@ -114,11 +126,13 @@ def _number(value: float | None) -> str:
 
 
 def _files(record: Mapping[str, Any], whole: bool) -> Iterator[str]:
-    players = "both players" if any(name.startswith("discriminator/") for name in record["weights"]) else "the generator"
+    players = (
+        "both players" if any(name.startswith("discriminator/") for name in record["weights"]) else "the generator"
+    )
     yield "## Files"
     yield ""
     if whole:
-        yield "- `generator.stablehlo`: the generator as a program for CPU, CUDA and TPU, read by `jax.export`, and `load.py`"
+        yield "- `generator.stablehlo`: a program for CPU, CUDA and TPU, which `load.py` reads by `jax.export`"
     yield f"- `weights.safetensors`: the arrays of {players} by name, for NumPy or any other framework"
     yield "- `export.json`: what `gan_jax.load` reads it back by, with the shape of each array"
 
@@ -131,5 +145,5 @@ def _limits(record: Mapping[str, Any]) -> Iterator[str]:
     if record["metrics"] is not None:
         yield "- Metrics depend on features and on the number of samples: compare only those measured alike."
     if record["rounded"]:
-        yield "- Weights are rounded to float16, and computed with in float32: pixels differ by a grey level here and there."
+        yield "- Weights are rounded to float16, so some pixels differ by a grey level from those of the run."
     yield "- Its licence follows that of its data; check both before you use it."

@@ -1,10 +1,10 @@
 """The directory of an export: written whole, verified when it is read.
 
-    export.json           written last: what the generator is and how it was made, SHA-256 of every other file
-    weights.safetensors   the arrays of the players by name, `generator/params/Dense_0/kernel`
-    generator.stablehlo   the program (`program`), and load.py, which loads it
-    README.md             the model card (`card`)
-    samples.png
+export.json           written last: what the generator is and how it was made, SHA-256 of every other file
+weights.safetensors   the arrays of the players by name, `generator/params/Dense_0/kernel`
+generator.stablehlo   the program (`program`), and load.py, which loads it
+README.md             the model card (`card`)
+samples.png
 """
 
 import dataclasses

@@ -204,6 +204,7 @@ def metrics_of(path: Path) -> dict[str, Any] | None:
             }
             for name, entry in record["metrics"].items()
         ]
-        return {"step": int(record["step"]), "n": int(record["n"]), "rows": rows}
-    except (OSError, ValueError) as error:
+        features = (record.get("features") or {}).get("name")
+        return {"step": int(record["step"]), "n": int(record["n"]), "features": features, "rows": rows}
+    except (OSError, ValueError, AttributeError) as error:
         raise InputError(f"{file} is not what evaluate writes ({error!r}): move it away, or measure again") from error

@@ -129,9 +129,7 @@ class RunDir:
         return any(step >= self.until and (self.checkpoints / str(step)).is_dir() for step in steps)
 
 
-def create(
-    config: Config, dataset: Dataset, out: Path | None, *, overwrite: bool, start: Start | None = None
-) -> Path:
+def create(config: Config, dataset: Dataset, out: Path | None, *, overwrite: bool, start: Start | None = None) -> Path:
     """Makes the directory of a new run, `out` or the next free runs/NAME/NNN, and writes its config.json.
 
     Returns:

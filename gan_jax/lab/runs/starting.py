@@ -45,7 +45,9 @@ def read(record: Any) -> Start | None:
         return None
     start = Start(**record)
     names = [*start.taken, *start.fresh]
-    if type(start.step) is not int or not all(isinstance(text, str) for text in (*start[:1], start.fingerprint, *names)):
+    if type(start.step) is not int or not all(
+        isinstance(text, str) for text in (start.path, start.fingerprint, *names)
+    ):
         raise ValueError(f"expected path, step, fingerprint and names of weights, got {record!r}")
     return start
 
