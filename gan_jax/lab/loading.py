@@ -18,7 +18,7 @@ from gan_jax.lab.experiment import Experiment
 from gan_jax.lab.exports import directory as exports
 from gan_jax.lab.exports import shipped
 from gan_jax.lab.job import Job
-from gan_jax.lab.runs import directory, journal
+from gan_jax.lab.runs import directory, journal, starting
 from gan_jax.lab.table import EXPERIMENTS
 
 
@@ -117,6 +117,16 @@ def load(
     gan = found.job.gan()
     state = found.restore_best() if best else found.restore(step)
     return Trained(gan, state, found.job, path)
+
+
+def weights(run: str | Path, step: int | None, table: Mapping[str, Experiment]) -> dict[str, np.ndarray]:
+    """The arrays of both players by name, on the host, of what `load` loads; of an export its only step.
+
+    Raises:
+      InputError: as `load`.
+    """
+    found = load(run, step=None if exports.is_export(resolved(run)) else step, table=table)
+    return {name: np.asarray(leaf) for name, leaf in starting.weights_of(found.state).items()}
 
 
 def resolved(run: str | Path) -> Path:

@@ -17,13 +17,13 @@ from tensorboardX import summary
 from gan_jax import checkpoint, images
 from gan_jax.data import Dataset
 from gan_jax.errors import InputError
-from gan_jax.gan import GAN
-from gan_jax.lab import devices, peers, sampling
+from gan_jax.gan import GAN, GANState
+from gan_jax.lab import devices, loading, peers, sampling
 from gan_jax.lab.cli import Lab
 from gan_jax.lab.job import Job
 from gan_jax.lab.progress import Progress
 from gan_jax.lab.report import verdict
-from gan_jax.lab.runs import chunks, logs
+from gan_jax.lab.runs import chunks, logs, starting
 from gan_jax.lab.runs import diversity as diversities
 from gan_jax.lab.runs import journal as journaling
 from gan_jax.lab.runs.directory import RunDir
@@ -130,7 +130,7 @@ def _train(
                 with peers.together():
                     state = run.restore(quarantine=True, sharding=layout.whole)
             else:
-                state = placed(job.fresh_state(), layout.whole)
+                state = placed(_first_state(run, lab), layout.whole)
             advance = stack.enter_context(contextlib.closing(chunks.Advancer(job, dataset, layout)))
             advance.compile(state)
         bar.advance(int(state.step) - step)
@@ -188,6 +188,8 @@ def _train(
             """The number of a signal that any of the processes has received; 0 for none."""
             return int(devices.max_over_processes(float(received[0]) if received else 0.0)[0])
 
+        if run.start is not None and not resumed:
+            save()  # From here on the weights that it started from are not needed any more.
         if first and not resumed and dataset.is_image:
             board(summary.image("real", sampling.picture(dataset.x[:100]), dataformats="HWC"), 0)
         while step < last and not (stopped := signal()):
@@ -239,6 +241,24 @@ def _train(
     if broken is not None:
         return 1
     return 128 + stopped if step < last else 0
+
+
+def _first_state(run: RunDir, lab: Lab) -> GANState:
+    """The state before the first step, with the weights that the run starts from.
+
+    Raises:
+      InputError: these are gone, or other ones than when the run was made.
+    """
+    fresh, start = run.job.fresh_state(), run.start
+    if start is None:
+        return fresh
+    weights = loading.weights(start.path, start.step, lab.table)
+    if starting.fingerprint(weights) != start.fingerprint:
+        raise InputError(
+            f"{start.path} holds other weights than when {run.path} was made, which has not saved any yet: start it "
+            "again with --overwrite"
+        )
+    return starting.with_weights(fresh, weights)
 
 
 def _say_how_it_ended(lab: Lab, run: RunDir, step: int, broken: str | None, resume: str) -> None:
