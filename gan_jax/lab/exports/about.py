@@ -36,7 +36,8 @@ def of_run(lab: Lab, run: RunDir, step: int, *, averaged: bool) -> dict[str, Any
       seconds_training, images_seen, machine: how long it took, over all sessions, and where.
       averaged: whether the generator is an average over steps.
       metrics: what `evaluate` wrote, or --track logged last: step, n, features, rows; None where there is neither.
-      rounded: whether the weights are rounded to float16.
+      rounded: of weights that were rounded to float16 what that changes, `samples`, `largest` (grey levels) and
+        `share` (of pixels); else None.
       versions, commit: of what trained it.
 
     Raises:
@@ -57,7 +58,7 @@ def of_run(lab: Lab, run: RunDir, step: int, *, averaged: bool) -> dict[str, Any
         "machine": reports.machine_of(sessions[-1]) if sessions else "",
         "averaged": averaged,
         "metrics": reports.metrics_of(run.path) or _tracked(found),
-        "rounded": False,
+        "rounded": None,
         "versions": made.get("versions") or {},
         "commit": made.get("commit"),
     }

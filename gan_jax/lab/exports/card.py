@@ -145,5 +145,9 @@ def _limits(record: Mapping[str, Any]) -> Iterator[str]:
     if record["metrics"] is not None:
         yield "- Metrics depend on features and on the number of samples: compare only those measured alike."
     if record["rounded"]:
-        yield "- Weights are rounded to float16, so some pixels differ by a grey level from those of the run."
+        rounded = record["rounded"]
+        yield (
+            f"- Weights are rounded to float16: of {rounded['samples']:,} samples {rounded['share']:.2%} of the pixels "
+            f"differ from the run's, by {rounded['largest']} of 255 grey levels at most."
+        )
     yield "- Its licence follows that of its data; check both before you use it."

@@ -71,7 +71,7 @@ def write(
       state: what it has learned; the averaged generator is what is handed on, where there is an average.
       about: how it was made, `about.KEYS`.
       picture: of its samples, uint8 RGB.
-      whole: whether to write everything; or else the generator's weights alone, rounded to float16, without a program.
+      whole: whether to write everything; or else the generator's weights alone, as float16, without a program.
 
     Raises:
       OSError: something can't be written.
@@ -91,7 +91,6 @@ def write(
         "written_by": directory.versions().get("gan-jax", "unknown"),
         **directory.record_of(dataclasses.replace(job, data=_without_path(job))),
         **about,
-        "rounded": about["rounded"] or not whole,
         "prior": programs.described(gan),
         "z": _described(z),
         "y": None if y is None else jax.tree.map(_described, y),

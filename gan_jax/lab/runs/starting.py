@@ -69,7 +69,10 @@ def weights_of(state: GANState) -> dict[str, np.ndarray]:
 def with_weights(state: GANState, weights: Weights) -> GANState:
     """The state with those of its arrays replaced that the weights have, in the same shape; the average starts anew."""
 
-    def replaced(player: Player, prefix: str) -> Player:
+    def replaced(player: Player | None, prefix: str) -> Player | None:
+        if player is None:
+            return None
+
         def leaf(path: Any, own: Any) -> Any:
             found = weights.get(f"{prefix}/{_name(path)}")
             return own if found is None or found.shape != own.shape else jnp.asarray(found, own.dtype)
@@ -78,6 +81,7 @@ def with_weights(state: GANState, weights: Weights) -> GANState:
         return player.replace(params=variables.pop("params"), collections=variables)  # type: ignore[attr-defined]
 
     generator = replaced(state.generator, "generator")
+    assert generator is not None
     return state.replace(  # type: ignore[attr-defined]
         generator=generator,
         discriminator=replaced(state.discriminator, "discriminator"),
@@ -115,8 +119,12 @@ def described(start: Start, weights: Weights) -> str:
     text = f"starts from {start.path} at step {start.step}: "
     if not start.fresh:
         return f"{text}all {len(start.taken)} arrays fit"
-    reasons = [f"{name} ({'has another shape' if name in weights else 'missing'})" for name in start.fresh[:_NAMED]]
-    more = len(start.fresh) - len(reasons)
+    present = {name.partition("/")[0] for name in weights}
+    absent = [player for player in PLAYERS if player not in present]
+    fresh = [name for name in start.fresh if name.partition("/")[0] not in absent]
+    reasons = [f"the {player} (missing)" for player in absent]
+    reasons += [f"{name} ({'has another shape' if name in weights else 'missing'})" for name in fresh[:_NAMED]]
+    more = len(fresh) - len(fresh[:_NAMED])
     rest = f" and {more} more" if more else ""
     return f"{text}{len(start.taken)} arrays fit, drawn at random are {', '.join(reasons)}{rest}"
 
