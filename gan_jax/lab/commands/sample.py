@@ -61,6 +61,7 @@ def _checked(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Pa
     if len(found) > 1:
         parser.error(f"both {found[0]} and {found[1]} are to be written: name one file")
     (out,) = found
+    suffixes: tuple[str, ...]
     if options.history is not None:
         suffixes, kinds = (*animation.MOVING, ".png"), ".gif or .webp (moving) or .png (a sheet)"
     elif options.interpolate is not None:

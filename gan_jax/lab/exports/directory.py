@@ -27,7 +27,6 @@ from gan_jax.gan import GAN, GANState, Player
 from gan_jax.lab import files
 from gan_jax.lab.experiment import Table
 from gan_jax.lab.exports import program as programs
-from gan_jax.lab.exports.card import card
 from gan_jax.lab.job import Job
 from gan_jax.lab.runs import directory, starting
 
@@ -76,6 +75,8 @@ def write(
     Raises:
       OSError: something can't be written.
     """
+    from gan_jax.lab.exports.card import card  # Not earlier: who reads needs no report.
+
     path.mkdir(parents=True, exist_ok=True)
     (path / RECORD).unlink(missing_ok=True)
     weights = {name: np.asarray(leaf) for name, leaf in starting.weights_of(state).items()}
@@ -150,16 +151,12 @@ def read(path: Path, table: Table) -> tuple[Job, GAN, GANState, dict[str, Any]]:
             f"it, gan-jax {record.get('written_by')}, or its load.py, which needs none"
         )
     state = starting.with_weights(like.replace(ema=None), arrays)  # type: ignore[attr-defined]
-    players = [None if player is None else _without_optimizer(player) for player in _players(state)]
-    return job, gan, GANState(step, *players, ema=None), record
+    players = (None if of is None else Player(of.params, of.collections, None) for of in _players(state))
+    return job, gan, GANState(step, *players), record  # type: ignore[arg-type]
 
 
 def _players(state: GANState) -> tuple[Player | None, Player | None]:
     return state.generator, state.discriminator
-
-
-def _without_optimizer(player: Player) -> Player:
-    return Player(player.params, player.collections, None)
 
 
 def _without_path(job: Job) -> Any:

@@ -57,7 +57,7 @@ def spelled(typed: str | Path) -> str:
     return os.path.abspath(typed) if os.path.exists(typed) else str(typed)
 
 
-def weights_of(state: GANState) -> dict[str, np.ndarray]:
+def weights_of(state: GANState) -> dict[str, Any]:
     """All arrays of both players by name, those of the generator averaged where there is an average."""
     generator = state.generator.variables if state.ema is None else state.ema
     players = {"generator": generator}
