@@ -48,7 +48,8 @@ def main(lab: Lab, argv: list[str]) -> int:
 
 def _checked(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Path:
     """The file to write; leaves with exit code 2 where what was typed excludes itself."""
-    typed = {name for name, value in vars(options).items() if value not in (None, False)} - {"run", "out", "invert"}
+    typed = {name for name, value in vars(options).items() if value is not None and value is not False}
+    typed -= {"run", "out", "invert"}
     for first, excluded, reason in _EXCLUSIVE:
         both = typed & excluded
         if first in typed and both:

@@ -116,7 +116,7 @@ def write(
 def read(path: Path, table: Table) -> tuple[Job, GAN, GANState, dict[str, Any]]:
     """The job, GAN, state and record of an export.
 
-    The state has no optimizers, and no discriminator where only the generator was handed on (then it is None).
+    The state has no optimizers, and an empty discriminator where only the generator was handed on.
 
     Raises:
       InputError: the export is of another format, is not whole, or its experiment is not in the table or makes other
@@ -141,22 +141,18 @@ def read(path: Path, table: Table) -> tuple[Job, GAN, GANState, dict[str, Any]]:
         raise InputError(f"{error.filename} is missing: copy the whole directory again") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{path / RECORD} is not what export writes ({error!r}): copy the whole directory") from error
-    abstract = job.abstract_state()
-    discriminator = any(name.startswith("discriminator/") for name in arrays)
-    like = abstract.replace(discriminator=abstract.discriminator if discriminator else None)  # type: ignore[attr-defined]
+    like = job.abstract_state().replace(ema=None)  # type: ignore[attr-defined]
+    if not any(name.startswith("discriminator/") for name in arrays):
+        like = like.replace(discriminator=Player({}, {}, None))
     expected = {name: leaf.shape for name, leaf in starting.weights_of(like).items()}
     if expected != {name: leaf.shape for name, leaf in arrays.items()}:
         raise InputError(
             f"{path} holds the weights of other networks than {job.config.name} makes here: use the version that wrote "
             f"it, gan-jax {record.get('written_by')}, or its load.py, which needs none"
         )
-    state = starting.with_weights(like.replace(ema=None), arrays)  # type: ignore[attr-defined]
-    players = (None if of is None else Player(of.params, of.collections, None) for of in _players(state))
-    return job, gan, GANState(step, *players), record  # type: ignore[arg-type]
-
-
-def _players(state: GANState) -> tuple[Player | None, Player | None]:
-    return state.generator, state.discriminator
+    state = starting.with_weights(like, arrays)
+    players = (Player(of.params, of.collections, None) for of in (state.generator, state.discriminator))
+    return job, gan, GANState(step, *players), record
 
 
 def _without_path(job: Job) -> Any:

@@ -60,19 +60,14 @@ def spelled(typed: str | Path) -> str:
 def weights_of(state: GANState) -> dict[str, Any]:
     """All arrays of both players by name, those of the generator averaged where there is an average."""
     generator = state.generator.variables if state.ema is None else state.ema
-    players = {"generator": generator}
-    if state.discriminator is not None:
-        players["discriminator"] = state.discriminator.variables
+    players = {"generator": generator, "discriminator": state.discriminator.variables}
     return {f"{player}/{name}": leaf for player in players for name, leaf in _named(players[player]).items()}
 
 
 def with_weights(state: GANState, weights: Weights) -> GANState:
     """The state with those of its arrays replaced that the weights have, in the same shape; the average starts anew."""
 
-    def replaced(player: Player | None, prefix: str) -> Player | None:
-        if player is None:
-            return None
-
+    def replaced(player: Player, prefix: str) -> Player:
         def leaf(path: Any, own: Any) -> Any:
             found = weights.get(f"{prefix}/{_name(path)}")
             return own if found is None or found.shape != own.shape else jnp.asarray(found, own.dtype)
@@ -81,7 +76,6 @@ def with_weights(state: GANState, weights: Weights) -> GANState:
         return player.replace(params=variables.pop("params"), collections=variables)  # type: ignore[attr-defined]
 
     generator = replaced(state.generator, "generator")
-    assert generator is not None
     return state.replace(  # type: ignore[attr-defined]
         generator=generator,
         discriminator=replaced(state.discriminator, "discriminator"),
