@@ -42,7 +42,8 @@ class Batch(NamedTuple):
 
     Attributes:
       x: `[..., B, *shape]`, float32, scaled to `GAN.data_range`.
-      y: any array `[..., B, ...]`: labels int32 `[..., B]`, tag vectors, images; None for an unconditional GAN.
+      y: any pytree of arrays `[..., B, ...]`: labels int32 `[..., B]`, tag vectors, images, or a dict of several kinds;
+        None for an unconditional GAN.
 
     `train_step` takes leaves `[n_critic, B, ...]`, all other functions leaves `[B, ...]`.
     """
@@ -52,7 +53,7 @@ class Batch(NamedTuple):
 
 
 class Inputs(NamedTuple):
-    """The generator's inputs: latents `[B, Z]` and conditions `[B, ...]` or None."""
+    """The generator's inputs: latents `[B, Z]` and conditions, leaves `[B, ...]`, or None."""
 
     z: Latents
     y: Condition = None
@@ -393,7 +394,7 @@ class GAN:
         Raises:
           ValueError: x is not float, or y not what `conditioning` says.
         """
-        x, y = jnp.asarray(x), None if y is None else jnp.asarray(y)
+        x, y = jnp.asarray(x), conditions.as_arrays(y)
         self._check(Batch(x, y))
         return self.discriminator.apply(state.discriminator.variables, x, y, False)
 
@@ -403,13 +404,13 @@ class GAN:
         Args:
           state: the trained state.
           z: latents `[B, Z]`.
-          y: conditions `[B, ...]`.
+          y: conditions, leaves `[B, ...]`.
           rng: needed by generators that draw noise of their own in inference mode.
 
         Raises:
           ValueError: y is not what `conditioning` says.
         """
-        z, y = jnp.asarray(z), None if y is None else jnp.asarray(y)
+        z, y = jnp.asarray(z), conditions.as_arrays(y)
         conditions.check(self.conditioning, y, z.shape[:1])
         variables = state.generator.variables if state.ema is None else state.ema
         return self.generator.apply(variables, z, y, False, rngs=None if rng is None else _streams(rng))
@@ -421,14 +422,14 @@ class GAN:
           state: the trained state.
           rng: decides latents, conditions and the generator's own noise.
           n: number of samples.
-          y: conditions `[n, ...]`, or one label for all; None to draw them, see `Conditioning.draw`.
+          y: conditions, leaves `[n, ...]`, or one label for all; None to draw them, see `Conditioning.draw`.
 
         Raises:
           InputError: y is None, and the GAN is conditioned on data.
           ValueError: y is not what `conditioning` says.
         """
         z_rng, y_rng, g_rng = jax.random.split(rng, 3)
-        y = self.conditioning.draw(y_rng, n) if y is None else jnp.asarray(y)
+        y = self.conditioning.draw(y_rng, n) if y is None else conditions.as_arrays(y)
         if self.conditioning.kind == "labels" and y.ndim == 0:
             y = jnp.broadcast_to(y, (n,))
         return self.generate(state, self.prior(z_rng, n), y, g_rng)

@@ -20,7 +20,7 @@ Logits = Float[Array, "batch *patches"]
 """`[B]`; of a discriminator of patches `[B, rows, columns]`."""
 Scalar = Float[Array, ""]
 Condition = Any
-"""An array `[B, ...]`: labels int32 `[B]`, tag vectors, images; None for an unconditional GAN."""
+"""A pytree of arrays `[B, ...]`: labels int32 `[B]`, tags, images, or a dict of them; None for an unconditional GAN."""
 Labels = Int[Array, " batch"]
 Params = Any
 Key = PRNGKeyArray

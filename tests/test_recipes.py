@@ -1,6 +1,7 @@
 import functools
 import inspect
 import pickle
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -51,6 +52,7 @@ CONDITIONAL = [(name, {}) for name in LABELLED] + [(name, {"conditional": True})
 # Conditioned on pictures: they take images only.
 PICTURED = ("completion", "translation")
 ON_POINTS = [(name, kwargs) for name, kwargs in CASES if name not in PICTURED]
+CODED = {"infogan"}
 CONVOLUTIONAL = RECIPES.keys() - {"gan", "gan_deep", "wgan", "cgan", "cgan_embedding"}
 
 # A dense net with a clipped critic, one with labels, convolutions with BatchNorm: these are quick where a test compiles
@@ -98,7 +100,7 @@ def draw(gan: GAN, shape: tuple[int, ...], seed: int = 0) -> Batch:
 def test_every_public_function_of_the_families_is_a_recipe() -> None:
     functions = {
         name
-        for family in (recipes.conv, recipes.mlp, recipes.pictures)
+        for family in (recipes.conv, recipes.mlp, recipes.pictures, sys.modules["gan_jax.recipes.infogan"])
         for name, value in vars(family).items()
         if inspect.isfunction(value) and value.__module__ == family.__name__ and not name.startswith("_")
     }
@@ -116,7 +118,7 @@ def check_step(before: GANState, after: GANState, metrics: dict[str, jax.Array])
 
 
 def on_labels(batch: Batch) -> bool:
-    return batch.y is not None and jnp.issubdtype(batch.y.dtype, jnp.integer)
+    return isinstance(batch.y, jax.Array) and jnp.issubdtype(batch.y.dtype, jnp.integer)
 
 
 @cases(CASES + RESIDUAL, quick=[(name, {}) for name in RECIPES])
@@ -126,6 +128,7 @@ def test_protocol(name: str, kwargs: dict[str, Any]) -> None:
     batch = draw(gan, shape)
     y = jnp.array([7, 7, 7, 3, 3, 3]) if on_labels(batch) else batch.y
     y = jnp.tile(y[0, :3], (2, 1, 1, 1)) if name in PICTURED else y
+    y = gan.conditioning.draw(KEY, 6) if name in CODED else y
 
     @jit
     def run(batch: Batch, rng: jax.Array) -> Any:
@@ -219,6 +222,7 @@ SPECS = {
     "dcgan": Spec(),
     "lsgan": Spec(losses.least_squares()),
     "acgan": Spec(),
+    "infogan": Spec(),
     # 2 (5 - 1)^2.
     "wgan_gp": Spec(losses.wasserstein(), 32.0, b2=0.9),
     "sngan": Spec(losses.hinge()),
@@ -292,7 +296,10 @@ def test_each_player_has_its_learning_rate_and_the_optimizer_of_the_paper(name: 
 
 @every_recipe
 def test_players_share_a_learning_rate_unless_told(name: str) -> None:
-    gan = tiny(name, (8, 8, 1), lr=0.02, **({"clip": 1e3} if "clip" in options(name) else {}))
+    told = options(name)["d_lr"].default is not None  # The paper has two rates.
+    own = {"d_lr": None} if told else {}
+    assert told == (name == "infogan")
+    gan = tiny(name, (8, 8, 1), lr=0.02, **own, **({"clip": 1e3} if "clip" in options(name) else {}))
     updates = [
         optimizer.update(jnp.ones(()), optimizer.init(jnp.zeros(())), jnp.zeros(()))[0]
         for optimizer in (gan.g_optimizer, gan.d_optimizer)
@@ -353,6 +360,17 @@ def test_networks_of_the_sources(make: Callable[[], GAN], generator: Any, discri
     assert sorted(kernels(gan.discriminator, jnp.zeros((1, 28, 28, 1)), y)) == sorted(discriminator)
 
 
+def test_networks_of_infogan() -> None:
+    gan = recipes.infogan((28, 28, 1))
+    y = gan.conditioning.draw(KEY, 1)
+    assert sorted(kernels(gan.generator, jnp.zeros((1, 62)), y)) == sorted(
+        [(74, 7 * 7 * 128), (5, 5, 64, 128), (5, 5, 1, 64)]
+    )
+    q = [(1024, 128), (128, 10), (128, 2), (128, 2)]
+    body = [(5, 5, 1, 64), (5, 5, 64, 128), (7 * 7 * 128, 1024)]
+    assert sorted(kernels(gan.discriminator, jnp.zeros((1, 28, 28, 1)), y)) == sorted([*body, (1024, 1), *q])
+
+
 @pytest.mark.parametrize(
     ("name", "function"),
     [("relu", lambda h: np.maximum(h, 0)), ("leaky_relu", lambda h: np.where(h > 0, h, 0.2 * h)), ("abs", np.abs)],
@@ -376,6 +394,35 @@ def test_unlabelled_data_is_refused_where_labels_are_needed(name: str, kwargs: d
 def test_sizes_that_do_not_fit_are_refused(name: str) -> None:
     with pytest.raises(InputError, match=r"got 30 x 28 x 1: resize or pad (them|the images) to (28|32) x 28"):
         tiny(name, (30, 28, 1))
+
+
+def test_both_players_of_infogan_minimise_what_the_codes_of_fakes_cost_to_read() -> None:
+    """Both players get the mean of -log Q over fakes, weighted, and nothing of the real examples."""
+    weighted = {"info": 0.7, "info_continuous": 0.3}
+    gan, without = (tiny("infogan", (2,), **weights) for weights in (weighted, dict.fromkeys(weighted, 0.0)))
+    batch = jax.tree.map(lambda leaf: leaf[0], draw(gan, (2,)))
+    state = jit(gan.init)(KEY, draw(gan, (2,)))
+
+    def losses_of(gan: GAN) -> Any:
+        fakes = gan.fakes(state, batch, KEY)
+        of_d = jax.value_and_grad(lambda p: gan.d_loss(p, state, batch, fakes, KEY)[0])(state.discriminator.params)
+        of_g = jax.value_and_grad(lambda p: gan.g_loss(p, state, batch, KEY)[0])(state.generator.params)
+        return of_d, of_g
+
+    def terms(state: GANState) -> Any:
+        fakes = gan.fakes(state, batch, KEY)
+        sown = gan.discriminator.apply(state.discriminator.variables, *fakes, True, mutable=["losses"])[1]
+        assert len(jax.tree.leaves(sown)) == 3
+        return sum(jnp.mean(term) for term in jax.tree.leaves(sown))
+
+    value, slope = jit(jax.value_and_grad(terms, allow_int=True))(state)
+    with_terms, plain = jit(lambda: losses_of(gan))(), jit(lambda: losses_of(without))()
+    for own, (found, gradient), (base, base_gradient) in zip(
+        (slope.discriminator.params, slope.generator.params), with_terms, plain, strict=True
+    ):
+        np.testing.assert_allclose(found - base, value, rtol=1e-4)
+        assert_close(jax.tree.map(jnp.subtract, gradient, base_gradient), own, rtol=1e-3, atol=1e-5)
+        assert any((leaf != 0).any() for leaf in jax.tree.leaves(own))
 
 
 SIZES = [(28, 28, 1), (32, 32, 3), (64, 64, 3), (64, 48, 3), (128, 128, 3)]

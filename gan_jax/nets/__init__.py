@@ -12,6 +12,7 @@ unconditional net, and `train` is a Python bool. Modules:
   class_norm: BatchNorm whose scale and shift are those of a class.
   augment: random changes of the images that a discriminator sees (DiffAugment).
   heads: the last layer of a discriminator.
+  recognition: a head that reads a generator's codes off an example, for InfoGAN.
   packing: a discriminator of several examples at once (PacGAN).
   per_channel: nets of one-channel images, applied to every channel of an image.
   classifier: a small convolutional classifier, for metrics.

@@ -34,6 +34,7 @@ Args:
 """
 
 from gan_jax.recipes.conv import acgan, cdcgan, dcgan, dragan, lsgan, r3gan, sngan, wgan_dcgan, wgan_gp
+from gan_jax.recipes.infogan import infogan
 from gan_jax.recipes.mlp import cgan, cgan_embedding, completion, gan, gan_deep, wgan
 from gan_jax.recipes.pictures import translation
 
@@ -47,6 +48,7 @@ __all__ = [
     "dragan",
     "gan",
     "gan_deep",
+    "infogan",
     "lsgan",
     "r3gan",
     "sngan",

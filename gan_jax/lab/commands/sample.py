@@ -2,9 +2,8 @@
 
 import argparse
 import math
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -79,10 +78,12 @@ _EXCLUSIVE: tuple[tuple[str, set[str], str], ...] = (
         "history",
         {
             "n", "seed", "label", "best", "step", "classes", "interpolate", "given", "resize", "seeds", "seed_grid",
+            "code",
         },
         "it shows the grids that the run saved",
     ),
     ("label", {"classes"}, "one class, or all of them"),
+    ("code", {"label", "classes", "interpolate", "seeds", "seed_grid"}, "--code walks on its own"),
     ("seeds", {"n", "seed", "classes", "interpolate", "seed_grid"}, "it draws one sample per seed"),
     ("seed_grid", {"interpolate"}, "a walk leads through latents of no seed"),
 )  # fmt: skip
@@ -123,27 +124,20 @@ def _samples(lab: Lab, options: argparse.Namespace, out: Path) -> list[str]:
     """Writes samples as a grid or as arrays, and says so."""
     found, label, given_y = _found(lab, options, out)
     job, gan = found.job, found.gan
-    z, y, originals, seeds = _inputs(job, gan, options, label, given_y)
-    samples = sampling.generator_of(gan, check=True)(found.state, z, y)
-    reference = sampling.reference_points(job, print) if out.suffix == ".png" else None
-    view, row = gan.conditioning.view, sampling.COLUMNS
+    inputs = _inputs(job, gan, options, label, given_y)
+    samples = sampling.generator_of(gan, check=True)(found.state, inputs.z, inputs.y)
     with files.write_errors(out):
-        arrays = {} if seeds is None else {"seeds": np.asarray(seeds, np.uint32)}
-        if gan.conditioning.kind == "labels":
-            arrays["labels"] = sampling.written_labels(job, np.asarray(y))
-        if view is None or options.interpolate is not None:
-            _write(out, samples, arrays, reference, options.invert)
-        else:
-            pictures = sampling.given_pictures(view, y, job.shape[-1])
-            _write_translated(out, samples, pictures, originals, arrays, options.invert)
-            row = sampling.TRIPLES
+        _write(out, job, gan, options, samples, inputs)
     lines = [f"{len(samples)} samples{_of(job, label)} at step {int(found.state.step)}: {out}"]
     if options.classes and len(job.shape) == 3:
-        rows = [job.classes[row] for row in np.asarray(y)[:: sampling.COLUMNS]]
+        rows = [job.classes[row] for row in np.asarray(inputs.y)[:: sampling.COLUMNS]]
         lines.append(f"a row per class, from the top: {listed(rows, shown=len(rows))}")
-    if options.seed_grid and seeds is not None:
-        width = len(str(max(seeds)))
+    if options.code is not None and len(job.shape) == 3:
+        lines.append(f"along every row {options.code} changes and nothing else")
+    if options.seed_grid and inputs.seeds is not None:
         lines.append("seeds, in the order of the samples (--seeds A,B,C draws some of them again):")
+        seeds, width = inputs.seeds, len(str(max(inputs.seeds)))
+        row = sampling.COLUMNS if gan.conditioning.view is None else sampling.TRIPLES
         lines += ["  ".join(f"{seed:{width}}" for seed in seeds[k : k + row]) for k in range(0, len(seeds), row)]
     return lines
 
@@ -160,6 +154,8 @@ def _found(lab: Lab, options: argparse.Namespace, out: Path) -> tuple[Trained, i
     if options.classes and gan.conditioning.kind != "labels":
         raise InputError(f"{job.config.name} is not conditioned on labels: leave out --classes")
     files.check_parent(out)
+    if options.code is not None:
+        sampling.check_code(job, gan, options.code)
     if options.given is None and options.resize:
         raise InputError("--resize is for pictures of your own: add --given, or leave it out")
     given_y = None if options.given is None else given.read(job, gan, options.given, resize=options.resize)
@@ -168,28 +164,45 @@ def _found(lab: Lab, options: argparse.Namespace, out: Path) -> tuple[Trained, i
     return found, label, given_y
 
 
-def _inputs(
-    job: Job, gan: GAN, options: argparse.Namespace, label: int | None, given_y: Any
-) -> tuple[Any, Any, np.ndarray | None, list[int] | None]:
-    """The latents and conditions to generate from, the test examples that the conditions are of, and the seeds."""
+class _Inputs(NamedTuple):
+    """What samples are made from.
+
+    Attributes:
+      z: latents.
+      y: conditions, or None.
+      columns: of a grid of the samples.
+      originals: the test examples that the conditions are of, where they are known.
+      seeds: of each sample, where each has its own.
+    """
+
+    z: Any
+    y: Any
+    columns: int = sampling.COLUMNS
+    originals: np.ndarray | None = None
+    seeds: list[int] | None = None
+
+
+def _inputs(job: Job, gan: GAN, options: argparse.Namespace, label: int | None, given_y: Any) -> _Inputs:
     is_image = len(job.shape) == 3
     columns, n = sampling.COLUMNS, options.n or (sampling.COLUMNS**2 if is_image else sampling.POINTS)
     seed = options.seed or 0
+    if options.code is not None:
+        return _Inputs(*sampling.walk(job, gan, options.code, jax.random.key(seed), -(-n // columns)))
     z_rng, y_rng = jax.random.split(jax.random.key(seed))
     if gan.conditioning.view is not None:
         n = options.n or (sampling.COLUMNS * sampling.TRIPLES if given_y is None else len(given_y))
     if options.seeds or options.seed_grid:
-        n = len(options.seeds or ()) or (len(_class_rows(job, n)) if options.classes else n)
+        n = len(_class_rows(job, n)) if options.classes else n
         seeds = list(options.seeds or range(seed, seed + n))
-        return *_of_seeds(job, gan, options, label, given_y, seeds), seeds
+        return _of_seeds(job, gan, options, label, given_y, seeds)
     y, originals, n = _conditions(job, gan, options, label, given_y, n, y_rng)
     if options.interpolate is None:
-        return gan.prior(z_rng, n), y, originals, None
+        return _Inputs(gan.prior(z_rng, n), y, columns, originals)
     n = -(-n // columns) * columns
     # A walk through z at one condition: every row keeps that of its first column.
-    y = None if y is None else jnp.repeat(y[::columns], columns, axis=0)
+    y = jax.tree.map(lambda leaf: jnp.repeat(leaf[::columns], columns, axis=0), y)
     ends = _vectors(job, gan.prior(z_rng, 2 * n // columns))
-    return sampling.interpolations(ends, columns), y, None, None
+    return _Inputs(sampling.interpolations(ends, columns), y, columns)
 
 
 def _conditions(
@@ -211,8 +224,7 @@ def _conditions(
 
 def _of_seeds(
     job: Job, gan: GAN, options: argparse.Namespace, label: int | None, given_y: Any, seeds: list[int]
-) -> tuple[Any, Any, np.ndarray | None]:
-    """The latents and conditions of samples of their own seeds, and the test examples that the conditions are of."""
+) -> _Inputs:
     if max(seeds) > _MOST:
         raise InputError(f"seeds go to {_MOST} and these to {max(seeds)}: choose a lower --seed")
     z, y = sampling.of_seeds(gan, seeds)
@@ -221,7 +233,7 @@ def _of_seeds(
         y = _conditions(job, gan, options, label, given_y, len(seeds), jax.random.key(0))[0]
     elif gan.conditioning.kind == "data":
         originals, y = sampling.held_out_of_seeds(job, gan, seeds)
-    return z, y, originals
+    return _Inputs(z, y, originals=originals, seeds=seeds)
 
 
 def _class_rows(job: Job, n: int) -> np.ndarray:
@@ -240,32 +252,29 @@ def _vectors(job: Job, z: jax.Array) -> jax.Array:
     return z
 
 
-def _write(
-    out: Path, samples: np.ndarray, others: Mapping[str, np.ndarray], reference: np.ndarray | None, invert: bool
-) -> None:
-    if out.suffix == ".png":
-        images.save_png(out, sampling.picture(samples, reference, invert=invert))
-        return
-    arrays: dict[str, Any] = {"images": samples, **others}
-    with atomic(out) as partial, open(partial, "wb") as file:
-        np.savez_compressed(file, **arrays)
-
-
-def _write_translated(
-    out: Path,
-    samples: np.ndarray,
-    pictures: np.ndarray,
-    originals: np.ndarray | None,
-    others: Mapping[str, np.ndarray],
-    invert: bool,
-) -> None:
-    """Given, made and, where known, true side by side; or the arrays of an archive of pairs."""
+def _write(out: Path, job: Job, gan: GAN, options: argparse.Namespace, samples: np.ndarray, inputs: _Inputs) -> None:
+    """A picture, or arrays; of samples made from pictures given, made and, where known, true side by side."""
+    view = gan.conditioning.view if options.interpolate is None else None
+    pictures = None if view is None else sampling.given_pictures(view, inputs.y, job.shape[-1])
     if out.suffix == ".npz":
-        _write(out, samples, {"conditions": pictures, **others}, None, invert)
+        beside: dict[str, Any] = _named(job, gan, inputs.y) if pictures is None else {"conditions": pictures}
+        beside |= {} if inputs.seeds is None else {"seeds": np.asarray(inputs.seeds, np.uint32)}
+        with atomic(out) as partial, open(partial, "wb") as file:
+            np.savez_compressed(file, images=samples, **beside)
         return
-    shown = [pictures, samples, *([] if originals is None else [originals])]
-    columns = len(shown) * min(sampling.TRIPLES, len(samples))
-    images.save_png(out, sampling.picture(sampling.side_by_side(*shown), columns=columns, invert=invert))
+    columns, reference = inputs.columns, sampling.reference_points(job, print)
+    if pictures is not None:
+        shown = [pictures, samples, *([] if inputs.originals is None else [inputs.originals])]
+        columns = len(shown) * min(sampling.TRIPLES, len(samples))
+        samples = sampling.side_by_side(*shown)
+    images.save_png(out, sampling.picture(samples, reference, columns=columns, invert=options.invert))
+
+
+def _named(job: Job, gan: GAN, y: Any) -> dict[str, Any]:
+    """What is written beside samples: the labels, or the codes, that they are of."""
+    if gan.conditioning.kind == "labels":
+        return {"labels": sampling.written_labels(job, np.asarray(y))}
+    return {name: np.asarray(y[name]) for name in sampling.codes_of(gan)}
 
 
 def _seeds(text: str) -> list[int]:
@@ -287,7 +296,7 @@ def _parser(lab: Lab) -> argparse.ArgumentParser:
         prog=lab.command("sample"),
         description="Samples of a trained run: a grid as PNG, or arrays as npz (images uint8 [N, H, W, C], or points "
         "float32 [N, D]; labels int32 [N] when the run is conditioned on labels, strings where classes have names; "
-        "conditions uint8 [N, H, W, C] when it makes images from pictures).",
+        "codes by their names; conditions uint8 [N, H, W, C] when it makes images from pictures).",
     )
     add = parser.add_argument
     add(
@@ -306,6 +315,7 @@ def _parser(lab: Lab) -> argparse.ArgumentParser:
     which.add_argument("--best", action="store_true", help="the best checkpoint that run --track kept, not the last")
     which.add_argument("--step", type=cli.reader(integer(0)), metavar="N", help="the checkpoint of this step")
     add("--classes", action="store_true", help="one class per row, ten samples each")
+    add("--code", metavar="NAME", help="walk a code along each row, everything else fixed: c1, c2, ... of infogan")
     add(
         "--interpolate",
         nargs="?",

@@ -56,7 +56,8 @@ def reference_of(
     chosen = classifier or job.options["classifier"]
     found = real_data.load(job.spec, conditional=conditional, classifier=chosen, asked=features, train=train)
     job.check_data(found.train)
-    return dataclasses.replace(found, view=gan.conditioning.view)
+    categorical = [name for name, classes in sampling.codes_of(gan).items() if classes]
+    return dataclasses.replace(found, view=gan.conditioning.view, code=categorical[0] if categorical else None)
 
 
 def usual_count(reference: Reference) -> int:
@@ -73,6 +74,8 @@ def check_fitting(job: Job, reference: Reference, chosen: Sequence[str]) -> None
         reason = ""
         if measure in ("gan_test", "gan_train") and not reference.conditional:
             reason = "; it needs a GAN that is conditioned on labels"
+        elif measure == "code":
+            reason = "; it needs a GAN with a categorical code, and labelled data"
         elif MEASURES[measure].needs_features or MEASURES[measure].needs_classifier:
             reason = f"; {_missing(reference, spec, MEASURES[measure])}"
         raise InputError(f"{measure} does not fit {name} on {spec}, which has {', '.join(fitting(reference))}{reason}")
@@ -105,7 +108,7 @@ def sample_drawer(gan: GAN, reference: Reference, n: int) -> Callable[[GANState,
     """
     if gan.conditioning.view is not None:
         return _translator(gan, reference, n)
-    generate = sampling.generator_of(gan, check=True)
+    generate, read = sampling.generator_of(gan, check=True), sampling.reader_of(gan)
 
     def draw(state: GANState, rng: Array) -> Draw:
         z_rng, y_rng, measure_rng = jax.random.split(rng, 3)
@@ -114,8 +117,10 @@ def sample_drawer(gan: GAN, reference: Reference, n: int) -> Callable[[GANState,
             assert reference.train.labels is not None
             classes = jnp.asarray(np.unique(reference.train.labels))
             labels = jax.random.permutation(y_rng, classes[jnp.arange(n) % len(classes)])
-        x = generate(state, gan.prior(z_rng, n), labels)
-        return Draw(x, None if labels is None else np.asarray(labels), measure_rng)
+        y = gan.conditioning.draw(y_rng, n) if gan.conditioning.kind == "codes" else labels
+        x = generate(state, gan.prior(z_rng, n), y)
+        of_state = None if read is None else functools.partial(read, state)
+        return Draw(x, None if labels is None else np.asarray(labels), measure_rng, read=of_state)
 
     return draw
 

@@ -22,7 +22,7 @@ from gan_jax.errors import InputError
 from gan_jax.lab.measuring import translations
 from gan_jax.lab.measuring.reference import Draw, Reference
 from gan_jax.lab.measuring.reference import moments as _moments
-from gan_jax.metrics import classify, features, frechet, kernel, modes, parzen, prdc, wasserstein
+from gan_jax.metrics import classify, clusters, features, frechet, kernel, modes, parzen, prdc, wasserstein
 from gan_jax.nets.classifier import Classifier
 from gan_jax.pieces import map_in_pieces
 from gan_jax.training import from_uint8
@@ -119,6 +119,17 @@ def _gan_test(reference: Reference, draw: Draw) -> dict[str, Value]:
 def _gan_test_bounds(reference: Reference, n: int) -> dict[str, Bounds]:
     # Of the test set: training images are what the classifier has learned by heart.
     return {"gan_test": Bounds(ceiling=reference.accuracy)}
+
+
+def _code(reference: Reference, draw: Draw) -> dict[str, Value]:
+    assert draw.read is not None and reference.code is not None and reference.test.labels is not None
+    found = draw.read(reference.test.x)[reference.code].astype(np.int32)
+    error = clusters.matched_error(found, reference.test.labels)
+    return {"code_error": Value(error, math.sqrt(error * (1 - error) / len(reference.test)))}
+
+
+def _code_bounds(reference: Reference, n: int) -> dict[str, Bounds]:
+    return {"code_error": Bounds(floor=1 - reference.accuracy)} if reference.knows_labels else {}
 
 
 def _gan_train(reference: Reference, draw: Draw) -> dict[str, Value]:
@@ -270,6 +281,15 @@ MEASURES: Mapping[str, Measure] = {
         "gan_test",
         needs_classifier=True,
         bounds=_gan_test_bounds,
+    ),
+    "code": Measure(
+        _code,
+        lambda reference: reference.code is not None and reference.test.labels is not None,
+        "error of the first categorical code as a classifier of test examples, under the best matching to labels",
+        {"code_error": "lower"},
+        "code_error",
+        once=True,
+        bounds=_code_bounds,
     ),
     "pairs": Measure(
         _pairs,

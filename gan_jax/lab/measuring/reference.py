@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
@@ -24,13 +25,15 @@ class Draw(NamedTuple):
     """n samples: uint8 images or float32 points `[N, ...]`, the labels asked for int32 `[N]` or None, and a key.
 
     Samples that are made from pictures are of the first examples of the test set; `again` are the first of them, made
-    from the same pictures with other noise.
+    from the same pictures with other noise. Of a GAN with codes `read` says what its discriminator reads as each in
+    examples `[M, ...]`, by name `[M]`.
     """
 
     x: np.ndarray
     labels: np.ndarray | None
     rng: Array
     again: np.ndarray | None = None
+    read: Callable[[np.ndarray], Mapping[str, np.ndarray]] | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -45,6 +48,7 @@ class Reference:
       held_out: whether `test` is other data than `train`: a source without a test split has only that.
       extractor: what gives features in place of the classifier.
       view: what of the test images samples are made from; None of samples that are made from noise or labels alone.
+      code: the categorical code that samples have, whose classes may match those of the data; None where there is none.
     """
 
     train: Dataset
@@ -54,6 +58,7 @@ class Reference:
     held_out: bool = True
     extractor: Extractor | None = None
     view: View | None = None
+    code: str | None = None
 
     @functools.cached_property
     def source(self) -> Extractor | None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from tensorboardX import summary
 
@@ -299,7 +300,7 @@ def _grid(job: Job, gan: GAN, dataset: Dataset) -> Callable[[Any], tuple[np.ndar
     """`state -> uint8 RGB, diversity`, of samples from latents and conditions that are the same at every step.
 
     A GAN whose conditions are made from data has its samples after the examples that these are of; where the conditions
-    are pictures, given, made and true stand side by side.
+    are pictures, given, made and true stand side by side. One with codes has a column for each value of the first.
     """
     kind, keys, generate = gan.conditioning.kind, job.keys, sampling.generator_of(gan)
     n = sampling.COLUMNS**2 if dataset.is_image else sampling.POINTS
@@ -316,7 +317,11 @@ def _grid(job: Job, gan: GAN, dataset: Dataset) -> Callable[[Any], tuple[np.ndar
         if view is not None:
             n, columns = 2 * sampling.COLUMNS * sampling.TRIPLES, 3 * sampling.TRIPLES
         originals, y = sampling.held_out(job, gan, keys.y, n // 2)
-    z = gan.prior(keys.z, n if y is None else len(y))
+    if sampling.codes_of(gan) and dataset.is_image:
+        z, y, columns = sampling.walk(job, gan, None, keys.z, sampling.COLUMNS)
+    else:
+        y = gan.conditioning.draw(keys.y, n) if kind == "codes" else y
+        z = gan.prior(keys.z, n if y is None else len(jax.tree.leaves(y)[0]))
     reference = sampling.points_of(dataset)
     # Samples of given conditions can differ as much as the examples that these were made of.
     diversity = Diversity(originals) if originals is not None else diversities.of_data(dataset, labels)

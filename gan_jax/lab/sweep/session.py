@@ -366,11 +366,13 @@ def _samples(
         if program not in generators:
             gan = program.gan
             n = sampling.COLUMNS if dataset.is_image else 1000
-            y: Any = None
+            y: Any
             if gan.conditioning.kind == "labels":
                 y = jnp.arange(n, dtype=jnp.int32) % dataset.num_classes
             elif gan.conditioning.kind == "data":
                 y = sampling.conditions(gan, scoring.reference.test, np.arange(n) % len(scoring.reference.test), z_rng)
+            else:
+                y = gan.conditioning.draw(z_rng, n)
             generators[program] = sampling.generator_of(gan), gan.prior(z_rng, n), y
         generate, z, y = generators[program]
         rows.append(generate(jax.tree.map(jnp.asarray, state), z, y))
