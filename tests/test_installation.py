@@ -86,7 +86,9 @@ def _built(kind: str, source: Path, out: Path) -> Path:
 def test_wheel_and_source_hold_the_packages_with_their_data_and_the_license_and_nothing_else(tmp_path: Path) -> None:
     files = _package_files()
     data = {file for file in files if not file.endswith(".py")}
-    assert {Path(file).suffix for file in data} == {".gz", ".npz", ".html", ".css", ".js"}
+    assert {Path(file).suffix for file in data} == {
+        ".gz", ".npz", ".html", ".css", ".js", ".json", ".md", ".png", ".safetensors"
+    }  # fmt: skip
     assert len(data) == 9
     assert "gan_jax/lab/runs/directory.py" in files
     with zipfile.ZipFile(_built("wheel", _ROOT, tmp_path)) as wheel:
