@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
@@ -48,7 +49,7 @@ def applied(name: str) -> Iterator[None]:
     """Figures that are made and saved in this block have the style of this name, one of `NAMES`."""
     global _scale, _vector
     font, line, dots, scale = _SIZES[name]
-    settings = {
+    settings: Any = {
         "font.size": font,
         "axes.titlesize": "medium",
         "axes.labelsize": "medium",
@@ -61,7 +62,7 @@ def applied(name: str) -> Iterator[None]:
         "axes.linewidth": 0.5 * line,
         "axes.spines.top": False,
         "axes.spines.right": False,
-        "axes.prop_cycle": matplotlib.cycler(color=COLORS),
+        "axes.prop_cycle": cycler(color=COLORS),
         "image.cmap": SEQUENTIAL,
         "figure.dpi": dots,
         "savefig.dpi": "figure",

@@ -137,10 +137,11 @@ def _mlflow(stack: contextlib.ExitStack, mlflow: Any, run: RunDir) -> Log:
         mlflow.log_params(_settings(run))
 
     def log(step: int, record: Mapping[str, Value]) -> None:
-        mlflow.log_metrics({name: value for name, value in record.items() if not _is_picture(value)}, step=step)
         for name, value in record.items():
-            if _is_picture(value):
+            if isinstance(value, np.ndarray):
                 mlflow.log_image(value, key=name, step=step)
+            else:
+                mlflow.log_metric(name, value, step=step)
 
     return log
 
@@ -158,11 +159,7 @@ def _settings(run: RunDir) -> dict[str, Any]:
 
 
 def _shown(record: Mapping[str, Value], image: Callable[[np.ndarray], Any]) -> dict[str, Any]:
-    return {name: image(value) if _is_picture(value) else value for name, value in record.items()}
-
-
-def _is_picture(value: Value) -> bool:
-    return isinstance(value, np.ndarray)
+    return {name: image(value) if isinstance(value, np.ndarray) else value for name, value in record.items()}
 
 
 def _fresh() -> str:
@@ -171,8 +168,7 @@ def _fresh() -> str:
 
 def _known(path: Path, package: str) -> str | None:
     """Under which id the package tracks the run; None of a run that it does not track yet."""
-    record = _read(path)
-    return record.get(package)
+    return _read(path).get(package)
 
 
 def _keep(path: Path, package: str, name: str) -> None:
