@@ -2,11 +2,18 @@
 
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 
 class Examples(NamedTuple):
-    """Raw data: x uint8 images `[..., H, W, C]` or float32 points `[..., D]`, labels int32 `[...]` or None."""
+    """Raw data.
+
+    Attributes:
+      x: uint8 images `[..., H, W, C]`, or float32 points `[..., D]`.
+      labels: what stands beside each: int32 `[...]`; what images are made from, uint8 `[..., H, W, C]`; any pytree of
+        arrays `[..., *shape]` to be conditioned on (`gan_jax.conditioning.given`); or None.
+    """
 
     x: Any
     labels: Any = None
@@ -22,7 +29,7 @@ def count(examples: Examples, *, axes: int = 1) -> int:
     Raises:
       ValueError: there are none, the leaves are not equally long, or images are not uint8.
     """
-    shapes = [leaf.shape for leaf in examples if leaf is not None]
+    shapes = [leaf.shape for leaf in jax.tree.leaves(examples)]
     if len({shape[:axes] for shape in shapes}) != 1 or 0 in shapes[0][:axes]:
         raise ValueError(f"examples must have equally many x and labels, and at least one; got shapes {shapes}")
     if len(shapes[0]) == axes + 3 and examples.x.dtype != np.uint8:

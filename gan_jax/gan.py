@@ -20,7 +20,7 @@ from gan_jax import conditioning as conditions
 from gan_jax import penalties
 from gan_jax.conditioning import Conditioning, none
 from gan_jax.losses import Loss
-from gan_jax.penalties import Penalty
+from gan_jax.penalties import GPenalty, Penalty
 from gan_jax.priors import Prior
 from gan_jax.reach import reach
 from gan_jax.schedules import at
@@ -42,7 +42,8 @@ class Batch(NamedTuple):
 
     Attributes:
       x: `[..., B, *shape]`, float32, scaled to `GAN.data_range`.
-      y: any array `[..., B, ...]`: labels int32 `[..., B]`, tag vectors, images; None for an unconditional GAN.
+      y: any pytree of arrays `[..., B, ...]`: labels int32 `[..., B]`, tag vectors, images, or a dict of several kinds;
+        None for an unconditional GAN.
 
     `train_step` takes leaves `[n_critic, B, ...]`, all other functions leaves `[B, ...]`.
     """
@@ -52,7 +53,7 @@ class Batch(NamedTuple):
 
 
 class Inputs(NamedTuple):
-    """The generator's inputs: latents `[B, Z]` and conditions `[B, ...]` or None."""
+    """The generator's inputs: latents `[B, Z]` and conditions, leaves `[B, ...]`, or None."""
 
     z: Latents
     y: Condition = None
@@ -133,13 +134,16 @@ class GAN:
 
     Attributes:
       generator: Flax module, `(z [B, Z], y, train) -> x [B, *shape]`.
-      discriminator: Flax module, `(x [B, *shape], y, train) -> logits [B]`.
+      discriminator: Flax module, `(x [B, *shape], y, train) -> logits [B]`, or logits `[B, rows, columns]` of patches,
+        over which the loss is averaged too.
       loss: the adversarial game, see `gan_jax.losses`.
       g_optimizer, d_optimizer: optax transformations. They get the number of generator updates as the extra
         argument `step`, for `gan_jax.transforms.scheduled`.
       prior: `(rng, n) -> z [n, Z]`.
       n_critic: discriminator updates per generator update, each with a fresh minibatch.
       penalty: added to the discriminator's loss, see `gan_jax.penalties`.
+      g_penalty: `(real, fake, step) -> scalar`, added to the generator's loss: how far examples made from a condition
+        are from the real ones that have it, see `penalties.l1`.
       conditioning: what the GAN is conditioned on, see `gan_jax.conditioning`.
       data_range: (low, high) that image data is scaled to: (-1, 1) for tanh, (0, 1) for sigmoid outputs.
       ema_decay: decay of the generator's running average, or None. The average is warmed up,
@@ -163,6 +167,7 @@ class GAN:
     prior: Prior
     n_critic: int = 1
     penalty: Penalty = penalties.none
+    g_penalty: GPenalty = penalties.no_distance
     conditioning: Conditioning = _UNCONDITIONAL
     data_range: tuple[float, float] = (-1.0, 1.0)
     ema_decay: Number | None = None
@@ -324,7 +329,8 @@ class GAN:
         keys, collections = self._keys(rng), state.discriminator.collections
 
         def critic(x: Data) -> Logits:
-            return self._logits(d_params, collections, Batch(x, batch.y), keys.penalty)[0]
+            logits = self._logits(d_params, collections, Batch(x, batch.y), keys.penalty)[0]
+            return jnp.mean(logits, axis=tuple(range(1, logits.ndim)))
 
         real_logits, real_terms, after = self._logits(d_params, collections, batch, keys.real)
         fake_logits, fake_terms, after = self._logits(d_params, after, fakes, keys.fake)
@@ -366,7 +372,8 @@ class GAN:
         fake, terms, after = _applied(self.generator, g_params, state.generator.collections, inputs, keys.generator)
         real_logits, _, _ = self._logits(d_params, d.collections, batch, keys.real)
         fake_logits, fake_terms, _ = self._logits(d_params, d.collections, Batch(fake, inputs.y), keys.fake)
-        g_loss = self.loss.g(real_logits, fake_logits) + terms + fake_terms
+        distance = self.g_penalty(batch.x, fake, state.step)
+        g_loss = self.loss.g(real_logits, fake_logits) + terms + fake_terms + distance
         return g_loss, (after, {"g_loss": g_loss, "d_fake_after": jnp.mean(self.loss.score(fake_logits))})
 
     def inputs(self, batch: Batch, rng: Key) -> Inputs:
@@ -387,7 +394,7 @@ class GAN:
         Raises:
           ValueError: x is not float, or y not what `conditioning` says.
         """
-        x, y = jnp.asarray(x), None if y is None else jnp.asarray(y)
+        x, y = jnp.asarray(x), conditions.as_arrays(y)
         self._check(Batch(x, y))
         return self.discriminator.apply(state.discriminator.variables, x, y, False)
 
@@ -397,13 +404,13 @@ class GAN:
         Args:
           state: the trained state.
           z: latents `[B, Z]`.
-          y: conditions `[B, ...]`.
+          y: conditions, leaves `[B, ...]`.
           rng: needed by generators that draw noise of their own in inference mode.
 
         Raises:
           ValueError: y is not what `conditioning` says.
         """
-        z, y = jnp.asarray(z), None if y is None else jnp.asarray(y)
+        z, y = jnp.asarray(z), conditions.as_arrays(y)
         conditions.check(self.conditioning, y, z.shape[:1])
         variables = state.generator.variables if state.ema is None else state.ema
         return self.generator.apply(variables, z, y, False, rngs=None if rng is None else _streams(rng))
@@ -415,14 +422,14 @@ class GAN:
           state: the trained state.
           rng: decides latents, conditions and the generator's own noise.
           n: number of samples.
-          y: conditions `[n, ...]`, or one label for all; None to draw them, see `Conditioning.draw`.
+          y: conditions, leaves `[n, ...]`, or one label for all; None to draw them, see `Conditioning.draw`.
 
         Raises:
           InputError: y is None, and the GAN is conditioned on data.
           ValueError: y is not what `conditioning` says.
         """
         z_rng, y_rng, g_rng = jax.random.split(rng, 3)
-        y = self.conditioning.draw(y_rng, n) if y is None else jnp.asarray(y)
+        y = self.conditioning.draw(y_rng, n) if y is None else conditions.as_arrays(y)
         if self.conditioning.kind == "labels" and y.ndim == 0:
             y = jnp.broadcast_to(y, (n,))
         return self.generate(state, self.prior(z_rng, n), y, g_rng)
@@ -471,8 +478,11 @@ class GAN:
         self, params: Params, collections: Collections, batch: Batch, rng: Key
     ) -> tuple[Logits, Scalar, Collections]:
         logits, terms, after = _applied(self.discriminator, params, collections, batch, rng)
-        if logits.shape != batch.x.shape[:1]:
-            raise ValueError(f"the discriminator must return logits [B] = {batch.x.shape[:1]}, got {logits.shape}")
+        if logits.shape[:1] != batch.x.shape[:1] or logits.ndim not in (1, 3):
+            raise ValueError(
+                f"the discriminator must return logits [B] = {batch.x.shape[:1]}, got {logits.shape}; only those of "
+                "patches are [B, rows, columns]"
+            )
         return logits, terms, after
 
     def _saturated(self, real_logits: Logits, fake_logits: Logits) -> Scalar:

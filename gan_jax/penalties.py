@@ -21,11 +21,31 @@ from gan_jax.schedules import at
 from gan_jax.typing import Critic, Data, Key, Number, Scalar, Step
 
 Penalty = Callable[[Critic, Data, Data, Key, Step], Scalar]
+GPenalty = Callable[[Data, Data, Step], Scalar]
+"""`(real, fake, step) -> scalar`, added to the generator's loss; example by example both have the same condition."""
 
 
 def none(critic: Critic, real: Data, fake: Data, rng: Key, step: Step) -> Scalar:
     """No penalty: 0."""
     return jnp.zeros(())
+
+
+def no_distance(real: Data, fake: Data, step: Step) -> Scalar:
+    """No term that compares with the data: 0."""
+    return jnp.zeros(())
+
+
+def l1(weight: Number = 100.0) -> GPenalty:
+    """weight * E |x - G(z, y)|, the mean over examples and pixels (Isola et al. 2017, arXiv:1611.07004, eq. 3).
+
+    Args:
+      weight: the paper's lambda, for images in [-1, 1].
+    """
+    return functools.partial(_l1, weight)
+
+
+def _l1(weight: Number, real: Data, fake: Data, step: Step) -> Scalar:
+    return at(weight, step) * jnp.mean(jnp.abs(real - fake))
 
 
 def _squared_gradient_norms(critic: Critic, x: Data) -> Float[Array, " batch"]:

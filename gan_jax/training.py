@@ -48,10 +48,17 @@ def to_uint8(x: Float[Array, "..."], data_range: tuple[float, float]) -> Array:
     return jnp.round(jnp.clip((x - low) / (high - low), 0, 1) * 255).astype(jnp.uint8)
 
 
-def as_batch(gan: GAN, examples: Examples) -> Batch:
-    """Raw examples as the GAN takes them: scaled to its range, with their conditions."""
-    x = from_uint8(examples.x, gan.data_range)
-    return Batch(x, gan.conditioning.of_data(x, examples.labels))
+def as_batch(gan: GAN, examples: Examples, rng: Key | None = None) -> Batch:
+    """Raw examples as the GAN takes them: scaled to its range, with their conditions.
+
+    Args:
+      gan: the GAN.
+      examples: leaves `[..., B, ...]`.
+      rng: decides what conditions leave to chance, such as where holes are; None for key 0.
+    """
+    x, conditioning = from_uint8(examples.x, gan.data_range), gan.conditioning
+    rng = jax.random.key(0) if rng is None else rng
+    return Batch(x, conditioning.randomized(rng, conditioning.of_data(x, examples.labels)))
 
 
 def initial_state(gan: GAN, rng: Key, examples: Examples) -> GANState:
@@ -199,4 +206,6 @@ def _drawn(gan: GAN, data: Examples, rng: Key, step: Step, batch_size: int) -> E
 
 
 def _step(gan: GAN, state: GANState, examples: Examples, rng: Key) -> tuple[GANState, Metrics]:
-    return gan.train_step(state, as_batch(gan, examples), _step_keys(rng, state.step)[1])
+    # Beside the two keys of a step, which are those of 0 and 1.
+    chance = jax.random.fold_in(jax.random.fold_in(rng, state.step), 2)
+    return gan.train_step(state, as_batch(gan, examples, chance), _step_keys(rng, state.step)[1])

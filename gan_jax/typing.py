@@ -16,10 +16,11 @@ Data = Float[Array, "batch *shape"]
 """Images `[B, H, W, C]` in `GAN.data_range`, or points `[B, D]`."""
 Images = Float[Array, "batch height width channels"]
 Latents = Float[Array, "batch z"]
-Logits = Float[Array, " batch"]
+Logits = Float[Array, "batch *patches"]
+"""`[B]`; of a discriminator of patches `[B, rows, columns]`."""
 Scalar = Float[Array, ""]
 Condition = Any
-"""An array `[B, ...]`: labels int32 `[B]`, tag vectors, images; None for an unconditional GAN."""
+"""A pytree of arrays `[B, ...]`: labels int32 `[B]`, tags, images, or a dict of them; None for an unconditional GAN."""
 Labels = Int[Array, " batch"]
 Params = Any
 Key = PRNGKeyArray
@@ -66,6 +67,8 @@ Depth = Annotated[int, Bounds(1, 100)]
 Count = Annotated[int, Bounds(1, 10_000)]
 Net = Literal["dcgan", "resnet"]
 Dtype = Literal["float32", "bfloat16"]
+Norm = Literal["batch", "instance"]
+"""Whose statistics normalise a layer: the minibatch's, or each image's own."""
 Activation = Literal["relu", "leaky_relu", "abs"]
 """See `gan_jax.nets.activations.ACTIVATIONS`."""
 

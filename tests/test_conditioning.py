@@ -60,12 +60,65 @@ def test_arrays_of_ones_own_are_taken_as_they_come() -> None:
         found.draw(KEY, 3)
 
 
+@pytest.mark.parametrize("shape", [(3, 4, 8, 8, 1), (4, 8, 8, 1), (3, 4, 2), (4, 2)])
+def test_codes_are_unknown_of_data_and_drawn_for_fakes(shape: tuple[int, ...]) -> None:
+    found = conditioning.several(c1=conditioning.code(5), c2=conditioning.code())
+    assert (found.kind, found.resamples) == ("codes", True)
+    size = shape[:-3] if len(shape) > 3 else shape[:-1]
+    real = found.of_data(jnp.zeros(shape), None)
+    assert_same(real, {"c1": np.full(size, -1, np.int32), "c2": np.full(size, np.nan, np.float32)})
+    conditioning.check(found, real, size)
+
+
+def test_codes_are_drawn_from_their_priors() -> None:
+    found = conditioning.several(c1=conditioning.code(5), c2=conditioning.code(), c3=conditioning.code())
+    unknown = found.of_data(jnp.zeros((1000, 2)), None)
+    for y in (found.draw(KEY, 1000), found.for_fakes(KEY, unknown)):
+        assert y["c1"].dtype == jnp.int32
+        # The rarest of five classes in a thousand draws: 200 less five standard deviations of 12.6.
+        assert np.bincount(y["c1"], minlength=5).min() > 136
+        assert len(np.bincount(y["c1"])) == 5
+        for name in ("c2", "c3"):
+            assert y[name].shape == (1000,)
+            # Mean of a thousand of U(-1, 1): 0, with standard deviation 1 / sqrt(3000).
+            assert abs(y[name].mean()) < 5 / np.sqrt(3000)
+            assert -1 <= y[name].min() < -0.9 < 0.9 < y[name].max() < 1
+        assert differ(y["c2"], y["c3"])
+
+
+def test_several_conditions_are_a_dict_of_what_each_is() -> None:
+    found = conditioning.several(label=conditioning.labels(5, resample=True), half=conditioning.upper_half())
+    assert (found.kind, found.resamples) == ("data", True)
+    y = found.of_data(X, LABELS)
+    assert_same(y, {"label": LABELS, "half": X[:, :, :2]})
+    of_fakes = found.for_fakes(KEY, jax.tree.map(lambda leaf: jnp.repeat(leaf[0], 100, axis=0), y))
+    assert_same(of_fakes["half"], jnp.repeat(y["half"][0], 100, axis=0))
+    assert set(np.unique(of_fakes["label"])) == set(range(5))
+    with pytest.raises(InputError, match=r"conditioned on data \(half\): give y as a dict of label, half, each \[n"):
+        found.draw(KEY, 3)
+
+
+def test_several_conditions_that_can_be_drawn_are_drawn_with_a_key_each() -> None:
+    found = conditioning.several(a=conditioning.labels(1000), b=conditioning.labels(1000))
+    drawn = found.draw(KEY, 100)
+    assert drawn.keys() == {"a", "b"}
+    assert differ(drawn["a"], drawn["b"])
+
+
+@pytest.mark.parametrize("parts", [{}, {"label": conditioning.labels(5), "other": conditioning.none()}])
+def test_several_conditions_without_one_are_refused(parts: Any) -> None:
+    with pytest.raises(ValueError, match="each of several conditions"):
+        conditioning.several(**parts)
+
+
 EVERY = {
     "none": conditioning.none(),
     "labels": conditioning.labels(5),
     "resampled": conditioning.labels(5, resample=True),
     "upper_half": conditioning.upper_half(),
     "given": conditioning.given(),
+    "codes": conditioning.several(c1=conditioning.code(5), c2=conditioning.code()),
+    "several": conditioning.several(label=conditioning.labels(5), half=conditioning.upper_half()),
 }
 
 
@@ -73,7 +126,7 @@ EVERY = {
 def test_conditionings_can_be_pickled(name: str) -> None:
     again = pickle.loads(pickle.dumps(EVERY[name]))
     assert again.kind == EVERY[name].kind
-    if name in ("labels", "resampled"):
+    if name in ("labels", "resampled", "codes"):
         assert_same(again.draw(KEY, 9), EVERY[name].draw(KEY, 9))
 
 
@@ -87,6 +140,9 @@ def test_conditionings_can_be_pickled(name: str) -> None:
         ("resampled", jnp.zeros((3, 1), jnp.int32), "integers"),
         ("upper_half", jnp.zeros((2, 4, 4, 1)), r"leading axes \[3\].*\(2, 4, 4, 1\)"),
         ("given", {"a": jnp.zeros((3, 2)), "b": jnp.zeros(2)}, "leading axes"),
+        ("several", jnp.zeros(3, jnp.int32), "a dict of label, half, got"),
+        ("several", {"label": jnp.zeros(3, jnp.int32)}, "a dict of label, half, got label"),
+        ("several", {"label": jnp.array([0, 1, 5]), "half": jnp.zeros((3, 2))}, "classes 0 to 4, got 0 to 5"),
     ],
 )
 def test_conditions_that_do_not_fit_are_refused(name: str, y: Any, message: str) -> None:

@@ -20,7 +20,7 @@ from tests.helpers import assert_close, assert_same, differ, few, jit, stack
 
 KEY = jax.random.key(0)
 DEVICES = 8
-N_CRITIC, BATCH, LATENT = 2, 2 * DEVICES, 3
+N_CRITIC, BATCH, LATENT, CLASSES = 2, 2 * DEVICES, 3, 2
 AXIS = "devices"
 
 
@@ -43,7 +43,7 @@ def fields() -> dict[str, Any]:
 
 def mlp_gan(axis_name: str | None) -> GAN:
     return GAN(
-        generator=mlp.Generator((2,), (8, 8), None, encode=Encode(0), batch_norm=True, axis_name=axis_name),
+        generator=mlp.Generator((2,), (8, 8), None, encode=Encode(CLASSES), batch_norm=True, axis_name=axis_name),
         discriminator=mlp.Discriminator((8,), heads.Logit()),
         loss=losses.non_saturating(),
         penalty=penalties.total(penalties.r1(0.5), penalties.r2(0.5)),
@@ -55,7 +55,7 @@ def mlp_gan(axis_name: str | None) -> GAN:
 def conv_gan(axis_name: str | None) -> GAN:
     """BatchNorm in both players, and a penalty whose gradient passes through it."""
     return GAN(
-        generator=dcgan.Generator((8, 8, 1), (4, 2), encode=Encode(0), axis_name=axis_name),
+        generator=dcgan.Generator((8, 8, 1), (4, 2), encode=Encode(CLASSES), axis_name=axis_name),
         discriminator=dcgan.Discriminator(heads.Logit(), (2, 4), batch_norm=True, axis_name=axis_name),
         loss=losses.relativistic_pairing(),
         penalty=penalties.r1(0.5),
@@ -80,7 +80,10 @@ def batches(shape: tuple[int, ...]) -> list[Batch]:
 
     def draw() -> Batch:
         x = scale * rng.normal(1, 1, size=(N_CRITIC, BATCH, *shape))
-        return Batch(jnp.asarray(x, jnp.float32), jnp.asarray(rng.normal(size=(N_CRITIC, BATCH, LATENT)), jnp.float32))
+        noise = rng.normal(size=(N_CRITIC, BATCH, LATENT))
+        labels = rng.integers(0, CLASSES, (N_CRITIC, BATCH))
+        y = {"noise": jnp.asarray(noise, jnp.float32), "label": jnp.asarray(labels, jnp.int32)}
+        return Batch(jnp.asarray(x, jnp.float32), y)
 
     return [draw(), draw()]
 

@@ -1,6 +1,7 @@
 import functools
 import inspect
 import pickle
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -48,7 +49,10 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     *((name, {"conditional": True}) for name in OPTIONALLY_LABELLED),
 ]
 CONDITIONAL = [(name, {}) for name in LABELLED] + [(name, {"conditional": True}) for name in OPTIONALLY_LABELLED]
-ON_POINTS = [(name, kwargs) for name, kwargs in CASES if name != "completion"]
+# Conditioned on pictures: they take images only.
+PICTURED = ("completion", "translation")
+ON_POINTS = [(name, kwargs) for name, kwargs in CASES if name not in PICTURED]
+CODED = {"infogan"}
 CONVOLUTIONAL = RECIPES.keys() - {"gan", "gan_deep", "wgan", "cgan", "cgan_embedding"}
 
 # A dense net with a clipped critic, one with labels, convolutions with BatchNorm: these are quick where a test compiles
@@ -96,7 +100,7 @@ def draw(gan: GAN, shape: tuple[int, ...], seed: int = 0) -> Batch:
 def test_every_public_function_of_the_families_is_a_recipe() -> None:
     functions = {
         name
-        for family in (recipes.conv, recipes.mlp)
+        for family in (recipes.conv, recipes.mlp, recipes.pictures, sys.modules["gan_jax.recipes.infogan"])
         for name, value in vars(family).items()
         if inspect.isfunction(value) and value.__module__ == family.__name__ and not name.startswith("_")
     }
@@ -114,7 +118,7 @@ def check_step(before: GANState, after: GANState, metrics: dict[str, jax.Array])
 
 
 def on_labels(batch: Batch) -> bool:
-    return batch.y is not None and jnp.issubdtype(batch.y.dtype, jnp.integer)
+    return isinstance(batch.y, jax.Array) and jnp.issubdtype(batch.y.dtype, jnp.integer)
 
 
 @cases(CASES + RESIDUAL, quick=[(name, {}) for name in RECIPES])
@@ -123,7 +127,8 @@ def test_protocol(name: str, kwargs: dict[str, Any]) -> None:
     gan = tiny(name, shape, **kwargs)
     batch = draw(gan, shape)
     y = jnp.array([7, 7, 7, 3, 3, 3]) if on_labels(batch) else batch.y
-    y = jnp.tile(y[0, :3], (2, 1, 1, 1)) if name == "completion" else y
+    y = jnp.tile(y[0, :3], (2, 1, 1, 1)) if name in PICTURED else y
+    y = gan.conditioning.draw(KEY, 6) if name in CODED else y
 
     @jit
     def run(batch: Batch, rng: jax.Array) -> Any:
@@ -168,7 +173,7 @@ def test_protocol_on_coloured_images_of_another_size(name: str) -> None:
     before = filled(jax.eval_shape(gan.init, KEY, batch))
     after, metrics = jax.device_get(jit(gan.train_step)(before, batch, KEY))
     check_step(before, after, metrics)
-    y = batch.y[0] if name == "completion" else None
+    y = batch.y[0] if name in PICTURED else None
     assert jax.eval_shape(lambda state: gan.sample(state, KEY, BATCH, y), after).shape == (BATCH, *shape)
 
 
@@ -217,6 +222,7 @@ SPECS = {
     "dcgan": Spec(),
     "lsgan": Spec(losses.least_squares()),
     "acgan": Spec(),
+    "infogan": Spec(),
     # 2 (5 - 1)^2.
     "wgan_gp": Spec(losses.wasserstein(), 32.0, b2=0.9),
     "sngan": Spec(losses.hinge()),
@@ -224,6 +230,7 @@ SPECS = {
     # 2 / 2 * 5^2 on real and on fake.
     "r3gan": Spec(losses.relativistic_pairing(), 50.0, b2=0.99),
     "completion": Spec(),
+    "translation": Spec(),
 }
 
 
@@ -289,7 +296,10 @@ def test_each_player_has_its_learning_rate_and_the_optimizer_of_the_paper(name: 
 
 @every_recipe
 def test_players_share_a_learning_rate_unless_told(name: str) -> None:
-    gan = tiny(name, (8, 8, 1), lr=0.02, **({"clip": 1e3} if "clip" in options(name) else {}))
+    told = options(name)["d_lr"].default is not None  # The paper has two rates.
+    own = {"d_lr": None} if told else {}
+    assert told == (name == "infogan")
+    gan = tiny(name, (8, 8, 1), lr=0.02, **own, **({"clip": 1e3} if "clip" in options(name) else {}))
     updates = [
         optimizer.update(jnp.ones(()), optimizer.init(jnp.zeros(())), jnp.zeros(()))[0]
         for optimizer in (gan.g_optimizer, gan.d_optimizer)
@@ -350,6 +360,17 @@ def test_networks_of_the_sources(make: Callable[[], GAN], generator: Any, discri
     assert sorted(kernels(gan.discriminator, jnp.zeros((1, 28, 28, 1)), y)) == sorted(discriminator)
 
 
+def test_networks_of_infogan() -> None:
+    gan = recipes.infogan((28, 28, 1))
+    y = gan.conditioning.draw(KEY, 1)
+    assert sorted(kernels(gan.generator, jnp.zeros((1, 62)), y)) == sorted(
+        [(74, 7 * 7 * 128), (5, 5, 64, 128), (5, 5, 1, 64)]
+    )
+    q = [(1024, 128), (128, 10), (128, 2), (128, 2)]
+    body = [(5, 5, 1, 64), (5, 5, 64, 128), (7 * 7 * 128, 1024)]
+    assert sorted(kernels(gan.discriminator, jnp.zeros((1, 28, 28, 1)), y)) == sorted([*body, (1024, 1), *q])
+
+
 @pytest.mark.parametrize(
     ("name", "function"),
     [("relu", lambda h: np.maximum(h, 0)), ("leaky_relu", lambda h: np.where(h > 0, h, 0.2 * h)), ("abs", np.abs)],
@@ -373,6 +394,35 @@ def test_unlabelled_data_is_refused_where_labels_are_needed(name: str, kwargs: d
 def test_sizes_that_do_not_fit_are_refused(name: str) -> None:
     with pytest.raises(InputError, match=r"got 30 x 28 x 1: resize or pad (them|the images) to (28|32) x 28"):
         tiny(name, (30, 28, 1))
+
+
+def test_both_players_of_infogan_minimise_what_the_codes_of_fakes_cost_to_read() -> None:
+    """Both players get the mean of -log Q over fakes, weighted, and nothing of the real examples."""
+    weighted = {"info": 0.7, "info_continuous": 0.3}
+    gan, without = (tiny("infogan", (2,), **weights) for weights in (weighted, dict.fromkeys(weighted, 0.0)))
+    batch = jax.tree.map(lambda leaf: leaf[0], draw(gan, (2,)))
+    state = jit(gan.init)(KEY, draw(gan, (2,)))
+
+    def losses_of(gan: GAN) -> Any:
+        fakes = gan.fakes(state, batch, KEY)
+        of_d = jax.value_and_grad(lambda p: gan.d_loss(p, state, batch, fakes, KEY)[0])(state.discriminator.params)
+        of_g = jax.value_and_grad(lambda p: gan.g_loss(p, state, batch, KEY)[0])(state.generator.params)
+        return of_d, of_g
+
+    def terms(state: GANState) -> Any:
+        fakes = gan.fakes(state, batch, KEY)
+        sown = gan.discriminator.apply(state.discriminator.variables, *fakes, True, mutable=["losses"])[1]
+        assert len(jax.tree.leaves(sown)) == 3
+        return sum(jnp.mean(term) for term in jax.tree.leaves(sown))
+
+    value, slope = jit(jax.value_and_grad(terms, allow_int=True))(state)
+    with_terms, plain = jit(lambda: losses_of(gan))(), jit(lambda: losses_of(without))()
+    for own, (found, gradient), (base, base_gradient) in zip(
+        (slope.discriminator.params, slope.generator.params), with_terms, plain, strict=True
+    ):
+        np.testing.assert_allclose(found - base, value, rtol=1e-4)
+        assert_close(jax.tree.map(jnp.subtract, gradient, base_gradient), own, rtol=1e-3, atol=1e-5)
+        assert any((leaf != 0).any() for leaf in jax.tree.leaves(own))
 
 
 SIZES = [(28, 28, 1), (32, 32, 3), (64, 64, 3), (64, 48, 3), (128, 128, 3)]
@@ -403,7 +453,7 @@ def test_convolutional_recipes_train_on_images_of_every_size(
         lambda leaf: (leaf.shape, leaf.dtype), before
     )
     assert metrics.keys() == METRICS
-    y = None if name != "completion" else jax.tree.map(lambda leaf: jnp.zeros(leaf.shape[1:]), batch.y)
+    y = None if name not in PICTURED else jax.tree.map(lambda leaf: jnp.zeros(leaf.shape[1:]), batch.y)
     assert jax.eval_shape(lambda state: gan.sample(state, KEY, BATCH, y), after).shape == (BATCH, *shape)
 
 
@@ -570,9 +620,53 @@ def test_residual_networks_are_the_published_ones(make: Callable[[], GAN], gener
     assert gan.generator.base == generator[0][0]
 
 
-def test_completion_needs_images() -> None:
+@pytest.mark.parametrize("name", PICTURED)
+def test_points_are_refused_where_pictures_are_needed(name: str) -> None:
     with pytest.raises(InputError, match="got 2"):
-        tiny("completion", (2,))
+        tiny(name, (2,))
+
+
+def test_translation_adds_the_distance_to_the_true_image() -> None:
+    """Equation 4 of the paper, by hand: the loss over patches, and lambda times the mean absolute difference."""
+    gan = tiny("translation", (8, 8, 1), l1=7.0, dropout=0.0, norm="instance")
+    batch = jax.tree.map(lambda leaf: leaf[0], draw(gan, (8, 8, 1)))
+    state = filled(jax.eval_shape(gan.init, KEY, jax.tree.map(lambda leaf: leaf[None], batch)))
+    inputs = gan.inputs(batch, KEY)
+
+    @jit
+    def run(state: GANState) -> Any:
+        fake = gan.fakes(state, batch, KEY).x
+        logits = gan.discriminate(state, fake, batch.y)
+        return gan.g_loss(state.generator.params, state, batch, KEY, inputs)[0], fake, logits
+
+    found, fake, logits = run(state)
+    assert logits.shape == (BATCH, 4, 4)
+    expected = np.log1p(np.exp(-np.asarray(logits))).mean() + 7 * np.abs(batch.x - fake).mean()
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_what_translation_makes_depends_on_z_on_what_is_given_and_on_dropout() -> None:
+    gan = tiny("translation", (16, 16, 1))
+    batch = jax.tree.map(lambda leaf: leaf[0], draw(gan, (16, 16, 1)))
+    state = filled(jax.eval_shape(gan.init, KEY, jax.tree.map(lambda leaf: leaf[None], batch)))
+    z = gan.prior(KEY, BATCH)
+    generate = jit(gan.generate)
+    plain = generate(state, z, batch.y)
+    assert not differ(plain, generate(state, z, batch.y))
+    for other in (generate(state, -z, batch.y), generate(state, z, -batch.y), generate(state, z, batch.y, KEY)):
+        assert differ(plain, other)
+
+
+@pytest.mark.parametrize(
+    ("condition", "channels"),
+    [("grey", 1), ("outline", 1), ("masked", 4), ("upper_half", 3), ("blurred", 3), ("low_resolution:2", 3)],
+)
+def test_translation_takes_every_condition(condition: str, channels: int) -> None:
+    gan = tiny("translation", (8, 8, 3), condition=condition)
+    batch = jax.eval_shape(lambda: draw(gan, (8, 8, 3)))
+    assert batch.y.shape[-1] == channels
+    state = jax.eval_shape(gan.init, KEY, batch)
+    assert jax.eval_shape(gan.train_step, state, batch, KEY)[0] == state
 
 
 def test_completion_samples_below_the_half_that_is_given_and_asks_for_one() -> None:
@@ -609,7 +703,7 @@ def test_bfloat16_keeps_parameters_statistics_and_samples_in_float32(name: str, 
 
     def step(batch: Batch, rng: jax.Array) -> Any:
         state, metrics = gan.train_step(gan.init(rng, batch), batch, rng)
-        return state, metrics, gan.sample(state, rng, BATCH, batch.y[0] if name == "completion" else None)
+        return state, metrics, gan.sample(state, rng, BATCH, batch.y[0] if name in PICTURED else None)
 
     state, metrics, samples = jax.eval_shape(step, batch, KEY)
     floats = {leaf.dtype for leaf in jax.tree.leaves((state, metrics, samples)) if leaf.dtype != jnp.int32}
@@ -631,7 +725,7 @@ def step_of_member(name: str, kwargs: dict[str, Any], batch: Batch, state: GANSt
 
 @cases(CASES, quick=FEW)
 def test_every_number_may_be_traced(name: str, kwargs: dict[str, Any]) -> None:
-    shape = (8, 8, 1) if name == "completion" else (2,)
+    shape = (8, 8, 1) if name in PICTURED else (2,)
     assert numbers(name) >= {"lr", "d_lr", "ema"}
     values = {option: jnp.array([0.1, 0.2]) for option in numbers(name)}
     batch = draw(tiny(name, shape, **kwargs), shape)
@@ -647,7 +741,7 @@ def test_every_number_may_be_traced(name: str, kwargs: dict[str, Any]) -> None:
 @few_recipes
 def test_every_number_may_be_a_schedule(name: str) -> None:
     """A schedule that is constant gives the step of the constant, and of one that changes the value of that step."""
-    shape = (8, 8, 1) if name == "completion" else (2,)
+    shape = (8, 8, 1) if name in PICTURED else (2,)
     constants = {option: 0.05 for option in numbers(name)}
     batch = draw(tiny(name, shape), shape)
     state = filled(jax.eval_shape(tiny(name, shape, **constants).init, KEY, batch))
@@ -749,8 +843,12 @@ def stripes() -> training.Examples:
 
 @pytest.mark.parametrize(
     ("name", "width", "lr", "steps"),
-    [("cdcgan", 8, 2e-3, 50), ("completion", 64, 1e-3, 200)],
-    ids=["cdcgan", "completion"],
+    [
+        ("cdcgan", 8, 2e-3, 50),
+        ("completion", 64, 1e-3, 200),
+        pytest.param("translation", 8, 2e-3, 50, marks=pytest.mark.slow),
+    ],
+    ids=["cdcgan", "completion", "translation"],
 )
 def test_learns_what_images_look_like(name: str, width: int, lr: float, steps: int) -> None:
     gan = RECIPES[name]((8, 8, 1), 2, width=width, latent=4, lr=lr)
@@ -758,6 +856,8 @@ def test_learns_what_images_look_like(name: str, width: int, lr: float, steps: i
     conditions = [jnp.full(128, label, jnp.int32) for label in range(2)]
     if name == "completion":
         conditions = [jnp.broadcast_to(target[:4], (128, 4, 8, 1)) for target in targets]
+    if name == "translation":
+        conditions = [jnp.broadcast_to(target[::4, ::4], (128, 2, 2, 1)) for target in targets]
 
     def distance(samples: Samples) -> float:
         return float(abs(np.stack([x.mean(0) for x in samples]) - targets).mean())
@@ -771,7 +871,7 @@ def test_gans_can_be_pickled(name: str, kwargs: dict[str, Any]) -> None:
     """With schedules, on images and on points; what comes back is the same computation."""
     changing = {option: schedules.stages([0.05, 0.1], 10) for option in numbers(name)}
     pickle.loads(pickle.dumps(tiny(name, (8, 8, 1), **changing, **kwargs)))
-    shape = (8, 8, 1) if name == "completion" else (2,)
+    shape = (8, 8, 1) if name in PICTURED else (2,)
     gan = tiny(name, shape, **changing, **kwargs)
     again = pickle.loads(pickle.dumps(gan))
     batch = draw(gan, shape)

@@ -126,6 +126,49 @@ def test_populations_train_on_the_device() -> None:
     assert differ(*alone)
 
 
+def of_label_and_half(lr: Any = 1e-3) -> GAN:
+    """`cgan` with a condition of two kinds, in micro-batches."""
+    given = conditioning.several(label=conditioning.labels(3, resample=True), half=conditioning.upper_half())
+    return recipes.cgan(SHAPE, 3, lr=lr, width=4, latent=2).replace(conditioning=given, n_critic=2, accumulate=2)
+
+
+def trained(examples: Examples, steps: int, lr: Any = 1e-3, state: GANState | None = None) -> GANState:
+    gan = of_label_and_half(lr)
+    state = initial_state(gan, KEY, examples) if state is None else state
+    return train(gan, state, examples, KEY, steps=steps, batch_size=BATCH)[0]
+
+
+def test_conditions_of_several_kinds_train_and_a_run_that_is_cut_has_the_bits_of_one_that_is_not() -> None:
+    first = jit(lambda data: trained(data, 0))(data())
+    go_on = jit(lambda data, steps, state: trained(data, steps, state=state), static_argnums=1)
+    whole = go_on(data(), 2, first)
+    assert whole.step == 2
+    assert differ(whole.generator.params, first.generator.params)
+    assert_same(go_on(data(), 1, go_on(data(), 1, first)), whole)
+
+
+def test_every_kind_of_a_condition_reaches_both_nets() -> None:
+    gan, state = of_label_and_half(), jit(lambda data: trained(data, 0))(data())
+    x, y = as_batch(gan, jax.tree.map(lambda leaf: leaf[:BATCH], data()))
+    z = gan.prior(KEY, BATCH)
+    for name, other in {"label": (y["label"] + 1) % 3, "half": 1 - y["half"]}.items():
+        changed = y | {name: other}
+        assert (gan.generate(state, z, changed) != gan.generate(state, z, y)).any(axis=(1, 2, 3)).all()
+        assert (gan.discriminate(state, x, changed) != gan.discriminate(state, x, y)).all()
+
+
+def test_conditions_of_several_kinds_train_as_populations() -> None:
+    rates = jnp.array([1e-3, 1e-2])
+
+    def member(lr: jax.Array, data: Examples) -> GANState:
+        return trained(data, 2, lr)
+
+    single = jit(member)
+    alone = [single(lr, data()) for lr in rates]
+    assert_close(jit(jax.vmap(member, (0, None)))(rates, data()), stack(*alone), rtol=1e-3, atol=1e-5)
+    assert differ(*alone)
+
+
 def test_minibatches_are_drawn_uniformly_from_all_examples() -> None:
     draw = jit(jax.vmap(lambda step: draw_indices(KEY, step, 5, 20, COUNT)))
     indices = draw(jnp.arange(200))

@@ -125,7 +125,7 @@ def _measure(chosen: Config, counts: Sequence[int], seeds: Sequence[int]) -> lis
     job = seeding.job_of(chosen, reference.train)
     *_, (states, _, finite) = seeding.train_finite(job, images.examples(reference), seeds)
     few, many = (_drawer(job.gan(), reference, n) for n in counts)
-    keys = ["frechet_few", "frechet", "coverage", "smallest", *(["gan_test"] if kind != "none" else [])]
+    keys = ["frechet_few", "frechet", "coverage", "smallest", *(["gan_test"] if kind in ("labels", "data") else [])]
     outcomes = []
     for k in range(len(seeds)):
         numbers = dict.fromkeys(keys, math.nan)

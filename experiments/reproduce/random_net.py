@@ -28,7 +28,7 @@ from gan_jax.nets.classifier import Classifier
 _STOPS, _SAMPLES = 20, 2500
 _SEEDS = range(3)
 _NETS = (0, 1)
-_RUN = configured("dcgan", width=16, ema="none", steps=50 * _STOPS)
+_RUN = configured("dcgan", lr="cosine:4e-4:0", width=16, ema="none", steps=50 * _STOPS)
 _ROWS = {"mnist": _RUN, "shapes": _RUN}
 
 

@@ -23,6 +23,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import numpy as np
 
+from experiments.reproduce import intervals
 from gan_jax import images
 from gan_jax.errors import InputError
 from gan_jax.lab import devices
@@ -81,7 +82,8 @@ class Column(NamedTuple):
     Attributes:
       heading: what it says.
       decimals: of its numbers.
-      better: "lower" or "higher" to show the median and the worst seed; None for mean and standard deviation.
+      better: "lower" or "higher" to show the median and the worst seed; None for the interquartile mean and its
+        interval.
     """
 
     heading: str
@@ -248,7 +250,10 @@ def markdown(table: Table, record: Mapping[str, Any]) -> str:
     everything = [result for row in record["rows"].values() for result in row["results"]]
     machine, seconds = record["machine"], sum(result["core_seconds"] for result in everything)
     took = f"{seconds / 60:.0f} core minutes" if seconds > 600 else f"{seconds:.0f} core seconds"
-    ours = "Ours: mean ± standard deviation over seeds, with each row's settings"
+    ours = (
+        "Ours: interquartile mean over seeds and its 95 % bootstrap interval (Agarwal et al. 2021, arXiv:2108.13264; "
+        "too narrow where seeds are fewer than five). Each row's settings and the numbers of every seed are"
+    )
     if table.body is not None:
         ours = "The numbers of every seed are"
     made = (
@@ -262,7 +267,7 @@ def markdown(table: Table, record: Mapping[str, Any]) -> str:
 
 
 def lines(table: Table, record: Mapping[str, Any]) -> str:
-    """The table itself: rows of others, then ours as mean ± standard deviation over seeds."""
+    """The table itself: rows of others, then ours as interquartile mean [interval] over seeds."""
     head = ["", "seeds", *(column.heading for column in table.columns.values()), "core-seconds per seed", "source"]
     rows = [
         [row.name, "", *(row.numbers.get(key, "") for key in table.columns), "", row.source] for row in table.published
@@ -278,12 +283,14 @@ def lines(table: Table, record: Mapping[str, Any]) -> str:
 
 
 def spread(results: Sequence[Mapping[str, Any]], key: str, decimals: int) -> str:
-    """Mean ± standard deviation of a number over seeds; empty where the row has no such number."""
-    values = [result["numbers"][key] for result in results if result["numbers"].get(key) is not None]
-    if not values:
-        return ""
-    mean = f"{np.mean(values):.{decimals}f}"
-    return f"{mean} ± {np.std(values, ddof=1):.{decimals}f}" if len(values) > 1 else mean
+    """Interquartile mean [95 % interval] of a number over seeds; empty where the row has no such number.
+
+    Where it is not finite on some seeds, says of how many it speaks.
+    """
+    found = [result["numbers"][key] for result in results if key in result["numbers"]]
+    values = [value for value in found if value is not None]
+    of = f" ({len(values)} of {len(found)} seeds)" if values and len(values) < len(found) else ""
+    return intervals.shown(values, decimals) + of
 
 
 def median_and_worst(results: Sequence[Mapping[str, Any]], key: str, decimals: int, better: str) -> str:

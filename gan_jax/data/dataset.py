@@ -25,6 +25,7 @@ class Dataset:
       labels: int32 [N] in [0, num_classes), or None.
       classes: the names of the classes by number, empty when unlabelled. Every class has a training example.
       notes: what was left out or looks odd, a phrase each, for a user to see.
+      conditions: what each image is to be made from, uint8 images of the same shape, or None. Such data has no labels.
       known_fingerprint: what `fingerprint` is, where it is known without reading everything.
 
     Raises:
@@ -37,6 +38,7 @@ class Dataset:
     labels: np.ndarray | None = None
     classes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    conditions: np.ndarray | None = None
     # Not a field: `dataclasses.replace` makes other data, whose fingerprint is another.
     known_fingerprint: dataclasses.InitVar[str | None] = None
 
@@ -60,6 +62,8 @@ class Dataset:
             )
         if not self.is_image and not np.isfinite(self.x).all():
             raise InputError(f"{self.name}: some points are NaN or infinite; remove them or make them finite")
+        if self.conditions is not None:
+            self._check_conditions(self.conditions)
         if self.labels is None:
             if self.classes:
                 raise InputError(f"{self.name}: {self.num_classes} classes but no labels; give labels or no classes")
@@ -82,6 +86,19 @@ class Dataset:
                 f"{self.num_classes - 1}, the {self.num_classes} classes; correct the labels"
             )
 
+    def _check_conditions(self, conditions: np.ndarray) -> None:
+        if self.labels is not None:
+            raise InputError(f"{self.name}: images have labels and conditions; leave out one of them")
+        if not self.is_image or conditions.dtype != np.uint8 or conditions.shape[1:] != self.shape:
+            raise InputError(
+                f"{self.name}: conditions are {conditions.dtype} of shape {list(conditions.shape)} where images are "
+                f"{self.x.dtype} of shape {list(self.x.shape)}; give each uint8 image one of its own size"
+            )
+        if len(conditions) != len(self.x):
+            raise InputError(
+                f"{self.name}: {len(self.x)} images but {len(conditions)} conditions; give exactly one per image"
+            )
+
     def __len__(self) -> int:
         return len(self.x)
 
@@ -93,12 +110,12 @@ class Dataset:
     @property
     def examples(self) -> Examples:
         """The arrays in the form that training takes, on the host."""
-        return Examples(self.x, self.labels)
+        return Examples(self.x, self.labels if self.conditions is None else self.conditions)
 
     def take(self, numbers: np.ndarray) -> "Dataset":
         """The examples of these numbers, int `[n]`, in memory."""
-        labels = None if self.labels is None else self.labels[numbers]
-        return dataclasses.replace(self, x=Rows(self.x).take(numbers), labels=labels)
+        labels, conditions = (of if of is None else of[numbers] for of in (self.labels, self.conditions))
+        return dataclasses.replace(self, x=Rows(self.x).take(numbers), labels=labels, conditions=conditions)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -117,6 +134,8 @@ class Dataset:
         digest.update(np.ascontiguousarray(self.x).data)
         if self.labels is not None:
             digest.update(np.ascontiguousarray(self.labels).data)
+        if self.conditions is not None:
+            digest.update(np.ascontiguousarray(self.conditions).data)
         return digest.hexdigest()
 
 

@@ -285,7 +285,7 @@ def _layout(name: str, folder: Folder) -> Folder:
 
 def _headers(name: str, paths: Sequence[Path]) -> list[Header]:
     """Of images of one size with 8 bits per channel; read first, so that nothing is decoded in vain."""
-    headers = [_with_image(path, name, header) for path in paths]
+    headers = [with_image(path, name, header) for path in paths]
     shapes = [found.shape for found in headers]
     usual = Counter(shapes).most_common(1)[0][0]
     for path, found in zip(paths, headers, strict=True):
@@ -317,7 +317,7 @@ def _read_images(name: str, paths: Sequence[Path], shape: tuple[int, int], *, gr
     mode, channels = ("L", 1) if grey else ("RGB", 3)
     x = np.empty((len(paths), *shape, channels), np.uint8)
     for row, path in zip(x, paths, strict=True):
-        pixels = _with_image(path, name, lambda image: np.asarray(upright(image, mode)))
+        pixels = with_image(path, name, lambda image: np.asarray(upright(image, mode)))
         if pixels.shape[:2] != shape:
             raise _of_another_size(name, path, pixels.shape[:2], paths[0], shape)
         row[...] = pixels.reshape(row.shape)
@@ -354,7 +354,8 @@ def preparing_advice(source: str) -> str:
     )
 
 
-def _with_image(path: Path, name: str, use: "Callable[[Image.Image], T]") -> T:
+def with_image(path: Path, name: str, use: "Callable[[Image.Image], T]") -> T:
+    """What `use` makes of an image file that is open. Raises InputError, which begins with a name, where it can't."""
     from PIL import Image
 
     try:

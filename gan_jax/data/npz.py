@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gan_jax.data import classes
+from gan_jax.data import classes, pairs
 from gan_jax.data.dataset import Dataset, Split, check_alike, without_alpha
 from gan_jax.errors import InputError
 
@@ -15,16 +15,18 @@ _KEYS: dict[Split, tuple[tuple[str, ...], str]] = {
     "train": (("images", "x"), "labels"),
     "test": (("test_images", "test_x"), "test_labels"),
 }
-_KNOWN = [key for x_keys, labels_key in _KEYS.values() for key in (*x_keys, labels_key)]
+_CONDITIONS: dict[Split, str] = {"train": "conditions", "test": "test_conditions"}
+_KNOWN = [key for x_keys, labels_key in _KEYS.values() for key in (*x_keys, labels_key)] + [*_CONDITIONS.values()]
 
 
 def load_file(path: Path, split: Split = "train") -> Dataset:
     """Loads one split of an archive written by `np.savez`.
 
-    `images` (or `x`) is uint8 [N, H, W] or [N, H, W, C], grey (C = 1), RGB, or RGBA, whose alpha is dropped; or
-    float32 points [N, D]. `labels`, optional, are whole numbers or strings [N]; those that occur are the classes. A
-    test split is `test_images` (or `test_x`) and, when there are `labels`, `test_labels`. Without one the test split is
-    the training data itself: nothing is held out unless it is marked as such. Other arrays are not read.
+    `images` (or `x`) is uint8 [N, H, W] or [N, H, W, C], grey (C = 1), RGB, or RGBA, whose alpha is dropped; or float32
+    points [N, D]. `conditions`, optional, are images of the same size that the images are to be made from; labels are
+    not read then. `labels`, optional, are whole numbers or strings [N]; those that occur are the classes. A test split
+    is `test_images` (or `test_x`) and, when there are `labels`, `test_labels`, or `test_conditions`. Without one the
+    test split is the training data itself: nothing is held out unless it is marked as such. Other arrays are not read.
 
     Args:
       path: the archive.
@@ -39,6 +41,8 @@ def load_file(path: Path, split: Split = "train") -> Dataset:
         split = "train"
     x, train_x = _examples(arrays, split, name), _examples(arrays, "train", name)
     check_alike(name, x.shape[1:], train_x.shape[1:])
+    if _CONDITIONS["train"] in arrays:
+        return _pairs(arrays, split, name, x)
     labels, train_labels = (_labels(arrays, _KEYS[of][1], name) for of in (split, "train"))
     if (labels is None) != (train_labels is None):
         raise InputError(
@@ -53,6 +57,20 @@ def load_file(path: Path, split: Split = "train") -> Dataset:
         return Dataset(name, x, notes=notes)
     found = classes.occurring(name, labels, train_labels)
     return Dataset(name, x, found.labels, found.classes, (*notes, *found.notes))
+
+
+def _pairs(arrays: dict[str, np.ndarray], split: Split, name: str, x: np.ndarray) -> Dataset:
+    """Images and what they are made from."""
+    key = _CONDITIONS[split]
+    if key not in arrays:
+        raise InputError(f"{name}: the file holds test images without {key}; add what they are to be made from")
+    given = arrays[key]
+    given, of_given = without_alpha(given[..., None] if given.ndim == 3 else given)
+    x, of_alpha = without_alpha(x)
+    unread = [key for key in arrays if key not in _KNOWN or "labels" in key]
+    notes = (f"not read: {classes.listed(unread)}",) if unread else ()
+    x, given = pairs.alike(x, given)
+    return Dataset(name, x, conditions=given, notes=(*notes, *dict.fromkeys((*of_alpha, *of_given))))
 
 
 def read_arrays(path: Path, *, mapped: Collection[str] = ()) -> dict[str, np.ndarray]:

@@ -206,6 +206,8 @@ def _of_dataset(spec: str) -> Originals:
     train, test = sources.load(spec), sources.load(spec, "test")
     if not train.is_image:
         raise InputError(f"{spec} is points, which need no preparing: train on them with --data {spec}")
+    if train.conditions is not None:
+        raise InputError(f"{spec} is pairs, which are not prepared: train on them with --data {spec}")
     splits = [train] if test.fingerprint == train.fingerprint else [train, test]
     counts = [len(split) for split in splits]
     labels = np.concatenate([split.labels for split in splits if split.labels is not None] or [np.zeros(0, np.int32)])

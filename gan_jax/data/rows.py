@@ -1,5 +1,6 @@
 """Rows of arrays that may be larger than memory."""
 
+import errno
 import mmap
 import os
 import weakref
@@ -10,6 +11,9 @@ from gan_jax.errors import InputError
 
 SMALL_BYTES = 2**27
 """So much of memory-mapped data may be held in memory all the same."""
+
+_NOWAIT: int | None = getattr(os, "RWF_NOWAIT", None)
+"""A flag of Linux for reads that take only what lies in memory."""
 
 
 class Rows:
@@ -57,20 +61,35 @@ class Rows:
     def _read(self, file: int, numbers: np.ndarray, into: memoryview) -> None:
         size = self._row_bytes
         places = (self._offset + numbers.astype(np.int64) * size).tolist()
+        rows = [into[start : start + size] for start in range(0, len(into), size)]
+        waiting = [(place, row) for place, row in zip(places, rows, strict=True) if not _in_memory(file, place, row)]
         if hasattr(os, "posix_fadvise"):
             # All are asked for before the first is waited for: from a disk that is three times faster.
-            for place in places:
+            for place, _ in waiting:
                 os.posix_fadvise(file, place, size, os.POSIX_FADV_WILLNEED)
-        for i, place in enumerate(places):
-            start, end = i * size, (i + 1) * size
-            while start < end and (count := os.preadv(file, [into[start:end]], place + size - (end - start))):
-                start += count
-            if start < end:
-                break
-        else:
-            if _changing(file) == self._stat:
-                return
+        if all(_read(file, place, row) for place, row in waiting) and _changing(file) == self._stat:
+            return
         raise InputError(f"{self._path} was changed while it was read: put it back")
+
+
+def _in_memory(file: int, place: int, row: memoryview) -> bool:
+    """Reads a row if the system holds the whole of it in memory: one call, where asking for it first takes two."""
+    if _NOWAIT is None:
+        return False
+    try:
+        return os.preadv(file, [row], place, _NOWAIT) == len(row)
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EOPNOTSUPP, errno.EINVAL):
+            return False  # Not there, or not to be told without waiting.
+        raise
+
+
+def _read(file: int, place: int, row: memoryview) -> bool:
+    """Reads a row; False where the file ends before it does."""
+    start = 0
+    while start < len(row) and (count := os.preadv(file, [row[start:]], place + start)):
+        start += count
+    return start == len(row)
 
 
 def _changing(file: int) -> tuple[int, int]:

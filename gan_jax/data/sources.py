@@ -11,7 +11,7 @@ from typing import NamedTuple, cast, get_args
 
 import numpy as np
 
-from gan_jax.data import folder, idx, npz, prepared, shapes, stacked, subset, toys
+from gan_jax.data import folder, idx, npz, pairs, prepared, shapes, stacked, subset, toys
 from gan_jax.data.dataset import Dataset, Split
 from gan_jax.errors import InputError
 
@@ -58,6 +58,8 @@ _PLACED: Mapping[str, _Place] = {
     "idx": _Place("DIR", lambda place, split: idx.load_directory(path(place), split)),
     "npz": _Place("FILE", lambda place, split: npz.load_file(path(place), split)),
     "folder": _Place("DIR", lambda place, split: folder.load_directory(path(place), split)),
+    "pairs": _Place("DIR", lambda place, split: pairs.load_directory(path(place), split)),
+    "pairs_reversed": _Place("DIR", lambda place, split: pairs.load_directory(path(place), split, reversed=True)),
     "tfds": _Place("NAME", _tfds),
     "prepared": _Place("DIR", lambda place, split: prepared.load(path(place), split)),
     "subset": _Place("N:SPEC", lambda place, split: subset.load(place, split, load)),
@@ -86,6 +88,9 @@ def load(spec: str | os.PathLike[str], split: str = "train") -> Dataset:
     | `idx:DIR`     | four files named as MNIST's                | the t10k files                |
     | `npz:FILE`    | `images` and perhaps `labels`, of np.savez | `test_images`, or as train    |
     | `folder:DIR`  | image files; sub-folders become labels     | DIR/test, or as train         |
+    | `pairs:DIR`   | files of two images side by side, the right | as of a folder                |
+    |               | to be made from the left; the left from the |                               |
+    |               | right with `pairs_reversed:DIR`             |                               |
     | `tfds:NAME`   | `NAME[/CONFIG][:VERSION]`, prepared        | test, validation, or as train |
     | `prepared:DIR`| what the command `prepare` wrote           | what that set aside, or train |
     | `subset:N:...`| N random training examples of another spec | that of the other spec        |
@@ -137,7 +142,8 @@ def path_of(spec: str) -> Path | None:
     kind, _, place = spec.partition(":")
     if kind == "subset":
         return path_of(place.partition(":")[2])
-    return path(place).absolute() if kind in ("idx", "npz", "folder", "prepared") and place else None
+    lies = kind in ("idx", "npz", "folder", "pairs", "pairs_reversed", "prepared") and place
+    return path(place).absolute() if lies else None
 
 
 def moved(spec: str, path: str) -> str:

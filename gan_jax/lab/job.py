@@ -107,6 +107,9 @@ class Job:
     def example(self) -> Examples:
         """One example of such data, all zeros: for shapes."""
         x = np.zeros((1, *self.shape), np.uint8 if len(self.shape) == 3 else np.float32)
+        view = self.gan().conditioning.view
+        if view is not None and view.paired:
+            return Examples(x, x)
         return Examples(x, np.zeros((1,), np.int32) if self.num_classes else None)
 
     @property

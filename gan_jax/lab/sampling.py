@@ -2,23 +2,28 @@
 
 import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax import data, images
+from gan_jax import conditioning, data, images
 from gan_jax.data import Dataset
 from gan_jax.data.classes import described
 from gan_jax.errors import InputError
+from gan_jax.examples import Examples
 from gan_jax.gan import GAN, GANState
 from gan_jax.lab.job import Job
+from gan_jax.nets import recognition
 from gan_jax.pieces import map_in_pieces
-from gan_jax.training import Examples, as_batch, to_uint8
+from gan_jax.training import as_batch, to_uint8
+from gan_jax.views import View
 
 COLUMNS = 10
+TRIPLES = 3
+"""So many times given, made, true are in a row of a picture."""
 POINTS = 2500
 """Of points so many are in a picture."""
 
@@ -48,19 +53,26 @@ def label_of(job: Job, gan: GAN, name: str | int) -> int:
     return same[0]
 
 
-def checked(job: Job, gan: GAN, y: Any, n: int) -> jax.Array:
-    """Conditions that were given for n samples, as an array.
+def checked(job: Job, gan: GAN, y: Any, n: int) -> Any:
+    """Conditions that were given for n samples, as arrays.
 
     Raises:
       InputError: the GAN takes none, they are not n, or labels are not positions of classes.
     """
     if gan.conditioning.kind == "none":
         raise InputError(f"{job.config.name} is not conditioned: leave out y")
+    for leaf in y.values() if isinstance(y, Mapping) else [y]:
+        if np.shape(leaf)[:1] != (n,):
+            raise InputError(
+                f"expected {n} conditions, one per sample, got shape {list(np.shape(leaf))}: give [{n}, ...]"
+            )
+    if gan.conditioning.kind == "codes" and (not isinstance(y, Mapping) or y.keys() != codes_of(gan).keys()):
+        raise InputError(
+            f"{job.config.name} has the codes {', '.join(codes_of(gan))}: give y as a dict of them, each [{n}]"
+        )
+    if gan.conditioning.kind in ("codes", "data"):
+        return conditioning.as_arrays(y)
     given = np.asarray(y)
-    if given.shape[:1] != (n,):
-        raise InputError(f"expected {n} conditions, one per sample, got shape {list(given.shape)}: give [{n}, ...]")
-    if gan.conditioning.kind == "data":
-        return jnp.asarray(given)
     if given.ndim != 1 or given.dtype.kind not in "iu" or given.min() < 0 or given.max() >= job.num_classes:
         raise InputError(
             f"expected labels y as whole numbers from 0 to {job.num_classes - 1}, positions in the run's classes: give "
@@ -81,14 +93,88 @@ def class_rows(num_classes: int) -> np.ndarray:
     return np.repeat(rows, COLUMNS)
 
 
-def held_out(job: Job, gan: GAN, rng: jax.Array, n: int) -> tuple[np.ndarray, jax.Array]:
+def walk(job: Job, gan: GAN, name: str | None, rng: jax.Array, rows: int) -> tuple[jax.Array, Any, int]:
+    """Latents, codes and columns of a grid in which one code changes along every row, and nothing else.
+
+    A categorical code takes its classes, a continuous one ten values from -2 to 2, twice as far as in training (Chen et
+    al. 2016, arXiv:1606.03657, figure 2). Rows differ in all else.
+
+    Args:
+      job, gan: what is walked through.
+      name: of the code; None for the first.
+      rng: decides latents and the other codes.
+      rows: how many.
+
+    Raises:
+      InputError: there is no such code.
+    """
+    name = next(iter(codes_of(gan))) if name is None else name
+    check_code(job, gan, name)
+    classes = codes_of(gan)[name]
+    values = jnp.arange(classes, dtype=jnp.int32) if classes else jnp.linspace(-2.0, 2.0, COLUMNS)
+    columns = len(values)
+    z_rng, y_rng = jax.random.split(rng)
+    z, y = jax.tree.map(
+        lambda leaf: jnp.repeat(leaf, columns, axis=0), (gan.prior(z_rng, rows), gan.conditioning.draw(y_rng, rows))
+    )
+    return z, y | {name: jnp.tile(values, rows)}, columns
+
+
+def check_code(job: Job, gan: GAN, name: str) -> None:
+    """Raises InputError unless the GAN has a code of this name."""
+    codes = codes_of(gan)
+    if not codes:
+        raise InputError(f"{job.config.name} has no codes: leave out --code")
+    if name not in codes:
+        has = (f"{own} ({f'{classes} classes' if classes else 'continuous'})" for own, classes in codes.items())
+        raise InputError(f"{job.config.name} has no code {name}: it has {', '.join(has)}")
+
+
+def codes_of(gan: GAN) -> dict[str, int]:
+    """Of each code of a GAN by name its number of classes, 0 of a continuous one; empty where there are no codes."""
+    given = gan.conditioning
+    return {} if given.kind != "codes" else {name: part.num_classes for name, part in (given.parts or {}).items()}
+
+
+def reader_of(gan: GAN) -> Callable[[GANState, np.ndarray], dict[str, np.ndarray]] | None:
+    """`(state, uint8 images or float32 points [N, ...]) -> what D reads as each code [N]`; None without codes."""
+    if not codes_of(gan):
+        return None
+
+    @jax.jit
+    def piece(state: GANState, x: jax.Array) -> dict[str, jax.Array]:
+        x, y = as_batch(gan, Examples(x))
+        return recognition.recognised(gan.discriminator, state.discriminator.variables, x, y)
+
+    def read(state: GANState, x: np.ndarray) -> dict[str, np.ndarray]:
+        stacked = map_in_pieces(lambda x: jnp.stack([*piece(state, x).values()], axis=-1), x)
+        return dict(zip(jax.eval_shape(piece, state, x[:1]), stacked.T, strict=True))
+
+    return read
+
+
+def held_out(job: Job, gan: GAN, rng: jax.Array, n: int) -> tuple[np.ndarray, Any]:
     """n test examples of the job's data, as stored, and the conditions made from them."""
     dataset = data.load(job.spec, "test")
     indices = np.asarray(jax.random.choice(rng, len(dataset), (n,), replace=n > len(dataset)))
-    x = dataset.x[indices]
-    batch = as_batch(gan, Examples(jnp.asarray(x), None if dataset.labels is None else dataset.labels[indices]))
-    assert batch.y is not None
-    return x, batch.y
+    return dataset.x[indices], conditions(gan, dataset, indices, rng)
+
+
+def conditions(gan: GAN, dataset: Dataset, numbers: np.ndarray, rng: jax.Array) -> Any:
+    """The conditions made from the examples of these numbers; rng decides what they leave to chance."""
+    examples = jax.tree.map(lambda leaf: jnp.asarray(leaf[numbers]), dataset.examples)
+    return as_batch(gan, examples, rng).y
+
+
+def given_pictures(view: View, y: Any, channels: int) -> np.ndarray:
+    """Conditions as uint8 images in the size of what is made from them, `[N, H, W, C]`."""
+    maps = np.asarray(to_uint8(view.maps(jnp.asarray(y)), (-1.0, 1.0)))
+    return np.broadcast_to(maps, (*maps.shape[:3], channels)) if maps.shape[-1] == 1 else maps[..., :channels]
+
+
+def side_by_side(*columns: np.ndarray) -> np.ndarray:
+    """Images `[N, H, W, C]` of several kinds, in the order of a grid: those of one number beside each other."""
+    return np.stack(columns, axis=1).reshape(-1, *columns[0].shape[1:])
 
 
 class NotFiniteError(InputError):

@@ -20,10 +20,10 @@ _SHALLOW: Mapping[str, Any] = {
     "dropout": 0.0, "ema": None,
 }  # fmt: skip
 _CONV: Mapping[str, Any] = {
-    "steps": 3000, "batch_size": 64, "log_every": 20, "sample_every": 250, "save_every": 500, "lr": "cosine:4e-4:0",
-    "b1": 0.5, "width": 32, "ema": 0.99,
+    "steps": 3000, "batch_size": 64, "log_every": 20, "sample_every": 250, "save_every": 500, "lr": 2e-4, "b1": 0.5,
+    "width": 32, "ema": 0.99,
 }  # fmt: skip
-_CONV_PAPER: Mapping[str, Any] = {"lr": 2e-4, "width": 128, "ema": None}
+_CONV_PAPER: Mapping[str, Any] = {"width": 128, "ema": None}
 _LONG: Mapping[str, Any] = {"sample_every": 5000, "save_every": 5000, "ema": None}
 _WGAN_PAPER: Mapping[str, Any] = {**_LONG, "lr": 5e-5, "clip": 0.01, "steps": 200_000, "warmup_steps": 25}
 _ANNEALED = 0.78
@@ -42,8 +42,8 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         recipes.gan_deep,
         citation=_GOODFELLOW,
         summary="the original GAN's game with deep MLPs, those of cgan_embedding",
-        steps=8000, batch_size=64, log_every=50, sample_every=1000, save_every=1000, lr="cosine:4e-4:0", ema=0.999,
-        paper={"steps": 187_600, "lr": 2e-4, "ema": None},
+        steps=8000, batch_size=64, log_every=50, sample_every=1000, save_every=1000, ema=0.999,
+        paper={"steps": 187_600, "ema": None},
         lacks="all but the game: the networks are folklore, without published settings",
     ),
     "wgan": Experiment(
@@ -71,7 +71,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         citation=_ARJOVSKY,
         summary="Wasserstein GAN, convolutional",
         steps=3000, batch_size=64, log_every=20, sample_every=500, save_every=500,
-        lr="cosine:5e-4:0", clip=0.05, width=16, ema=0.99,
+        lr=5e-4, clip=0.05, width=16, ema=0.99,
         paper={**_WGAN_PAPER, "width": 64},
         lacks="BatchNorm in the critic, which clipping would cut to nothing",
     ),
@@ -87,8 +87,8 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         recipes.cgan_embedding,
         citation=_MIRZA,
         summary="conditional GAN, MLP, learned label embeddings",
-        steps=8000, batch_size=64, log_every=50, sample_every=1000, save_every=1000, lr="cosine:4e-4:0", ema=0.999,
-        paper={"steps": 187_600, "lr": 2e-4, "ema": None},
+        steps=8000, batch_size=64, log_every=50, sample_every=1000, save_every=1000, ema=0.999,
+        paper={"steps": 187_600, "ema": None},
         lacks="nothing that was published: the network is folklore",
     ),
     "dcgan": Experiment(
@@ -104,8 +104,11 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         recipes.cdcgan,
         citation=f"{_MIRZA}; Radford et al. 2015, arXiv:1511.06434",
         summary="conditional DCGAN, labels as maps",
-        **{**_CONV, "steps": 9000, "log_every": 50, "sample_every": 500, "save_every": 1000, "ema": 0.999},
-        paper={**_CONV_PAPER, "steps": 18_000, "batch_size": 100},
+        **{
+            **_CONV, "steps": 9000, "log_every": 50, "sample_every": 500, "save_every": 1000, "lr": "cosine:4e-4:0",
+            "ema": 0.999,
+        },
+        paper={**_CONV_PAPER, "lr": 2e-4, "steps": 18_000, "batch_size": 100},
         lacks="on 28 x 28 two of DCGAN's four strided layers, which are for images of 64 x 64",
     ),
     "lsgan": Experiment(
@@ -124,12 +127,24 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         paper={**_CONV_PAPER, "steps": 30_000, "batch_size": 100},
         lacks="the larger networks, with dropout in the discriminator",
     ),
+    "infogan": Experiment(
+        recipes.infogan,
+        citation="Chen et al. 2016, arXiv:1606.03657",
+        summary="codes that come to mean digit, slant and width without labels",
+        **{**_CONV, "lr": "cosine:1e-3:0", "d_lr": "cosine:4e-4:0", "width": 16},
+        latent=16, info_continuous=0.02,
+        paper={
+            "steps": 5000, "batch_size": 128, "lr": 1e-3, "d_lr": 2e-4, "width": 64, "latent": 62,
+            "info_continuous": 0.1, "ema": None,
+        },
+        lacks="the generator's first dense layer, and BatchNorm in the discriminator's dense layers",
+    ),
     "wgan_gp": Experiment(
         recipes.wgan_gp,
         citation="Gulrajani et al. 2017, arXiv:1704.00028",
         summary="Wasserstein GAN with gradient penalty, convolutional",
         steps=2000, batch_size=64, log_every=10, sample_every=250, save_every=250,
-        lr="cosine:5e-4:0", n_critic=3, width=16, ema=0.99,
+        lr=3e-4, n_critic=3, width=16, ema=0.99,
         paper={**_LONG, "steps": 200_000, "lr": 1e-4, "n_critic": 5, "batch_size": 50, "width": 64},
         paper_at={
             (32, 32, 3): {
@@ -158,15 +173,14 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         recipes.dragan,
         citation="Kodali et al. 2017, arXiv:1705.07215",
         summary="gradient penalty around the data, convolutional",
-        **{**_CONV, "steps": 2500},
+        **{**_CONV, "steps": 2500, "lr": 3e-4},
         paper={"steps": 40_000, "lr": 1e-4, "width": 64, "ema": None},
     ),
     "r3gan": Experiment(
         recipes.r3gan,
         citation="Huang et al. 2024, arXiv:2501.05441",
         summary="relativistic pairing loss with R1 and R2, residual nets without normalisation",
-        steps=1500, batch_size=64, log_every=5, sample_every=100, save_every=100,
-        lr="cosine:1e-3:0", width=8, ema=0.99,
+        steps=1500, batch_size=64, log_every=5, sample_every=100, save_every=100, lr=5e-4, width=8, ema=0.99,
         paper={
             "steps": 100_000, "batch_size": 256, "lr": f"cosine:2e-4:5e-5:{_ANNEALED}",
             "gamma": f"cosine:1:0.1:{_ANNEALED}", "b2": f"cosine:0.9:0.99:{_ANNEALED}", "width": 64, "ema": 0.999,
@@ -178,8 +192,19 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         recipes.completion,
         citation=f"{_MIRZA} (any condition: here half an image)",
         summary="paints the lower half of an image below a given upper half",
-        steps=4000, batch_size=64, log_every=25, sample_every=500, save_every=500, lr="cosine:4e-4:0", ema=0.99,
-        paper={"steps": 40_000, "lr": 2e-4, "ema": None},
+        steps=4000, batch_size=64, log_every=25, sample_every=500, save_every=500, ema=0.99,
+        paper={"steps": 40_000, "ema": None},
         lacks="nothing that was published: the experiment is ours",
+    ),
+    "translation": Experiment(
+        recipes.translation,
+        citation="Isola et al. 2017, arXiv:1611.07004",
+        summary="pix2pix: images from views of them (--condition), such as sharp from coarse, or from your own pairs",
+        steps=6000, batch_size=16, log_every=50, sample_every=1000, save_every=1000, lr="cosine:4e-4:0",
+        width=32, dropout=0.2, ema=0.999,
+        paper={
+            "steps": 80_000, "batch_size": 1, "lr": 2e-4, "width": 64, "norm": "instance", "dropout": 0.5, "ema": None,
+        },
+        lacks="jitter and mirroring, and the layers that images of 256 x 256 have and smaller ones have no room for",
     ),
 }  # fmt: skip

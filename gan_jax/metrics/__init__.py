@@ -11,6 +11,7 @@
 | `kernel`      | kernel distance: unbiased MMD^2, with its standard error | features `[N, F]`         | lower  |
 | `prdc`        | precision, recall, density, coverage                     | features `[N, F]`         | higher |
 | `classify`    | GAN-train, GAN-test                                      | labelled images           | higher |
+| `clusters`    | error of classes found without labels, best matching     | class numbers             | lower  |
 | `parzen`      | Parzen-window log-likelihood of the test set, nats       | images in [0, 1] `[N, D]` | higher |
 | `modes`       | modes, %HQ, reverse KL, sigma ratio; classes and KL      | points, class labels      |        |
 | `wasserstein` | exact in one dimension, and sliced                       | points `[N, D]`           | lower  |
@@ -24,6 +25,7 @@ distances.
 
 from gan_jax.metrics import (
     classify,
+    clusters,
     features,
     frechet,
     inception,
@@ -38,6 +40,7 @@ from gan_jax.metrics import (
 
 __all__ = [
     "classify",
+    "clusters",
     "features",
     "frechet",
     "inception",

@@ -4,10 +4,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gan_jax.nets.layers import Encode
+from gan_jax.typing import Condition
 
 
 def concat_condition(
-    h: Float[Array, "batch inputs"], y: Array | None, encode: Encode | None
+    h: Float[Array, "batch inputs"], y: Condition, encode: Encode | None
 ) -> Float[Array, "batch outputs"]:
     """[h, encode(y)], or h alone without an encoder."""
     return h if encode is None else jnp.concatenate([h, encode(y)], axis=-1)

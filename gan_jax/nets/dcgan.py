@@ -18,7 +18,7 @@ from gan_jax.nets.inits import normal_002
 from gan_jax.nets.layers import Conv, ConvTranspose, Encode
 from gan_jax.nets.sizes import check_shape
 from gan_jax.nets.spectral import maybe_spectral
-from gan_jax.typing import Images, Initializer, Latents
+from gan_jax.typing import Condition, Images, Initializer, Latents
 
 
 class Generator(nn.Module):
@@ -44,7 +44,7 @@ class Generator(nn.Module):
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, z: Latents, y: Array | None, train: bool) -> Images:
+    def __call__(self, z: Latents, y: Condition, train: bool) -> Images:
         layers = len(self.widths)
         height, width, channels = check_shape(self.shape, layers)
 
@@ -85,7 +85,7 @@ class Discriminator(nn.Module):
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, x: Images, y: Array | None, train: bool) -> Float[Array, "batch *outputs"]:
+    def __call__(self, x: Images, y: Condition, train: bool) -> Float[Array, "batch *outputs"]:
         check_shape(x.shape[1:], len(self.widths))
         h, maps = x, None if self.encode is None else self.encode(y)
         for i, width in enumerate(self.widths):

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 from gan_jax.nets.activations import leaky_relu
 from gan_jax.nets.inits import lecun_normal
 from gan_jax.nets.spectral import maybe_spectral
-from gan_jax.typing import Initializer, Logits
+from gan_jax.typing import Condition, Initializer, Logits
 
 Vectors = Float[Array, "batch features"]
 
@@ -25,7 +25,7 @@ class Logit(nn.Module):
     spectral_norm: bool = False
 
     @nn.compact
-    def __call__(self, h: Vectors, y: Array | None, train: bool) -> Logits:
+    def __call__(self, h: Vectors, y: Condition, train: bool) -> Logits:
         return maybe_spectral(nn.Dense(1, kernel_init=self.kernel_init), self.spectral_norm, train)(h)[:, 0]
 
 
@@ -88,7 +88,7 @@ class Hidden(nn.Module):
     spectral_norm: bool = False
 
     @nn.compact
-    def __call__(self, h: Vectors, y: Array | None, train: bool) -> Float[Array, "batch *outputs"]:
+    def __call__(self, h: Vectors, y: Condition, train: bool) -> Float[Array, "batch *outputs"]:
         layer = nn.Dense(self.features, kernel_init=self.kernel_init)
         h = maybe_spectral(layer, self.spectral_norm, train)(h)
         return self.head(leaky_relu(h), y, train)
@@ -100,5 +100,5 @@ class Features(nn.Module):
     It has no attributes and no parameters, and ignores the condition.
     """
 
-    def __call__(self, h: Vectors, y: Array | None, train: bool) -> Vectors:
+    def __call__(self, h: Vectors, y: Condition, train: bool) -> Vectors:
         return h

@@ -12,7 +12,7 @@ libraries recognise as forward, data and filter convolutions.
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -22,9 +22,10 @@ from flax import linen as nn
 from jax import lax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from gan_jax.nets.inits import lecun_normal
+from gan_jax.typing import Condition
 
 Images = Float[Array, "batch height width channels"]
 Inputs = Float[Array, "batch height width inputs"]
@@ -341,20 +342,28 @@ class ConvTranspose(nn.Module):
 class Encode(nn.Module):
     """A condition as a vector `[B, F]`: labels int32 `[B]` one-hot or embedded, any other array flattened.
 
+    Of a condition of several kinds, a pytree of such arrays, these vectors are concatenated in the order of its leaves
+    (of a dict, that of its keys).
+
     Attributes:
-      num_classes: number of labels.
+      num_classes: number of labels; of a dict in which several arrays are labels, a mapping of their keys to it.
       embedding: width of a learned embedding of labels; None for one-hot.
     """
 
-    num_classes: int
+    num_classes: int | Mapping[str, int]
     embedding: int | None = None
 
     @nn.compact
-    def __call__(self, y: Int[Array, " batch"] | Float[Array, "batch *shape"] | None) -> Float[Array, "batch features"]:
-        if y is None:
+    def __call__(self, y: Condition) -> Float[Array, "batch features"]:
+        leaves = jax.tree.leaves_with_path(y)
+        if not leaves:
             raise ValueError("this network is conditioned: give it y [B, ...], one label or array per example")
+        return jnp.concatenate([self._vector(path, leaf) for path, leaf in leaves], axis=-1)
+
+    def _vector(self, path: Any, y: Array) -> Float[Array, "batch features"]:
         if not jnp.issubdtype(y.dtype, jnp.integer):
             return y.reshape(y.shape[0], -1)
+        classes = self.num_classes[path[0].key] if isinstance(self.num_classes, Mapping) else self.num_classes
         if self.embedding is None:
-            return jax.nn.one_hot(y, self.num_classes)
-        return nn.Embed(self.num_classes, self.embedding, embedding_init=nn.initializers.normal(1.0))(y)
+            return jax.nn.one_hot(y, classes)
+        return nn.Embed(classes, self.embedding, embedding_init=nn.initializers.normal(1.0))(y)

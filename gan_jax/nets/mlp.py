@@ -14,7 +14,7 @@ from gan_jax.nets.conditioned import concat_condition
 from gan_jax.nets.inits import he_normal
 from gan_jax.nets.layers import Encode
 from gan_jax.nets.spectral import maybe_spectral
-from gan_jax.typing import Data, Initializer, Latents
+from gan_jax.typing import Condition, Data, Initializer, Latents
 
 
 class Generator(nn.Module):
@@ -46,7 +46,7 @@ class Generator(nn.Module):
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, z: Latents, y: Array | None, train: bool) -> Data:
+    def __call__(self, z: Latents, y: Condition, train: bool) -> Data:
         if self.batch_norm and len(self.hidden) > 1 and train and len(z) == 1 and self.axis_name is None:
             raise InputError(
                 "BatchNorm of a minibatch of one makes this generator's output the same whatever its latents: use a "
@@ -85,7 +85,7 @@ class Discriminator(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Data, y: Array | None, train: bool) -> Float[Array, "batch *outputs"]:
+    def __call__(self, x: Data, y: Condition, train: bool) -> Float[Array, "batch *outputs"]:
         h = concat_condition(x.reshape(x.shape[0], -1), y, self.encode)
         for i, width in enumerate(self.hidden):
             layer = nn.Dense(width, kernel_init=self.kernel_init, dtype=self.dtype)

@@ -5,13 +5,14 @@ For channels that are alike, such as the three digits of Stacked MNIST.
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
 from gan_jax.nets.conditioned import concat_condition
 from gan_jax.nets.layers import Encode
-from gan_jax.typing import Images, Latents
+from gan_jax.typing import Condition, Images, Latents
 
 
 class PerChannelGenerator(nn.Module):
@@ -33,7 +34,7 @@ class PerChannelGenerator(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, z: Latents, y: Array | None, train: bool) -> Images:
+    def __call__(self, z: Latents, y: Condition, train: bool) -> Images:
         batch, size = z.shape
         latents = nn.Dense(self.channels * size, dtype=self.dtype)(concat_condition(z, y, self.encode))
         x = self.net(latents.reshape(-1, size), _repeated(y, self.channels), train)
@@ -57,13 +58,13 @@ class PerChannelDiscriminator(nn.Module):
     head: nn.Module
 
     @nn.compact
-    def __call__(self, x: Images, y: Array | None, train: bool) -> Float[Array, "batch *outputs"]:
+    def __call__(self, x: Images, y: Condition, train: bool) -> Float[Array, "batch *outputs"]:
         batch, height, width, channels = x.shape
         images = jnp.moveaxis(x, -1, 1).reshape(-1, height, width, 1)
         features = self.net(images, _repeated(y, channels), train)
         return self.head(features.reshape(batch, -1), y, train)
 
 
-def _repeated(y: Array | None, channels: int) -> Array | None:
+def _repeated(y: Condition, channels: int) -> Condition:
     """Every example's condition once per channel, in the order of the images."""
-    return None if y is None else jnp.repeat(y, channels, axis=0)
+    return jax.tree.map(lambda leaf: jnp.repeat(leaf, channels, axis=0), y)

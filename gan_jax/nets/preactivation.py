@@ -21,7 +21,7 @@ from gan_jax.nets.layers import Conv
 from gan_jax.nets.resample import double, halve
 from gan_jax.nets.sizes import check_shape
 from gan_jax.nets.spectral import maybe_spectral
-from gan_jax.typing import Images, Latents
+from gan_jax.typing import Condition, Images, Latents
 
 Maps = Float[Array, "batch rows columns features"]
 
@@ -118,7 +118,7 @@ class Generator(nn.Module):
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, z: Latents, y: Array | None, train: bool) -> Images:
+    def __call__(self, z: Latents, y: Condition, train: bool) -> Images:
         doublings = len(self.widths)
         height, width, channels = check_shape(self.shape, doublings)
         base = (height // 2**doublings, width // 2**doublings, self.base)
@@ -155,7 +155,7 @@ class Discriminator(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Images, y: Array | None, train: bool) -> Float[Array, "batch *outputs"]:
+    def __call__(self, x: Images, y: Condition, train: bool) -> Float[Array, "batch *outputs"]:
         check_shape(x.shape[1:], self.halvings)
         h = x
         if self.stem is not None:

@@ -19,7 +19,7 @@ from gan_jax.nets.inits import he_normal
 from gan_jax.nets.layers import Conv, Encode
 from gan_jax.nets.resample import double, halve
 from gan_jax.nets.sizes import check_shape
-from gan_jax.typing import Images, Latents
+from gan_jax.typing import Condition, Images, Latents
 
 
 class Block(nn.Module):
@@ -53,7 +53,7 @@ class Generator(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, z: Latents, y: Array | None, train: bool) -> Images:
+    def __call__(self, z: Latents, y: Condition, train: bool) -> Images:
         doublings = len(self.widths) - 1
         height, width, channels = check_shape(self.shape, doublings)
         base = (height // 2**doublings, width // 2**doublings, self.widths[0])
@@ -81,7 +81,7 @@ class Discriminator(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Images, y: Array | None, train: bool) -> Float[Array, "batch *outputs"]:
+    def __call__(self, x: Images, y: Condition, train: bool) -> Float[Array, "batch *outputs"]:
         check_shape(x.shape[1:], len(self.widths) - 1)
         h = Conv(self.widths[0], (3, 3), (1, 1), dtype=self.dtype)(x)
         for features in self.widths[1:]:

@@ -497,6 +497,26 @@ def test_other_conditions_are_flattened() -> None:
     np.testing.assert_array_equal(Encode(0).apply({}, y), y.reshape(2, 12))
 
 
+def test_conditions_of_several_kinds_are_concatenated_in_the_order_of_their_keys() -> None:
+    image = normal(0, 2, 2, 2, 1)
+    y = {"label": jnp.array([2, 0]), "image": image}
+    expected = np.concatenate([image.reshape(2, 4), [[0, 0, 1], [1, 0, 0]]], axis=1)
+    np.testing.assert_array_equal(Encode(3).apply({}, y), expected)
+
+
+def test_labels_of_several_kinds_have_their_own_number_of_classes() -> None:
+    y = {"digit": jnp.array([1, 0]), "colour": jnp.array([0, 2])}
+    np.testing.assert_array_equal(Encode({"digit": 2, "colour": 3}).apply({}, y), [[1, 0, 0, 0, 1], [0, 0, 1, 1, 0]])
+    tables = jax.tree.leaves(Encode({"digit": 2, "colour": 3}, embedding=4).init(KEY, y))
+    assert sorted(table.shape for table in tables) == [(2, 4), (3, 4)]
+
+
+@pytest.mark.parametrize("y", [None, {}])
+def test_a_missing_condition_is_named(y: Any) -> None:
+    with pytest.raises(ValueError, match="this network is conditioned"):
+        Encode(3).apply({}, y)
+
+
 def test_leaky_relu_leaks_a_fifth() -> None:
     np.testing.assert_allclose(leaky_relu(jnp.array([-5.0, 0.0, 3.0])), [-1.0, 0.0, 3.0])
 

@@ -23,6 +23,7 @@ from gan_jax.lab.measuring.reference import Draw, Reference
 from gan_jax.lab.progress import Progress
 
 _KEPT_BYTES = 2**30
+_AGAIN = 1000
 
 
 def reference_of(
@@ -46,7 +47,7 @@ def reference_of(
       InputError: the data has changed or can't be read, the classifier or the features are none or do not take such
         images, or samples contain real data.
     """
-    if gan.conditioning.kind == "data":
+    if gan.conditioning.kind == "data" and gan.conditioning.view is None:
         raise InputError(
             f"samples of {job.config.name} contain a part of a real image, so they can't be compared with real images: "
             "choose a run of a different experiment"
@@ -55,7 +56,8 @@ def reference_of(
     chosen = classifier or job.options["classifier"]
     found = real_data.load(job.spec, conditional=conditional, classifier=chosen, asked=features, train=train)
     job.check_data(found.train)
-    return found
+    categorical = [name for name, classes in sampling.codes_of(gan).items() if classes]
+    return dataclasses.replace(found, view=gan.conditioning.view, code=categorical[0] if categorical else None)
 
 
 def usual_count(reference: Reference) -> int:
@@ -72,6 +74,8 @@ def check_fitting(job: Job, reference: Reference, chosen: Sequence[str]) -> None
         reason = ""
         if measure in ("gan_test", "gan_train") and not reference.conditional:
             reason = "; it needs a GAN that is conditioned on labels"
+        elif measure == "code":
+            reason = "; it needs a GAN with a categorical code, and labelled data"
         elif MEASURES[measure].needs_features or MEASURES[measure].needs_classifier:
             reason = f"; {_missing(reference, spec, MEASURES[measure])}"
         raise InputError(f"{measure} does not fit {name} on {spec}, which has {', '.join(fitting(reference))}{reason}")
@@ -98,8 +102,13 @@ def _missing(reference: Reference, spec: str, measure: Measure) -> str:
 
 
 def sample_drawer(gan: GAN, reference: Reference, n: int) -> Callable[[GANState, Array], Draw]:
-    """`(state, rng) -> n samples`, equally many of each label that occurs; it raises `sampling.NotFiniteError`."""
-    generate = sampling.generator_of(gan, check=True)
+    """`(state, rng) -> n samples`, equally many of each label that occurs; it raises `sampling.NotFiniteError`.
+
+    Samples that are made from pictures are made from those of the first n test examples, or of all there are.
+    """
+    if gan.conditioning.view is not None:
+        return _translator(gan, reference, n)
+    generate, read = sampling.generator_of(gan, check=True), sampling.reader_of(gan)
 
     def draw(state: GANState, rng: Array) -> Draw:
         z_rng, y_rng, measure_rng = jax.random.split(rng, 3)
@@ -108,8 +117,29 @@ def sample_drawer(gan: GAN, reference: Reference, n: int) -> Callable[[GANState,
             assert reference.train.labels is not None
             classes = jnp.asarray(np.unique(reference.train.labels))
             labels = jax.random.permutation(y_rng, classes[jnp.arange(n) % len(classes)])
-        x = generate(state, gan.prior(z_rng, n), labels)
-        return Draw(x, None if labels is None else np.asarray(labels), measure_rng)
+        y = gan.conditioning.draw(y_rng, n) if gan.conditioning.kind == "codes" else labels
+        x = generate(state, gan.prior(z_rng, n), y)
+        of_state = None if read is None else functools.partial(read, state)
+        return Draw(x, None if labels is None else np.asarray(labels), measure_rng, read=of_state)
+
+    return draw
+
+
+def _translator(gan: GAN, reference: Reference, n: int) -> Callable[[GANState, Array], Draw]:
+    """`(state, rng) -> samples` made from the first n test examples, or all; see `sample_drawer`."""
+    test = reference.test
+    numbers = np.arange(min(n, len(test)))
+    generate = sampling.generator_of(gan, check=True)
+
+    def draw(state: GANState, rng: Array) -> Draw:
+        z_rng, y_rng, again_rng, measure_rng = jax.random.split(rng, 4)
+        y = sampling.conditions(gan, test, numbers, y_rng)
+        few = min(_AGAIN, len(numbers))
+        # One place further: dropout's masks are of a place in a piece.
+        again = generate(state, gan.prior(again_rng, few), jnp.roll(y[:few], 1, axis=0))
+        x = generate(state, gan.prior(z_rng, len(numbers)), y)
+        labels = None if test.labels is None else test.labels[numbers]
+        return Draw(x, labels, measure_rng, np.roll(again, -1, axis=0))
 
     return draw
 

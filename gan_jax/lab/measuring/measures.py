@@ -19,9 +19,10 @@ from jaxtyping import Array
 
 from gan_jax.data import toys
 from gan_jax.errors import InputError
+from gan_jax.lab.measuring import translations
 from gan_jax.lab.measuring.reference import Draw, Reference
 from gan_jax.lab.measuring.reference import moments as _moments
-from gan_jax.metrics import classify, features, frechet, kernel, modes, parzen, prdc, wasserstein
+from gan_jax.metrics import classify, clusters, features, frechet, kernel, modes, parzen, prdc, wasserstein
 from gan_jax.nets.classifier import Classifier
 from gan_jax.pieces import map_in_pieces
 from gan_jax.training import from_uint8
@@ -97,6 +98,18 @@ def _prdc(reference: Reference, draw: Draw) -> dict[str, Value]:
     return {name: Value(float(value)) for name, value in found._asdict().items()}
 
 
+def _pairs(reference: Reference, draw: Draw) -> dict[str, Value]:
+    found = translations.closeness(draw.x, reference.test.x[: len(draw.x)])._asdict()
+    if draw.again is not None:
+        found["z_effect"] = translations.closeness(draw.again, draw.x[: len(draw.again)]).l1
+    return {name: Value(value) for name, value in found.items()}
+
+
+def _pairs_bounds(reference: Reference, n: int) -> dict[str, Bounds]:
+    found = translations.best_answer(reference, n)
+    return {"l1": Bounds(ceiling=found.l1), "psnr": Bounds(floor=found.psnr), "ssim": Bounds(floor=found.ssim)}
+
+
 def _gan_test(reference: Reference, draw: Draw) -> dict[str, Value]:
     return {
         "gan_test": Value(float(classify.gan_test(jnp.asarray(reference.logits_of(draw.x)), jnp.asarray(draw.labels))))
@@ -106,6 +119,17 @@ def _gan_test(reference: Reference, draw: Draw) -> dict[str, Value]:
 def _gan_test_bounds(reference: Reference, n: int) -> dict[str, Bounds]:
     # Of the test set: training images are what the classifier has learned by heart.
     return {"gan_test": Bounds(ceiling=reference.accuracy)}
+
+
+def _code(reference: Reference, draw: Draw) -> dict[str, Value]:
+    assert draw.read is not None and reference.code is not None and reference.test.labels is not None
+    found = draw.read(reference.test.x)[reference.code].astype(np.int32)
+    error = clusters.matched_error(found, reference.test.labels)
+    return {"code_error": Value(error, math.sqrt(error * (1 - error) / len(reference.test)))}
+
+
+def _code_bounds(reference: Reference, n: int) -> dict[str, Bounds]:
+    return {"code_error": Bounds(floor=1 - reference.accuracy)} if reference.knows_labels else {}
 
 
 def _gan_train(reference: Reference, draw: Draw) -> dict[str, Value]:
@@ -214,7 +238,8 @@ def _is_stacked(reference: Reference) -> bool:
 
 
 def _is_picture(reference: Reference) -> bool:
-    return reference.test.is_image and not _is_stacked(reference)
+    # Samples that are made from test images say nothing of how well these are covered.
+    return reference.test.is_image and not _is_stacked(reference) and reference.view is None
 
 
 def _is_small(reference: Reference) -> bool:
@@ -256,6 +281,24 @@ MEASURES: Mapping[str, Measure] = {
         "gan_test",
         needs_classifier=True,
         bounds=_gan_test_bounds,
+    ),
+    "code": Measure(
+        _code,
+        lambda reference: reference.code is not None and reference.test.labels is not None,
+        "error of the first categorical code as a classifier of test examples, under the best matching to labels",
+        {"code_error": "lower"},
+        "code_error",
+        once=True,
+        bounds=_code_bounds,
+    ),
+    "pairs": Measure(
+        _pairs,
+        lambda reference: reference.view is not None,
+        "of images made from pictures: mean absolute difference from the true image in [0, 1], PSNR in decibels, SSIM, "
+        "and z_effect, the mean absolute difference of two images made from one picture",
+        {"l1": "lower", "psnr": "higher", "ssim": "higher", "z_effect": "higher"},
+        "psnr",
+        bounds=_pairs_bounds,
     ),
     "stacked": Measure(
         _stacked,

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
@@ -15,16 +16,24 @@ from gan_jax.errors import InputError
 from gan_jax.lab.measuring import extractors
 from gan_jax.metrics import features, frechet, random_net
 from gan_jax.metrics.features import Extractor, Trained
+from gan_jax.views import View
 
 moments = jax.jit(frechet.moments)
 
 
 class Draw(NamedTuple):
-    """n samples: uint8 images or float32 points `[N, ...]`, the labels asked for int32 `[N]` or None, and a key."""
+    """n samples: uint8 images or float32 points `[N, ...]`, the labels asked for int32 `[N]` or None, and a key.
+
+    Samples that are made from pictures are of the first examples of the test set; `again` are the first of them, made
+    from the same pictures with other noise. Of a GAN with codes `read` says what its discriminator reads as each in
+    examples `[M, ...]`, by name `[M]`.
+    """
 
     x: np.ndarray
     labels: np.ndarray | None
     rng: Array
+    again: np.ndarray | None = None
+    read: Callable[[np.ndarray], Mapping[str, np.ndarray]] | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -38,6 +47,8 @@ class Reference:
       conditional: whether samples are of labels that were asked for.
       held_out: whether `test` is other data than `train`: a source without a test split has only that.
       extractor: what gives features in place of the classifier.
+      view: what of the test images samples are made from; None of samples that are made from noise or labels alone.
+      code: the categorical code that samples have, whose classes may match those of the data; None where there is none.
     """
 
     train: Dataset
@@ -46,6 +57,8 @@ class Reference:
     conditional: bool
     held_out: bool = True
     extractor: Extractor | None = None
+    view: View | None = None
+    code: str | None = None
 
     @functools.cached_property
     def source(self) -> Extractor | None:

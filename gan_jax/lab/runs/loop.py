@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from gan_jax import checkpoint, images
@@ -287,10 +288,12 @@ def _until_next(step: int, last: int, options: Mapping[str, Any]) -> int:
 def _grid(job: Job, gan: GAN, dataset: Dataset) -> Callable[[Any], tuple[np.ndarray, float | None]]:
     """`state -> uint8 RGB, diversity`, of samples from latents and conditions that are the same at every step.
 
-    A GAN whose conditions are made from data has its samples after the examples that these are of.
+    A GAN whose conditions are made from data has its samples after the examples that these are of; where the conditions
+    are pictures, given, made and true stand side by side. One with codes has a column for each value of the first.
     """
     kind, keys, generate = gan.conditioning.kind, job.keys, sampling.generator_of(gan)
     n = sampling.COLUMNS**2 if dataset.is_image else sampling.POINTS
+    view, columns = gan.conditioning.view, sampling.COLUMNS
     originals: np.ndarray | None = None
     labels: np.ndarray | None = None
     y: Any = None
@@ -300,8 +303,14 @@ def _grid(job: Job, gan: GAN, dataset: Dataset) -> Callable[[Any], tuple[np.ndar
             y = y.repeat(sampling.POINTS // len(y))
         labels = np.asarray(y)
     elif kind == "data":
+        if view is not None:
+            n, columns = 2 * sampling.COLUMNS * sampling.TRIPLES, 3 * sampling.TRIPLES
         originals, y = sampling.held_out(job, gan, keys.y, n // 2)
-    z = gan.prior(keys.z, n if y is None else len(y))
+    if sampling.codes_of(gan) and dataset.is_image:
+        z, y, columns = sampling.walk(job, gan, None, keys.z, sampling.COLUMNS)
+    else:
+        y = gan.conditioning.draw(keys.y, n) if kind == "codes" else y
+        z = gan.prior(keys.z, n if y is None else len(jax.tree.leaves(y)[0]))
     reference = sampling.points_of(dataset)
     # Samples of given conditions can differ as much as the examples that these were made of.
     diversity = Diversity(originals) if originals is not None else diversities.of_data(dataset, labels)
@@ -310,9 +319,11 @@ def _grid(job: Job, gan: GAN, dataset: Dataset) -> Callable[[Any], tuple[np.ndar
     def picture(state: Any) -> tuple[np.ndarray, float | None]:
         samples = generate(state, z, y)
         found = diversity(samples[few], None if labels is None else labels[few])
-        if originals is not None:
-            samples = np.stack([originals, samples], axis=1).reshape(-1, *samples.shape[1:])
-        return sampling.picture(samples, reference, invert=job.options["invert"]), found
+        if view is not None and originals is not None:
+            samples = sampling.side_by_side(sampling.given_pictures(view, y, job.shape[-1]), samples, originals)
+        elif originals is not None:
+            samples = sampling.side_by_side(originals, samples)
+        return sampling.picture(samples, reference, columns=columns, invert=job.options["invert"]), found
 
     return picture
 

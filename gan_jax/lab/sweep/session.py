@@ -80,7 +80,8 @@ class Scoring(NamedTuple):
 
     def reference_of(self, gan: GAN) -> Reference:
         """What samples of a GAN are compared with: conditional where it is."""
-        return dataclasses.replace(self.reference, conditional=gan.conditioning.kind == "labels")
+        conditioning = gan.conditioning
+        return dataclasses.replace(self.reference, conditional=conditioning.kind == "labels", view=conditioning.view)
 
 
 def scoring_of(base: Config, metric: str | None, samples: int, features: str | None) -> Scoring:
@@ -92,7 +93,7 @@ def scoring_of(base: Config, metric: str | None, samples: int, features: str | N
     dataset = data.load(base.options["data"])
     job = Job(base, dataset.shape, dataset.num_classes)
     gan = job.gan()
-    if gan.conditioning.kind == "data":
+    if gan.conditioning.kind == "data" and gan.conditioning.view is None:
         raise InputError(
             f"members of {base.name} can't be scored, their samples contain a part of a real image: sweep and study "
             "take experiments that generate whole examples"
@@ -111,6 +112,8 @@ def check(plan: Plan, scoring: Scoring) -> None:
     for (first, *_), _ in planning.groups(plan, plan.members):
         job = Job(plan.config(first), scoring.dataset.shape, scoring.dataset.num_classes)
         evaluation.check_fitting(job, scoring.reference_of(gan := job.gan()), [scoring.measure])
+        if gan.conditioning.kind == "data":
+            sampling.conditions(gan, scoring.dataset, np.arange(1), job.keys.y)
         job.check_batch(gan)
 
 
@@ -367,8 +370,13 @@ def _samples(
         if program not in generators:
             gan = program.gan
             n = sampling.COLUMNS if dataset.is_image else 1000
-            conditional = gan.conditioning.kind == "labels"
-            y = jnp.arange(n, dtype=jnp.int32) % dataset.num_classes if conditional else None
+            y: Any
+            if gan.conditioning.kind == "labels":
+                y = jnp.arange(n, dtype=jnp.int32) % dataset.num_classes
+            elif gan.conditioning.kind == "data":
+                y = sampling.conditions(gan, scoring.reference.test, np.arange(n) % len(scoring.reference.test), z_rng)
+            else:
+                y = gan.conditioning.draw(z_rng, n)
             generators[program] = sampling.generator_of(gan), gan.prior(z_rng, n), y
         generate, z, y = generators[program]
         rows.append(generate(jax.tree.map(jnp.asarray, state), z, y))

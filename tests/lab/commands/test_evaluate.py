@@ -1,3 +1,4 @@
+import itertools
 import json
 import signal
 import subprocess
@@ -6,12 +7,17 @@ import time
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import gan_jax
+from gan_jax import data
 from gan_jax.gan import GAN
 from gan_jax.lab.measuring import evaluation, measures
 from gan_jax.metrics import features, modes, random_net
+from gan_jax.nets.recognition import recognised
+from gan_jax.training import Examples, as_batch
 from tests.lab.helpers import call
 
 
@@ -134,6 +140,25 @@ def test_the_seed_decides_the_numbers(runs: Path, tmp_path: Path) -> None:
     assert values(1) != values(2)
 
 
+@pytest.mark.slow
+def test_the_error_of_a_code_is_that_of_what_d_reads_in_test_images(runs: Path, tmp_path: Path) -> None:
+    images = f"npz:{runs / 'tiny.npz'}"
+    arguments = ["--data", images, "--steps", 1, "--batch-size", 4, "--width", 4, "--categories", 3]
+    assert call("run", "infogan", *arguments, "--out", tmp_path / "run") == 0
+    assert call("evaluate", tmp_path / "run", "--metrics", "code,sliced", "--n", 20, "--sets", 2) == 0
+    found = _record(tmp_path / "run")["metrics"]
+    assert len(found["sliced_wasserstein"]["values"]) == 2
+    test = data.load(images, "test")
+    trained = gan_jax.load(tmp_path / "run")
+    x, y = as_batch(trained.gan, Examples(jnp.asarray(test.x)))
+    state = trained.state.discriminator
+    read = np.asarray(recognised(trained.gan.discriminator, state.variables, x, y)["c1"])
+    assert test.labels is not None
+    error = min(np.mean(np.array(match)[read] != test.labels) for match in itertools.permutations(range(3)))
+    assert found["code_error"]["value"] == pytest.approx(error)
+    assert found["code_error"]["spread"] == pytest.approx(np.sqrt(error * (1 - error) / 30))
+
+
 @pytest.mark.parametrize(
     ("name", "options", "words"),
     [
@@ -146,6 +171,7 @@ def test_the_seed_decides_the_numbers(runs: Path, tmp_path: Path) -> None:
         ("gan", ["--features", "nothing"], "expected random[:SEED], inception:FILE"),
         ("gan", ["--metrics", "gan_train"], "gan_train does not fit gan"),
         ("gan", ["--metrics", "gan_test"], "it needs a GAN that is conditioned on labels"),
+        ("gan", ["--metrics", "code"], "it needs a GAN with a categorical code, and labelled data"),
         ("gan", ["--classifier", "mnist"], "takes images of 28x28x1 and npz:"),
         ("wgan", ["--classifier", "mnist"], "ring is points, which need no classifier"),
         ("wgan", ["--metrics", "frechet"], "it is made for images"),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import gan_jax
-from gan_jax import data, images
+from gan_jax import InputError, data, images
 from gan_jax.data import Dataset
 from gan_jax.lab import sampling
 from tests.helpers import read_png
@@ -16,7 +16,7 @@ from tests.lab.helpers import call
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One tiny run each of an unconditional, a labelled, an image-conditioned and a toy GAN."""
+    """One tiny run each of an unconditional, a labelled, an image-conditioned, a coded and a toy GAN."""
     folder = tmp_path_factory.mktemp("runs")
     pixels = np.random.default_rng(0).integers(0, 256, (30, 8, 8, 1)).astype(np.uint8)
     np.savez(folder / "tiny.npz", images=pixels, labels=np.arange(30) % 3)
@@ -34,6 +34,7 @@ _DATA = {
     "gan": "tiny.npz",
     "cgan": "tiny.npz",
     "completion": "tiny.npz",
+    "infogan": "tiny.npz",
     "wgan": "ring",
     "cgan-gaps": "gaps.npz",
     "cgan-words": "words.npz",
@@ -174,6 +175,40 @@ def test_interpolations_start_and_end_at_the_latents_given() -> None:
     )
 
 
+@pytest.mark.parametrize(("code", "values"), [("c1", np.arange(10)), ("c3", np.linspace(-2, 2, 10, dtype=np.float32))])
+def test_along_a_row_one_code_changes_and_nothing_else(
+    code: str, values: np.ndarray, runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("sample", runs / "infogan", "--code", code, "--n", 21, "--seed", 3, "--out", tmp_path / "a.npz") == 0
+    assert f"along every row {code} changes and nothing else" in capsys.readouterr().out
+    with np.load(tmp_path / "a.npz") as arrays:
+        assert sorted(arrays) == ["c1", "c2", "c3", "images"]
+        y = {name: arrays[name].reshape(3, 10) for name in ("c1", "c2", "c3")}
+        shown = arrays["images"]
+    for name in y:
+        changes = y[name] != y[name][:, :1]
+        assert changes[:, 1:].all() if name == code else not changes.any()
+    np.testing.assert_allclose(y[code], np.tile(values, (3, 1)), atol=1e-6)
+    assert len(np.unique(y["c2"][:, 0])) == (3 if code != "c2" else 1)
+    trained = gan_jax.load(runs / "infogan")
+    z = trained.gan.prior(jax.random.split(jax.random.key(3))[0], 3)
+    flat = {name: jnp.asarray(of.ravel()) for name, of in y.items()}
+    generate = sampling.generator_of(trained.gan)
+    np.testing.assert_array_equal(generate(trained.state, jnp.repeat(z, 10, axis=0), flat), shown)
+
+
+def test_codes_are_drawn_or_given(runs: Path, tmp_path: Path) -> None:
+    assert call("sample", runs / "infogan", "--n", 12, "--seed", 4, "--out", tmp_path / "a.npz") == 0
+    trained = gan_jax.load(runs / "infogan")
+    with np.load(tmp_path / "a.npz") as arrays:
+        assert len(np.unique(arrays["c2"])) == 12
+        y = {name: arrays[name] for name in ("c1", "c2", "c3")}
+        np.testing.assert_array_equal(trained.sample(12, seed=4), arrays["images"])
+        np.testing.assert_array_equal(trained.sample(12, y=y, seed=4), arrays["images"])
+    with pytest.raises(InputError, match=r"infogan has the codes c1, c2, c3: give y as a dict of them, each \[12\]"):
+        trained.sample(12, y=y["c1"])
+
+
 def test_any_checkpoint_that_is_kept_can_be_sampled(
     runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -204,7 +239,7 @@ def test_any_checkpoint_that_is_kept_can_be_sampled(
     assert not (tmp_path / "b.npz").exists()
 
 
-@pytest.mark.parametrize("name", ["gan", "cgan", "completion"])
+@pytest.mark.parametrize("name", ["gan", "cgan", "completion", "infogan"])
 def test_interpolation_draws_a_grid(runs: Path, tmp_path: Path, name: str) -> None:
     assert call("sample", runs / name, "--interpolate", "--n", 20, "--out", tmp_path / "a.png") == 0
     assert read_png(tmp_path / "a.png").shape == (2 + 2 * 10, 2 + 10 * 10, 3)
@@ -221,6 +256,13 @@ _BAD: dict[str, tuple[list[str], str]] = {
     "label that is a position": (["cgan-words", "--label", "1"], "there is no class 1: this data has cat, circle, dog"),
     "label mistyped": (["cgan-words", "--label", "circel"], "there is no class circel (did you mean circle?)"),
     "label in another case": (["cgan-words", "--label", "Dog"], "did you mean dog?"),
+    "code that there is not": (
+        ["infogan", "--code", "c4"],
+        "infogan has no code c4: it has c1 (10 classes), c2 (continuous), c3 (continuous)",
+    ),
+    "code of a model without": (["cgan", "--code", "c1"], "cgan has no codes: leave out --code"),
+    "code and interpolation": (["infogan", "--code", "c1", "--interpolate"], "--code walks on its own"),
+    "label for codes": (["infogan", "--label", "1"], "not conditioned on labels"),
     "no run": (["nowhere"], "not a run"),
     "no samples": (["gan", "--n", "0"], "at least 1"),
 }

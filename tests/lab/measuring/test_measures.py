@@ -1,3 +1,4 @@
+import dataclasses
 from typing import Any
 
 import jax
@@ -42,6 +43,24 @@ def test_real_draws_leave_the_validation_images_out() -> None:
     np.testing.assert_array_equal(reference.validation, x[20_000:21_000])
     drawn = reference.real(25_000, jax.random.key(0)).x
     np.testing.assert_array_equal(np.sort(drawn, axis=0), x[:20_000])
+
+
+def test_the_error_of_a_code_is_measured_against_the_labels_of_test_data() -> None:
+    x, labels = np.zeros((8, 2), np.float32), np.array([0, 0, 0, 0, 1, 1, 1, 1], np.int32)
+    dataset = Dataset("points", x, labels, ("a", "b"))
+    reference = Reference(dataset, dataset, None, False, code="c1")
+    assert "code" in measures.fitting(reference)
+    assert "code" not in measures.fitting(dataclasses.replace(reference, code=None))
+    assert "code" not in measures.fitting(dataclasses.replace(reference, test=Dataset("points", x)))
+
+    def read(examples: np.ndarray) -> dict[str, np.ndarray]:
+        assert examples is x
+        return {"c1": np.array([1, 1, 1, 0, 0, 0, 0, 1], np.float32), "c2": np.zeros(8, np.float32)}
+
+    draw = Draw(x, None, jax.random.key(0), read=read)
+    found = measures.MEASURES["code"].of(reference, draw)["code_error"]
+    assert found == pytest.approx((0.25, np.sqrt(0.25 * 0.75 / 8)))
+    assert measures.bounds("code", reference, 8, draw.rng) == {}
 
 
 @pytest.mark.parametrize("shape", [(4, 4, 1), (5, 7, 3)])

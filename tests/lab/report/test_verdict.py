@@ -40,12 +40,12 @@ def _of(rows: Any, *, loss: losses.Loss | None = None, status: str = "finished",
     return verdict.of(rows, status=status, step=600, steps=steps, loss=loss or losses.non_saturating())
 
 
-# `run wgan --lr 5e-4 --clip 0.05 --n-critic 5` with a critic like its generator, 600 steps. The first lines are noise to
-# one who looks for a trend in the last.
+# `run wgan --lr 5e-4 --clip 0.05 --n-critic 5` with a critic like its generator, 600 steps. The first lines are noise
+# to one who looks for a trend in the last.
 _OF_A_RUN = [
-    88.4, 76.6, 30.4, 16.8, 8.8, 5.6, 5.2, 12.6, 20.5, 23.8, 23.4, 25.4, 26.4, 25.9, 25.9, 25.8, 26.2, 26.1, 23.8, 24.4,
-    20.6, 22.2, 21.1, 20.6, 20.5, 19.0, 19.3, 20.3, 22.4, 22.8, 20.7, 18.8, 17.4, 14.5, 15.6, 14.0, 15.4, 15.3, 13.3, 13.1,
-    13.3, 11.4, 11.0, 12.9, 13.8, 13.3, 14.1, 14.1, 15.6, 15.9,
+    88.4, 76.6, 30.4, 16.8, 8.8, 5.6, 5.2, 12.6, 20.5, 23.8, 23.4, 25.4, 26.4, 25.9, 25.9, 25.8, 26.2, 26.1,
+    23.8, 24.4, 20.6, 22.2, 21.1, 20.6, 20.5, 19.0, 19.3, 20.3, 22.4, 22.8, 20.7, 18.8, 17.4, 14.5, 15.6, 14.0,
+    15.4, 15.3, 13.3, 13.1, 13.3, 11.4, 11.0, 12.9, 13.8, 13.3, 14.1, 14.1, 15.6, 15.9,
 ]  # fmt: skip
 
 
