@@ -20,7 +20,7 @@ from gan_jax.lab.experiment import Config, Experiment
 from gan_jax.lab.job import Job
 from gan_jax.lab.options import integer, spelled
 from gan_jax.lab.progress import Progress
-from gan_jax.lab.runs import directory, layout, loop, preview, resume, starting
+from gan_jax.lab.runs import directory, layout, loop, preview, resume, starting, trackers
 from gan_jax.lab.runs.directory import RunDir
 from gan_jax.lab.runs.starting import Start
 from gan_jax.lab.signals import leave_at_once
@@ -33,6 +33,7 @@ _OF_A_START: dict[str, Any] = {
     "profile": 0,
     "features": None,
     "report": False,
+    "tracker": None,
 }
 
 
@@ -56,6 +57,7 @@ def main(lab: Lab, argv: list[str]) -> int:
             with peers.together():
                 known, config, dataset, begun = _loaded(lab, name, typed, found)
                 used = _features(known, config, dataset, start["features"])
+                tracker = trackers.load(start["tracker"]) if start["tracker"] is not None and first else None
                 accumulate = config.options["accumulate"] or 1
                 laid = layout.chosen(asked, config.options["batch_size"], accumulate, fixed=known is not None)
             if laid.note is not None and first:
@@ -76,6 +78,7 @@ def main(lab: Lab, argv: list[str]) -> int:
             print(f"--track measures features of {used}")
         resume = ["--resume", run.path, *(["--devices", asked] if asked is not None else [])]
         resume += [] if start["features"] is None else ["--features", start["features"]]
+        resume += [] if start["tracker"] is None else ["--tracker", start["tracker"]]
         again = lab.command("run", name, *resume)
         if start["distributed"] is not None:
             again += " --distributed ... (as before, in every process)"
@@ -92,6 +95,7 @@ def main(lab: Lab, argv: list[str]) -> int:
             profile=start["profile"],
             features=features,
             page=page,
+            tracker=tracker,
         )
 
 
@@ -295,6 +299,13 @@ def parser(lab: Lab, name: str) -> argparse.ArgumentParser:
     )
     options.add_argument(
         "--report", action="store_true", help="keep RUN/report.html up to date, to watch in a browser (see report)"
+    )
+    options.add_argument(
+        "--tracker",
+        type=cli.reader(trackers.form),
+        metavar="X",
+        help="log there too, typed again when the run is continued: trackio, wandb or mlflow, FILE.py:FUNCTION or "
+        "module:FUNCTION, called as FUNCTION(step, record)",
     )
     options.add_argument(
         "--profile",

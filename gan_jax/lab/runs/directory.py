@@ -29,7 +29,7 @@ _PACKAGES = ("gan-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "n
 # What the commands write into a run's directory beside its config.json; --overwrite leaves everything else there.
 _WRITTEN = (
     "checkpoints", "checkpoints-best", "best.json", "metrics.jsonl", "samples", "tensorboard", "profile", "run.json",
-    "evaluation.json", "report.html",
+    "evaluation.json", "report.html", "tracker.json", "wandb",
 )  # fmt: skip
 
 # Options that decide nothing of what is learned: where the data lies, and what is written and when.
