@@ -53,7 +53,7 @@ def main(argv: list[str]) -> int:
     runs, out, names = options.runs, options.out, options.only
     for name in EXPERIMENTS:
         if name in names or (name == "cdcgan" and "sevens" in names):
-            _check(runs / name, config(EXPERIMENTS, name, {}))
+            check(runs / name, config(EXPERIMENTS, name, {}))
     with files.write_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     try:
@@ -61,13 +61,13 @@ def main(argv: list[str]) -> int:
             if name == "sweep":
                 _sweep(runs / name, out)
             elif name == "sevens":
-                _train("cdcgan", runs)
-                _call("sample", runs / "cdcgan", *shlex.split(SEVENS), "--out", out / "sevens.png")
+                train("cdcgan", runs)
+                call("sample", runs / "cdcgan", *shlex.split(SEVENS), "--out", out / "sevens.png")
             elif name == "movie":
-                _call("run", *shlex.split(MOVIE), "--out", runs / name, "--resume", "auto")
+                call("run", *shlex.split(MOVIE), "--out", runs / name, "--resume", "auto")
                 _animate(runs / name / "samples", out / "training.webp")
             else:
-                _train(name, runs)
+                train(name, runs)
                 steps = config(EXPERIMENTS, name, {}).options["steps"]
                 _copy(runs / name / "samples" / f"{steps:07d}.png", out / f"{name}.png")
     except CommandError as error:
@@ -75,7 +75,7 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _check(path: Path, defaults: Config) -> None:
+def check(path: Path, defaults: Config) -> None:
     """Raises InputError where the directory holds anything else than a run at the defaults, finished or not."""
     if files.is_free(path):
         return
@@ -89,15 +89,15 @@ def _check(path: Path, defaults: Config) -> None:
         )
 
 
-def _train(name: str, runs: Path) -> None:
+def train(name: str, runs: Path) -> None:
     """Trains an experiment at its defaults, or continues that, or does nothing where it is finished."""
     path = runs / name
     if files.is_free(path) or not directory.load(path, EXPERIMENTS).finished:
-        _call("run", name, "--out", path, "--resume", "auto")
+        call("run", name, "--out", path, "--resume", "auto")
 
 
 def _sweep(path: Path, out: Path) -> None:
-    _call("sweep", *shlex.split(SWEEP), "--out", path, "--resume", "auto")
+    call("sweep", *shlex.split(SWEEP), "--out", path, "--resume", "auto")
     for name in ("samples", "scores"):
         _copy(path / f"{name}.png", out / f"sweep_{name}.png")
 
@@ -125,7 +125,7 @@ def _copy(made: Path, to: Path) -> None:
     print(to)
 
 
-def _call(command: str, *arguments: object) -> None:
+def call(command: str, *arguments: object) -> None:
     """Runs `python -m experiments.COMMAND ARGUMENTS`; signals go to it. Raises CommandError unless it exits with 0."""
     typed = [sys.executable, "-m", f"experiments.{command}", *map(str, arguments)]
     process: subprocess.Popen[bytes] | None = None

@@ -11,7 +11,7 @@ from typing import Any
 
 from gan_jax.lab import EXPERIMENTS, Experiment
 from gan_jax.lab.cli import Lab
-from gan_jax.lab.commands import classifier, evaluate, prepare, report, run, sample, study, sweep
+from gan_jax.lab.commands import classifier, evaluate, export, prepare, report, run, sample, study, sweep
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -25,6 +25,7 @@ OTHERS: Mapping[str, Any] = {
     "prepare": prepare._parser,
     "classifier": classifier._parser,
     "report": report._parser,
+    "export": export._parser,
 }
 
 

@@ -19,6 +19,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from gan_jax.lab.exports import shipped
+
 _ROOT = Path(__file__).parents[1]
 _CONSTRAINTS = ["constraints.txt", "constraints-newest.txt"]
 _TINY = ["--data", "ring", "--steps", "1", "--width", "4", "--batch-size", "4"]
@@ -86,8 +88,10 @@ def _built(kind: str, source: Path, out: Path) -> Path:
 def test_wheel_and_source_hold_the_packages_with_their_data_and_the_license_and_nothing_else(tmp_path: Path) -> None:
     files = _package_files()
     data = {file for file in files if not file.endswith(".py")}
-    assert {Path(file).suffix for file in data} == {".gz", ".npz", ".html", ".css", ".js"}
-    assert len(data) == 9
+    assert {Path(file).suffix for file in data} == {
+        ".gz", ".npz", ".html", ".css", ".js", ".json", ".md", ".png", ".safetensors"
+    }  # fmt: skip
+    assert len(data) == 9 + 4 * len(shipped.names())
     assert "gan_jax/lab/runs/directory.py" in files
     with zipfile.ZipFile(_built("wheel", _ROOT, tmp_path)) as wheel:
         names = wheel.namelist()

@@ -12,7 +12,6 @@ import jax
 
 from experiments.benchmark.cases import CASES
 from gan_jax.errors import InputError
-from gan_jax.files import atomic
 from gan_jax.lab import devices
 from gan_jax.lab.files import write_text
 
@@ -112,21 +111,21 @@ def _ratio(ratio: Mapping[str, float] | None) -> str:
 
 
 def _plot(rows: list[Any], file: Path) -> None:
-    from matplotlib.figure import Figure
+    from gan_jax.lab import style  # Not earlier: Matplotlib takes half a second.
 
-    contenders = list(dict.fromkeys(name for r in rows for name in r["steps_per_s"]))
-    figure = Figure(figsize=(9, 3.2), dpi=100, layout="constrained")
-    axes = figure.add_subplot(yscale="log", ylabel="steps/s")
-    for i, name in enumerate(contenders):
-        having = [(k, r["steps_per_s"][name]) for k, r in enumerate(rows) if name in r["steps_per_s"]]
-        medians = [s["median"] for _, s in having]
-        errors = [[s["median"] - s["low"] for _, s in having], [s["high"] - s["median"] for _, s in having]]
-        at = [k + (i - (len(contenders) - 1) / 2) * 0.27 for k, _ in having]
-        axes.bar(at, medians, 0.25, yerr=errors, capsize=2, label=name)
-    axes.set_xticks(range(len(rows)), [r["case"] for r in rows], rotation=15)
-    # The limits that Matplotlib finds for bars on a log scale have no height where all bars end at one number.
-    rates = [s for r in rows for s in r["steps_per_s"].values()]
-    axes.set_ylim(min(s["low"] for s in rates) / 2, max(s["high"] for s in rates) * 2)
-    axes.legend()
-    with atomic(file) as partial:
-        figure.savefig(partial, format="png")
+    with style.applied("readme"):
+        contenders = list(dict.fromkeys(name for r in rows for name in r["steps_per_s"]))
+        figure = style.figure(9, 3.2)
+        axes = figure.add_subplot(yscale="log", ylabel="steps/s (higher is better)")
+        for i, name in enumerate(contenders):
+            having = [(k, r["steps_per_s"][name]) for k, r in enumerate(rows) if name in r["steps_per_s"]]
+            medians = [s["median"] for _, s in having]
+            errors = [[s["median"] - s["low"] for _, s in having], [s["high"] - s["median"] for _, s in having]]
+            at = [k + (i - (len(contenders) - 1) / 2) * 0.27 for k, _ in having]
+            axes.bar(at, medians, 0.25, yerr=errors, capsize=2, label=name)
+        axes.set_xticks(range(len(rows)), [r["case"] for r in rows], rotation=15)
+        # The limits that Matplotlib finds for bars on a log scale have no height where all bars end at one number.
+        rates = [s for r in rows for s in r["steps_per_s"].values()]
+        axes.set_ylim(min(s["low"] for s in rates) / 2, max(s["high"] for s in rates) * 2)
+        axes.legend()
+        style.save(figure, file)

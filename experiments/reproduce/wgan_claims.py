@@ -21,16 +21,14 @@ import jax
 import numpy as np
 import optax
 import scipy.stats
-from matplotlib.figure import Figure
 
 from experiments.reproduce import images, seeds
 from experiments.reproduce import table as tables
 from experiments.reproduce.seeds import SHALLOW, configured, settings
 from experiments.reproduce.table import Budget, Column, Outcome, Published, Record, Row, Table
 from gan_jax import recipes
-from gan_jax.files import atomic
 from gan_jax.gan import GAN
-from gan_jax.lab import Config, Experiment
+from gan_jax.lab import Config, Experiment, style
 from gan_jax.lab.experiment import config
 from gan_jax.transforms import clip_params, scheduled
 from gan_jax.typing import Decay, Depth, Positive, Rate, Shape, Width
@@ -158,20 +156,20 @@ def _spearman(a: Sequence[float], b: Sequence[float]) -> float:
 
 
 def _plot(rows: Mapping[str, Sequence[Record]], file: Path) -> None:
-    figure = Figure(figsize=(12, 3.4), dpi=80, layout="constrained")
-    *estimates, momenta = figure.subplots(1, 3)
-    for axes, name in zip(estimates, ("wgan", "gan"), strict=True):
-        for result in rows[name]:
-            axes.plot(result["curves"]["frechet"], result["curves"]["estimate"], ".-", linewidth=0.8, markersize=4)
-        correlation = tables.spread(rows[name], "spearman", 2)
-        axes.set(xlabel="Frechet distance of samples", xscale="log", ylabel="estimate")
-        axes.set_title(f"{name}: rank correlation {correlation}", fontsize=10)
-    for colour, name in enumerate(name for name in rows if name.startswith("wgan")):
-        for k, result in enumerate(rows[name]):
-            distances = result["curves"]["frechet"]
-            run = np.linspace(0, 1, len(distances) + 1)[1:]
-            momenta.plot(run, distances, f"C{colour}", label=None if k else name, linewidth=0.8)
-    momenta.set(xlabel="share of the run", ylabel="Frechet distance of samples", yscale="log")
-    momenta.legend(*momenta.get_legend_handles_labels(), fontsize=8, loc="lower left")  # Even if there is no line yet.
-    with atomic(file) as partial:
-        figure.savefig(partial, format="png")
+    with style.applied("readme"):
+        figure = style.figure(12, 3.4)
+        *estimates, momenta = figure.subplots(1, 3)
+        for axes, name in zip(estimates, ("wgan", "gan"), strict=True):
+            for result in rows[name]:
+                axes.plot(result["curves"]["frechet"], result["curves"]["estimate"], ".-", linewidth=0.8)
+            correlation = tables.spread(rows[name], "spearman", 2)
+            axes.set(xlabel="Frechet distance (lower is better)", xscale="log", ylabel="estimate")
+            axes.set_title(f"{name}: rank correlation {correlation}")
+        for colour, name in enumerate(name for name in rows if name.startswith("wgan")):
+            for k, result in enumerate(rows[name]):
+                distances = result["curves"]["frechet"]
+                run = np.linspace(0, 1, len(distances) + 1)[1:]
+                momenta.plot(run, distances, color=style.COLORS[colour], label=None if k else name, linewidth=0.8)
+        momenta.set(xlabel="share of the run", ylabel="Frechet distance (lower is better)", yscale="log")
+        momenta.legend(*momenta.get_legend_handles_labels(), loc="lower left")  # Even if there is no line yet.
+        style.save(figure, file)

@@ -208,7 +208,7 @@ OBJECTIVE_OPTIONS: Mapping[str, Option] = {
 _OF_COMMANDS = frozenset({
     "help", "preset", "out", "overwrite", "resume", "metric", "score_samples", "seeds", "draws", "halving", "dry_run",
     "memory", "mapping", "distributed", "devices", "profile", "storage", "trials", "population", "features",
-    "report",
+    "report", "from", "tracker", "style",
 })  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -93,6 +93,29 @@ def class_rows(num_classes: int) -> np.ndarray:
     return np.repeat(rows, COLUMNS)
 
 
+def of_seeds(gan: GAN, seeds: Sequence[int]) -> tuple[jax.Array, Any]:
+    """Latents `[N, Z]` and conditions as they are drawn, those of each sample decided by its own seed alone.
+
+    They are those of `Trained.sample(1, seed=S)` for each seed S. Conditions made from data are not drawn: None.
+    """
+
+    def of_one(seed: jax.Array) -> Any:
+        z_rng, y_rng = jax.random.split(jax.random.key(seed))
+        y = None if gan.conditioning.kind == "data" else gan.conditioning.draw(y_rng, 1)
+        return jax.tree.map(lambda leaf: leaf[0], (gan.prior(z_rng, 1), y))
+
+    # One after the other: under vmap other generators than JAX's default draw all numbers from the first key alone.
+    return jax.jit(lambda seeds: jax.lax.map(of_one, seeds))(jnp.asarray(seeds, jnp.uint32))
+
+
+def held_out_of_seeds(job: Job, gan: GAN, seeds: Sequence[int]) -> tuple[np.ndarray, Any]:
+    """As `held_out`, an example for each seed, which it alone decides."""
+    dataset = data.load(job.spec, "test")
+    rngs = [jax.random.split(jax.random.key(seed))[1] for seed in seeds]
+    x, y = zip(*(_chosen(gan, dataset, rng, 1) for rng in rngs), strict=True)
+    return np.concatenate(x), jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *y)
+
+
 def walk(job: Job, gan: GAN, name: str | None, rng: jax.Array, rows: int) -> tuple[jax.Array, Any, int]:
     """Latents, codes and columns of a grid in which one code changes along every row, and nothing else.
 
@@ -155,7 +178,10 @@ def reader_of(gan: GAN) -> Callable[[GANState, np.ndarray], dict[str, np.ndarray
 
 def held_out(job: Job, gan: GAN, rng: jax.Array, n: int) -> tuple[np.ndarray, Any]:
     """n test examples of the job's data, as stored, and the conditions made from them."""
-    dataset = data.load(job.spec, "test")
+    return _chosen(gan, data.load(job.spec, "test"), rng, n)
+
+
+def _chosen(gan: GAN, dataset: Dataset, rng: jax.Array, n: int) -> tuple[np.ndarray, Any]:
     indices = np.asarray(jax.random.choice(rng, len(dataset), (n,), replace=n > len(dataset)))
     return dataset.x[indices], conditions(gan, dataset, indices, rng)
 
@@ -240,3 +266,44 @@ def picture(
     if samples.ndim == 4:
         return images.grid(samples, columns, invert=invert)
     return images.scatter(samples, reference)
+
+
+def reference_points(job: Job, say: Callable[[str], object]) -> np.ndarray | None:
+    """Points of a job's data, for pictures; None of images, or where the data is no longer there, which is said."""
+    if len(job.shape) == 3:
+        return None
+    try:
+        dataset = data.load(job.spec)
+        job.check_data(dataset)
+    except InputError as error:
+        say(f"the picture is without the data: {error}")
+        return None
+    return points_of(dataset)
+
+
+def shown(job: Job, gan: GAN, state: GANState, say: Callable[[str], object]) -> np.ndarray:
+    """What a GAN makes in one picture, uint8 RGB: a row per class where there are classes, else a hundred samples.
+
+    Of codes the first changes along every row.
+    Of conditions that are made from data: examples of the test split, each before the sample that it gave.
+
+    Raises:
+      InputError: samples are not finite, or conditions are made from data that is not there.
+    """
+    n = COLUMNS**2 if len(job.shape) == 3 else POINTS
+    z_rng, y_rng = jax.random.split(jax.random.key(0))
+    if gan.conditioning.kind == "data":
+        originals, y = held_out(job, gan, y_rng, n // 2)
+        samples = generator_of(gan, check=True)(state, gan.prior(z_rng, n // 2), y)
+        return picture(side_by_side(originals, samples))
+    if codes_of(gan):
+        z, y, columns = walk(job, gan, None, jax.random.key(0), n // COLUMNS)
+        samples = generator_of(gan, check=True)(state, z, y)
+        return picture(samples, reference_points(job, say), columns=columns)
+    y = gan.conditioning.draw(y_rng, n)
+    if gan.conditioning.kind == "labels":
+        y = jnp.asarray(class_rows(job.num_classes))
+        y = y if len(job.shape) == 3 else y.repeat(max(1, n // len(y)))
+        n = len(y)
+    samples = generator_of(gan, check=True)(state, gan.prior(z_rng, n), y)
+    return picture(samples, reference_points(job, say))

@@ -55,7 +55,7 @@ def test_runs_are_trained_once_and_only_if_they_are_of_the_defaults(
     table = {"cdcgan": Experiment(recipes.cgan, **_TINY)}  # MLPs, which compile sooner.
     commands = Commands(table)
     monkeypatch.setattr(pictures, "EXPERIMENTS", table)
-    monkeypatch.setattr(pictures, "_call", commands)
+    monkeypatch.setattr(pictures, "call", commands)
     where = ["--runs", "kept", "--out", "made"]
     assert call(pictures.main, "--only", "cdcgan,sevens,sweep", *where) == 0
     assert commands.typed == [
@@ -119,7 +119,7 @@ def test_signals_are_handed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     threading.Thread(target=interrupt, daemon=True).start()
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(pictures.CommandError) as caught:
-        pictures._call("run")
+        pictures.call("run")
     assert caught.value.code == 143
     assert signal.getsignal(signal.SIGTERM) is before
 

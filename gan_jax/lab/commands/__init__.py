@@ -9,6 +9,7 @@ COMMANDS: Mapping[str, str] = {
     "run": "train an experiment",
     "sample": "sample from a run",
     "evaluate": "measure a run's samples",
+    "export": "hand a trained generator on",
     "report": "show runs or a sweep as one file for a browser",
     "sweep": "train settings x seeds as one program",
     "study": "search for good settings with Optuna",

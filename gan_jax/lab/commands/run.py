@@ -8,18 +8,21 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gan_jax import checkpoint, data
 from gan_jax.data import Dataset
 from gan_jax.errors import InputError
-from gan_jax.lab import cli, devices, experiment, files, peers, sampling
+from gan_jax.lab import cli, devices, experiment, files, loading, peers, sampling
 from gan_jax.lab.cli import Lab
 from gan_jax.lab.costs import shown_shape
 from gan_jax.lab.experiment import Config, Experiment
 from gan_jax.lab.job import Job
 from gan_jax.lab.options import integer, spelled
 from gan_jax.lab.progress import Progress
-from gan_jax.lab.runs import directory, layout, loop, preview, resume
+from gan_jax.lab.runs import directory, layout, loop, preview, resume, starting, trackers
 from gan_jax.lab.runs.directory import RunDir
+from gan_jax.lab.runs.starting import Start
 from gan_jax.lab.signals import leave_at_once
 
 # What is typed of this start, and is no part of the run.
@@ -30,6 +33,7 @@ _OF_A_START: dict[str, Any] = {
     "profile": 0,
     "features": None,
     "report": False,
+    "tracker": None,
 }
 
 
@@ -51,20 +55,21 @@ def main(lab: Lab, argv: list[str]) -> int:
         with leave_at_once(before), Progress(0, what=name, quiet=not first) as bar, bar.doing("loading the data"):
             found = _found(lab, name, typed)
             with peers.together():
-                known, config, dataset = _loaded(lab, name, typed, found)
+                known, config, dataset, begun = _loaded(lab, name, typed, found)
                 used = _features(known, config, dataset, start["features"])
+                tracker = trackers.load(start["tracker"]) if start["tracker"] is not None and first else None
                 accumulate = config.options["accumulate"] or 1
                 laid = layout.chosen(asked, config.options["batch_size"], accumulate, fixed=known is not None)
             if laid.note is not None and first:
                 print(laid.note)
         if start["dry_run"]:
-            return _previewed(known or _planned(config, dataset, typed), dataset, laid)
+            return _previewed(known or _planned(config, dataset, typed, begun), dataset, laid)
         path = ""
         with leave_at_once(before), peers.together():
             if first:
-                path = str(known.path if known else _made(config, dataset, typed))
+                path = str(known.path if known else _made(config, dataset, typed, begun))
                 stack.enter_context(files.lock(Path(path)))
-        run = known or directory.of(Path(peers.from_first(path)), config, dataset)
+        run = known or directory.of(Path(peers.from_first(path)), config, dataset, begun)
         if peers.from_first("finished" if run.finished else ""):
             if first:
                 print(f"{run.path} is finished: its last checkpoint is of step {checkpoint.steps(run.checkpoints)[0]}")
@@ -73,6 +78,7 @@ def main(lab: Lab, argv: list[str]) -> int:
             print(f"--track measures features of {used}")
         resume = ["--resume", run.path, *(["--devices", asked] if asked is not None else [])]
         resume += [] if start["features"] is None else ["--features", start["features"]]
+        resume += [] if start["tracker"] is None else ["--tracker", start["tracker"]]
         again = lab.command("run", name, *resume)
         if start["distributed"] is not None:
             again += " --distributed ... (as before, in every process)"
@@ -89,6 +95,7 @@ def main(lab: Lab, argv: list[str]) -> int:
             profile=start["profile"],
             features=features,
             page=page,
+            tracker=tracker,
         )
 
 
@@ -113,11 +120,11 @@ def _page(lab: Lab, run: RunDir) -> Callable[[bool], None]:
     )
 
 
-def _planned(config: Config, dataset: Dataset, typed: dict[str, Any]) -> RunDir:
+def _planned(config: Config, dataset: Dataset, typed: dict[str, Any], start: Start | None) -> RunDir:
     """A new run where it would be made."""
     with peers.together():
         path = directory.planned(config, typed.get("out"), overwrite=typed.get("overwrite", False))
-    return directory.of(path, config, dataset)
+    return directory.of(path, config, dataset, start)
 
 
 def _found(lab: Lab, name: str, typed: dict[str, Any]) -> Path | None:
@@ -133,13 +140,16 @@ def _found(lab: Lab, name: str, typed: dict[str, Any]) -> Path | None:
         return path
     text = ""
     with peers.together():
-        if peers.is_first() and (run := resume.find_resumable(lab.table, _config(lab, name, typed), typed.get("out"))):
+        config, out, start = _config(lab, name, typed), typed.get("out"), typed.get("from")
+        if peers.is_first() and (run := resume.find_resumable(lab.table, config, out, start)):
             text = str(run.path)
     return Path(text) if (text := peers.from_first(text)) else None
 
 
-def _loaded(lab: Lab, name: str, typed: dict[str, Any], found: Path | None) -> tuple[RunDir | None, Config, Dataset]:
-    """The run that is continued, or None; what trains; and its data. Nothing is written.
+def _loaded(
+    lab: Lab, name: str, typed: dict[str, Any], found: Path | None
+) -> tuple[RunDir | None, Config, Dataset, Start | None]:
+    """The run that is continued, or None; what trains; its data; whose weights it starts from. Nothing is written.
 
     Raises:
       InputError: the options can't be combined, no such run of this experiment can be continued with what was typed,
@@ -148,11 +158,11 @@ def _loaded(lab: Lab, name: str, typed: dict[str, Any], found: Path | None) -> t
     if found is None:
         return None, *_fresh(lab, name, typed)
     run, dataset = _resumed(lab, name, typed, found)
-    return run, run.job.config, dataset
+    return run, run.job.config, dataset, run.start
 
 
-def _fresh(lab: Lab, name: str, typed: dict[str, Any]) -> tuple[Config, Dataset]:
-    """What a new run is, checked before its directory is made, and its data."""
+def _fresh(lab: Lab, name: str, typed: dict[str, Any]) -> tuple[Config, Dataset, Start | None]:
+    """What a new run is, checked before its directory is made, its data, and whose weights it starts from."""
     config = _config(lab, name, typed)
     dataset = data.load(config.options["data"])
     for note in dataset.notes if peers.is_first() else ():
@@ -164,7 +174,17 @@ def _fresh(lab: Lab, name: str, typed: dict[str, Any]) -> tuple[Config, Dataset]
     job.check_batch(gan)
     if gan.conditioning.kind == "data":
         sampling.held_out(job, gan, job.keys.y, 1)
-    return config, dataset
+    return config, dataset, None if "from" not in typed else _started(lab, job, typed["from"])
+
+
+def _started(lab: Lab, job: Job, typed: str) -> Start:
+    """The start of a run from the weights of another; says what of them fits."""
+    found = loading.load(typed, table=lab.table)
+    weights = {name: np.asarray(leaf) for name, leaf in starting.weights_of(found.state).items()}
+    start = starting.of(starting.spelled(typed), int(found.state.step), weights, job.abstract_state())
+    if peers.is_first():
+        print(starting.described(start, weights))
+    return start
 
 
 def _features(known: RunDir | None, config: Config, dataset: Dataset, asked: str | None) -> str | None:
@@ -183,9 +203,9 @@ def _features(known: RunDir | None, config: Config, dataset: Dataset, asked: str
     return tracking.check(job, asked, known, dataset)
 
 
-def _made(config: Config, dataset: Dataset, typed: dict[str, Any]) -> Path:
+def _made(config: Config, dataset: Dataset, typed: dict[str, Any], start: Start | None) -> Path:
     """The directory of a new run."""
-    return directory.create(config, dataset, typed.get("out"), overwrite=typed.get("overwrite", False))
+    return directory.create(config, dataset, typed.get("out"), overwrite=typed.get("overwrite", False), start=start)
 
 
 def _resumed(lab: Lab, name: str, typed: dict[str, Any], path: Path) -> tuple[RunDir, Dataset]:
@@ -198,7 +218,8 @@ def _resumed(lab: Lab, name: str, typed: dict[str, Any], path: Path) -> tuple[Ru
     if typed["resume"] is None:
         assert run.job.data is not None
         record = run.job.data.typed_here(run.job.options["data"])
-        run = RunDir(path, dataclasses.replace(run.job, data=record), _config(lab, name, typed).options["steps"])
+        until = _config(lab, name, typed).options["steps"]
+        run = dataclasses.replace(run, job=dataclasses.replace(run.job, data=record), until=until)
         resume.check(run, killed=True, again=_again(lab, run))
     else:
         if (of := run.job.config.name) != name:
@@ -206,12 +227,14 @@ def _resumed(lab: Lab, name: str, typed: dict[str, Any], path: Path) -> tuple[Ru
         others = ", ".join(f"--{option.replace('_', '-')}" for option in typed if option not in ("resume", "steps"))
         if others:
             words = _config(lab, name, {**run.job.options, **typed}).typed
-            words += ["--out", str(typed["out"])] if "out" in typed else []
+            words += [
+                word for option in ("from", "out") if option in typed for word in (f"--{option}", str(typed[option]))
+            ]
             raise InputError(
                 f"a resumed run keeps its options, only --steps may be given with --resume, not {others}: start a new "
                 f"run with: {lab.command('run', name, *words)}"
             )
-        run = RunDir(path, run.job, typed.get("steps", run.until))
+        run = dataclasses.replace(run, until=typed.get("steps", run.until))
         resume.check(run, killed=False, again=_again(lab, run))
     dataset = data.load(run.job.spec)
     run.job.check_data(dataset)
@@ -222,7 +245,8 @@ def _resumed(lab: Lab, name: str, typed: dict[str, Any], path: Path) -> tuple[Ru
 
 
 def _again(lab: Lab, run: RunDir) -> str:
-    return lab.command("run", run.job.config.name, *run.job.config.typed, "--out", run.path, "--overwrite")
+    start = [] if run.start is None else ["--from", run.start.path]
+    return lab.command("run", run.job.config.name, *run.job.config.typed, *start, "--out", run.path, "--overwrite")
 
 
 def _config(lab: Lab, name: str, typed: dict[str, Any]) -> Config:
@@ -247,6 +271,12 @@ def parser(lab: Lab, name: str) -> argparse.ArgumentParser:
     )
     options.add_argument("--overwrite", action="store_true", help="replace the run in --out")
     options.add_argument(
+        "--from",
+        metavar="RUN",
+        help="start from the weights of a run, a sweep's best member, an export or a model of the package, as far as "
+        "they fit: the averaged generator where there is one, the discriminator, no optimizers; step 0 is saved",
+    )
+    options.add_argument(
         "--resume",
         type=lambda text: None if text == "auto" else cli.path(text),
         metavar="RUN|auto",
@@ -269,6 +299,13 @@ def parser(lab: Lab, name: str) -> argparse.ArgumentParser:
     )
     options.add_argument(
         "--report", action="store_true", help="keep RUN/report.html up to date, to watch in a browser (see report)"
+    )
+    options.add_argument(
+        "--tracker",
+        type=cli.reader(trackers.form),
+        metavar="X",
+        help="log there too, typed again when the run is continued: trackio, wandb or mlflow, FILE.py:FUNCTION or "
+        "module:FUNCTION, called as FUNCTION(step, record)",
     )
     options.add_argument(
         "--profile",

@@ -19,6 +19,7 @@ def main(lab: Lab, argv: list[str]) -> int:
     options = parser(lab, name)
     typed = vars(options.parse_args(argv[1:]))
     limits = {key: typed.pop(key) for key in ("dry_run", "memory", "mapping", "features")}
+    limits["look"] = typed.pop("style")
     distributed, resume = typed.pop("distributed"), typed.pop("resume")
     plan = None
     if resume in (None, "auto"):
@@ -27,7 +28,7 @@ def main(lab: Lab, argv: list[str]) -> int:
         except ValueError as error:
             options.error(str(error))
     elif typed != _untyped(options):
-        options.error("a resumed sweep keeps its options: type only --resume DIR, and --features again")
+        options.error("a resumed sweep keeps its options: type only --resume DIR, --features again, and --style")
 
     cli.start_jax(devices=devices.cores(), distributed=distributed)
     from gan_jax.lab.sweep import session  # Not earlier: it loads what only training needs.
@@ -53,7 +54,7 @@ def _plan(lab: Lab, name: str, typed: dict[str, Any]) -> Plan:
 
 def _untyped(options: argparse.ArgumentParser) -> dict[str, Any]:
     """What the parser gives for no options, but those of which resumed sweeps take notice."""
-    of_every_start = ("dry_run", "memory", "mapping", "features", "distributed", "resume")
+    of_every_start = ("dry_run", "memory", "mapping", "features", "distributed", "resume", "style")
     return {key: value for key, value in vars(options.parse_args([])).items() if key not in of_every_start}
 
 
@@ -70,7 +71,7 @@ def parser(lab: Lab, name: str) -> argparse.ArgumentParser:
         "get a program each.",
     )
     options.set_defaults(draws=None, seeds=1, halving=False, out=None)
-    options.set_defaults(dry_run=False, memory=None, mapping=None, distributed=None, resume=None)
+    options.set_defaults(dry_run=False, memory=None, mapping=None, distributed=None, resume=None, style="readme")
     add = options.add_argument
     add("--seeds", type=cli.reader(integer(1)), metavar="N", help="seeds of every setting (default: 1)")
     add("--draws", type=cli.reader(integer(1)), metavar="N", help="draw N settings at random instead of combining")
@@ -92,5 +93,6 @@ def parser(lab: Lab, name: str) -> argparse.ArgumentParser:
         help="memory a device may use (default: 80%% of what there is)",
     )
     add("--mapping", choices=["map", "vmap"], help="members one by one or batched (default: what suits net and device)")
+    add("--style", choices=["readme", "paper"], help="figures for a screen, or finer, as PDF too (default: readme)")
     cli.add_distributed(options)
     return options

@@ -9,18 +9,15 @@
 Records say which features were used, for people and to compare: nothing is ever loaded from a record.
 """
 
-import importlib
-import importlib.util
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from gan_jax.data import Dataset
 from gan_jax.errors import InputError
+from gan_jax.lab import functions
 from gan_jax.metrics import features, inception, random_net
 from gan_jax.metrics.features import Extractor, Trained
 from gan_jax.pieces import map_in_pieces
@@ -57,7 +54,7 @@ def load(text: str, dataset: Dataset) -> Extractor:
     if text in features.NAMES or text.endswith(".npz"):
         path = text if text in features.NAMES else Path(text).expanduser()
         return features.of_classifier(checked(features.load(path), text, dataset.shape, dataset.name))
-    return _of_function(_function(text), text, dataset)
+    return _of_function(functions.load(text, "--features", FORMS), text, dataset)
 
 
 def checked(classifier: Trained, name: str, shape: tuple[int, ...], of: str) -> Trained:
@@ -70,33 +67,6 @@ def checked(classifier: Trained, name: str, shape: tuple[int, ...], of: str) -> 
             "images"
         )
     return classifier
-
-
-def _function(text: str) -> Callable[[np.ndarray], Any]:
-    place, _, name = text.rpartition(":")
-    try:
-        found = getattr(_module(place), name)
-    except (ImportError, AttributeError, OSError, SyntaxError) as error:
-        raise InputError(f"--features {text} can't be loaded ({error}): expected {FORMS}") from error
-    if not callable(found):
-        raise InputError(f"--features {text} is {type(found).__name__}, not a function: expected {FORMS}")
-    return found
-
-
-def _module(place: str) -> ModuleType:
-    """A module, by its name or its file; one beside which the command was typed is found too."""
-    if not place.endswith(".py"):
-        sys.path.append(str(Path.cwd()))
-        try:
-            return importlib.import_module(place)
-        finally:
-            sys.path.pop()
-    path = Path(place).expanduser()
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def _of_function(function: Callable[[np.ndarray], Any], text: str, dataset: Dataset) -> Extractor:

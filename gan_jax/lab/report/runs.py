@@ -65,7 +65,7 @@ def of_run(lab: Lab, run: RunDir, budget: int) -> dict[str, Any]:
         "frames": [{"step": files[file], **frames.inline(file)} for file in shown],
         "pixelated": len(run.job.shape) == 3,
         "frames_of": len(grids),
-        "metrics": _metrics(run.path),
+        "metrics": metrics_of(run.path),
     }
 
 
@@ -119,7 +119,6 @@ def _facts(run: RunDir, found: Mapping[str, Any], rows: Mapping[int, Mapping[str
     step, seconds = int(found["step"]), float(found["seconds_training"])
     sessions, data = found["sessions"], found.get("data", {})
     session = sessions[-1] if sessions else {}
-    device, machine = session.get("device", {}), session.get("machine", {})
     speed = next((row["steps_per_s"] for row in reversed([*rows.values()]) if "steps_per_s" in row), None)
     several = f" in {len(sessions)} sessions" if len(sessions) > 1 else ""
     commit = record.get("commit")
@@ -131,13 +130,19 @@ def _facts(run: RunDir, found: Mapping[str, Any], rows: Mapping[int, Mapping[str
         ("training took", f"{duration(seconds)}{several}" if seconds else ""),
         ("speed", f"{speed:.3g} steps/s" if speed else ""),
         ("data", f"{data['name']}, {data['count']:,} examples" if data else ""),
+        ("started from", "" if run.start is None else f"{run.start.path} at step {run.start.step:,}"),
         ("started", day(sessions[0]["started"]) if sessions else ""),
-        ("machine", ", ".join(filter(None, [_device(device), _machine(machine)]))),
+        ("machine", machine_of(session)),
         ("seed", run.job.config.spelled("seed")),
         ("versions", ", ".join(f"{name} {versions[name]}" for name in versions)),
         ("code", f"git commit {commit.rstrip('+')[:10]}{changed}" if commit else ""),
     ]
     return [[name, text] for name, text in facts if text]
+
+
+def machine_of(session: Mapping[str, Any]) -> str:
+    """The devices and the machine of a session of a run's journal."""
+    return ", ".join(filter(None, [_device(session.get("device", {})), _machine(session.get("machine", {}))]))
 
 
 def _device(device: Mapping[str, Any]) -> str:
@@ -183,7 +188,7 @@ def _commands(lab: Lab, run: RunDir, found: Mapping[str, Any]) -> list[list[str]
     ]
 
 
-def _metrics(path: Path) -> dict[str, Any] | None:
+def metrics_of(path: Path) -> dict[str, Any] | None:
     """What `evaluate` has written of the run; None where it has not."""
     file = path / "evaluation.json"
     if not file.exists():
@@ -199,6 +204,7 @@ def _metrics(path: Path) -> dict[str, Any] | None:
             }
             for name, entry in record["metrics"].items()
         ]
-        return {"step": int(record["step"]), "n": int(record["n"]), "rows": rows}
-    except (OSError, ValueError) as error:
+        features = (record.get("features") or {}).get("name")
+        return {"step": int(record["step"]), "n": int(record["n"]), "features": features, "rows": rows}
+    except (OSError, ValueError, AttributeError) as error:
         raise InputError(f"{file} is not what evaluate writes ({error!r}): move it away, or measure again") from error

@@ -20,6 +20,8 @@ from gan_jax.lab import data_record, files, peers
 from gan_jax.lab.experiment import ADDED, Config, Table, recorded, without_added
 from gan_jax.lab.job import Job
 from gan_jax.lab.options import integer
+from gan_jax.lab.runs import starting
+from gan_jax.lab.runs.starting import Start
 from gan_jax.typing import Shape
 
 _PACKAGES = ("gan-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
@@ -27,7 +29,7 @@ _PACKAGES = ("gan-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "n
 # What the commands write into a run's directory beside its config.json; --overwrite leaves everything else there.
 _WRITTEN = (
     "checkpoints", "checkpoints-best", "best.json", "metrics.jsonl", "samples", "tensorboard", "profile", "run.json",
-    "evaluation.json", "report.html",
+    "evaluation.json", "report.html", "tracker.json", "wandb",
 )  # fmt: skip
 
 # Options that decide nothing of what is learned: where the data lies, and what is written and when.
@@ -44,11 +46,13 @@ class RunDir:
       path: the directory.
       job: what the run is.
       until: the step to train to: the job's steps, or those typed with --resume.
+      start: whose weights it starts from; None for weights drawn at random.
     """
 
     path: Path
     job: Job
     until: int
+    start: Start | None = None
 
     @property
     def checkpoints(self) -> Path:
@@ -64,7 +68,9 @@ class RunDir:
         job = self.job
         record = without_added(job.config.record)
         options = {name: value for name, value in record.items() if name not in _ASIDE}
-        return {"experiment": job.config.name, "shape": list(job.shape), "num_classes": job.num_classes, **options}
+        started = {} if self.start is None else {"from": self.start.fingerprint}
+        own = {"experiment": job.config.name, "shape": list(job.shape), "num_classes": job.num_classes}
+        return {**own, **started, **options}
 
     def check_there(self) -> None:
         """Raises InputError where the directory was moved or deleted since it was loaded or made."""
@@ -105,8 +111,9 @@ class RunDir:
         step, state = checkpoint.restore(checkpoints, abstract, step=step, quarantine=quarantine)
         if int(state.step) != step:
             raise InputError(f"{checkpoints / str(step)} holds step {int(state.step)}: give it its own name")
-        notes, own = checkpoint.notes(checkpoints, step), {**ADDED, **self.identity}
-        noted = {**ADDED, **notes["run"]} if "run" in notes else own
+        added = {"from": None, **ADDED}
+        notes, own = checkpoint.notes(checkpoints, step), {**added, **self.identity}
+        noted = {**added, **notes["run"]} if "run" in notes else own
         for name in own:
             if noted.get(name, own[name]) != own[name]:
                 raise InputError(
@@ -122,7 +129,7 @@ class RunDir:
         return any(step >= self.until and (self.checkpoints / str(step)).is_dir() for step in steps)
 
 
-def create(config: Config, dataset: Dataset, out: Path | None, *, overwrite: bool) -> Path:
+def create(config: Config, dataset: Dataset, out: Path | None, *, overwrite: bool, start: Start | None = None) -> Path:
     """Makes the directory of a new run, `out` or the next free runs/NAME/NNN, and writes its config.json.
 
     Returns:
@@ -142,15 +149,8 @@ def create(config: Config, dataset: Dataset, out: Path | None, *, overwrite: boo
             # Again: of two starts with one --out the other may have been quicker.
             _check_vacant(path, overwrite)
             _clear(path)
-            record = {
-                "experiment": config.name,
-                "options": config.record,
-                "shape": list(dataset.shape),
-                "num_classes": dataset.num_classes,
-                "data": dataclasses.asdict(data_record.of(dataset, config.options["data"])),
-                "versions": versions(),
-                "commit": commit(),
-            }
+            record = record_of(of(path, config, dataset).job)
+            record |= {} if start is None else {"from": start._asdict()}
             files.write_text(path / "config.json", json.dumps(record, indent=2) + "\n")
     return path
 
@@ -164,10 +164,10 @@ def planned(config: Config, out: Path | None, *, overwrite: bool) -> Path:
     return out
 
 
-def of(path: Path, config: Config, dataset: Dataset) -> RunDir:
+def of(path: Path, config: Config, dataset: Dataset, start: Start | None = None) -> RunDir:
     """The run that `create` has made there."""
     data = data_record.of(dataset, config.options["data"])
-    return RunDir(path, Job(config, dataset.shape, dataset.num_classes, data), config.options["steps"])
+    return RunDir(path, Job(config, dataset.shape, dataset.num_classes, data), config.options["steps"], start)
 
 
 def load(path: Path, table: Table) -> RunDir:
@@ -187,14 +187,38 @@ def load(path: Path, table: Table) -> RunDir:
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{file} can't be read ({error}): choose a different run") from error
     try:
-        config = recorded(table, record["experiment"], record["options"])
-        num_classes = _count(record["num_classes"], 0)
-        job = Job(config, _shape(record["shape"]), num_classes, data_record.read(record["data"], num_classes))
-        return RunDir(path, job, config.options["steps"])
+        job = job_of(record, table)
+        return RunDir(path, job, job.options["steps"], starting.read(record.get("from")))
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{file} is not the configuration of a run ({error!r}): choose a different run") from error
+
+
+def record_of(job: Job) -> dict[str, Any]:
+    """What a job is, as JSON holds it, and by what it is made now."""
+    assert job.data is not None
+    return {
+        "experiment": job.config.name,
+        "options": job.config.record,
+        "shape": list(job.shape),
+        "num_classes": job.num_classes,
+        "data": dataclasses.asdict(job.data),
+        "versions": versions(),
+        "commit": commit(),
+    }
+
+
+def job_of(record: Mapping[str, Any], table: Table) -> Job:
+    """The job of a record of `record_of`.
+
+    Raises:
+      InputError: the table has no such experiment.
+      KeyError, TypeError, ValueError, AttributeError: the record is none.
+    """
+    config = recorded(table, record["experiment"], record["options"])
+    num_classes = _count(record["num_classes"], 0)
+    return Job(config, _shape(record["shape"]), num_classes, data_record.read(record["data"], num_classes))
 
 
 def _check_vacant(path: Path, overwrite: bool) -> None:

@@ -1,4 +1,4 @@
-"""What a run says of itself: metrics.jsonl, append-only, and the same for TensorBoard.
+"""What a run says of itself, `(step, record) -> None`: into metrics.jsonl, append-only, and the same for TensorBoard.
 
 A line of metrics.jsonl is the mean over the steps since the last multiple of log_every, with what is of its step alone:
 images_seen and seconds so far (as in run.json), the metrics of --track, and with each sample grid its diversity. What a
@@ -13,11 +13,18 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import NamedTuple, TextIO
 
 import numpy as np
+from tensorboardX import summary
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
+
+Value = float | np.ndarray
+"""A number, or a picture: uint8 RGB `[H, W, 3]`."""
+
+Log = Callable[[int, Mapping[str, Value]], None]
+"""`(step, record)`: what there is to say of a step, by name. A step may have several records."""
 
 
 class Window(NamedTuple):
@@ -61,9 +68,12 @@ def appending(path: Path) -> Iterator[TextIO]:
         yield log
 
 
-def write(log: TextIO, step: int, record: Mapping[str, float]) -> None:
-    log.write(json.dumps({"step": step, **record}) + "\n")
-    log.flush()
+def write(log: TextIO, step: int, record: Mapping[str, Value]) -> None:
+    """A line of the numbers in a record, unless it holds none."""
+    numbers = {name: value for name, value in record.items() if not isinstance(value, np.ndarray)}
+    if numbers:
+        log.write(json.dumps({"step": step, **numbers}) + "\n")
+        log.flush()
 
 
 def read(path: Path) -> dict[int, dict[str, float]]:
@@ -81,21 +91,32 @@ def read(path: Path) -> dict[int, dict[str, float]]:
 
 
 @contextlib.contextmanager
-def board(directory: Path | None, step: int) -> Iterator[Callable[[Any, int], None]]:
-    """`(summary, step)` writes it for TensorBoard, which forgets what an earlier process wrote of steps after `step`.
+def logging(directory: Path, step: int) -> Iterator[Log]:
+    """Into the metrics.jsonl and the tensorboard/ of a run's directory, which goes on from this step."""
+    with appending(directory / "metrics.jsonl") as lines, board(directory / "tensorboard", step) as events:
+
+        def log(step: int, record: Mapping[str, Value]) -> None:
+            write(lines, step, record)
+            events(step, record)
+
+        yield log
+
+
+@contextlib.contextmanager
+def board(directory: Path, step: int) -> Iterator[Log]:
+    """For TensorBoard, which forgets what an earlier process wrote of steps after `step`.
 
     At once, and not by tensorboardX's thread: that one dies of a full disk, and the program then waits for it forever.
-    Without a directory nothing is written.
     """
-    if directory is None:
-        yield lambda summary, step: None
-        return
     directory.mkdir(exist_ok=True)
     writer = EventsWriter(str(directory / "events"), f".{os.getpid()}")
 
-    def write(summary: Any, step: int) -> None:
-        writer.write_event(Event(wall_time=time.time(), step=step, summary=summary))
-        writer.flush()
+    def write(step: int, record: Mapping[str, Value]) -> None:
+        for name, value in record.items():
+            picture = isinstance(value, np.ndarray)
+            said = summary.image(name, value, dataformats="HWC") if picture else summary.scalar(name, value)
+            writer.write_event(Event(wall_time=time.time(), step=step, summary=said))
+            writer.flush()
 
     try:
         start = SessionLog(status=SessionLog.SessionStatus.START)

@@ -4,27 +4,24 @@ Of several processes all take the same steps; the first logs, draws and measures
 """
 
 import contextlib
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from tensorboardX import summary
 
 from gan_jax import checkpoint, images
 from gan_jax.data import Dataset
 from gan_jax.errors import InputError
-from gan_jax.gan import GAN
-from gan_jax.lab import devices, peers, sampling
+from gan_jax.gan import GAN, GANState
+from gan_jax.lab import devices, loading, peers, sampling
 from gan_jax.lab.cli import Lab
 from gan_jax.lab.job import Job
 from gan_jax.lab.progress import Progress
 from gan_jax.lab.report import verdict
-from gan_jax.lab.runs import chunks, logs
+from gan_jax.lab.runs import chunks, logs, starting
 from gan_jax.lab.runs import diversity as diversities
 from gan_jax.lab.runs import journal as journaling
 from gan_jax.lab.runs.directory import RunDir
@@ -32,6 +29,7 @@ from gan_jax.lab.runs.diversity import Diversity
 from gan_jax.lab.runs.layout import Layout, placed
 from gan_jax.lab.runs.profile import Profile
 from gan_jax.lab.runs.resume import spent
+from gan_jax.lab.runs.trackers import Tracker
 from gan_jax.lab.signals import stop_signals
 
 _LABELS = {
@@ -69,6 +67,7 @@ def train(
     profile: int = 0,
     features: Features | None = None,
     page: Callable[[bool], None] | None = None,
+    tracker: Tracker | None = None,
 ) -> int:
     """Trains from the newest checkpoint, or from the start, until the last step, a signal, or the last finite state.
 
@@ -82,6 +81,7 @@ def train(
       profile: steps to trace.
       features: what --track measures; None for the default.
       page: writes the run's report again, and is told whether it trains on; None for no report.
+      tracker: where the run is logged too; None for nowhere else.
 
     Returns:
       The exit code: 0 done, 1 diverged or the disk is full, 128 + signal stopped and saved.
@@ -90,7 +90,8 @@ def train(
       InputError: none of the checkpoints is whole, or they can't be read by this version.
     """
     try:
-        return _train(run, dataset, layout, command, lab, resume, profile, features or Features(None, None), page)
+        features = features or Features(None, None)
+        return _train(run, dataset, layout, command, lab, resume, profile, features, page, tracker)
     except OSError as error:
         run.check_there()
         steps = checkpoint.steps(run.checkpoints)
@@ -113,6 +114,7 @@ def _train(
     profile: int,
     features: Features,
     page: Callable[[bool], None] | None,
+    tracker: Tracker | None,
 ) -> int:
     job, options, last = run.job, run.job.options, run.until
     gan, first = job.gan(), peers.is_first()
@@ -122,6 +124,8 @@ def _train(
     if first:
         samples.mkdir(exist_ok=True)
     with contextlib.ExitStack() as stack:
+        # Before all else, so that it ends last: by then everything is saved, and Ctrl-C ends the wait for a server.
+        tracked = stack.enter_context(tracker(run)) if tracker is not None and first else _unsaid
         received = stack.enter_context(stop_signals("stopping and saving after this step"))
         resumed = bool(checkpoint.steps(run.checkpoints))
         step = max(checkpoint.steps(run.checkpoints), default=0)
@@ -131,7 +135,7 @@ def _train(
                 with peers.together():
                     state = run.restore(quarantine=True, sharding=layout.whole)
             else:
-                state = placed(job.fresh_state(), layout.whole)
+                state = placed(_first_state(run, lab), layout.whole)
             advance = stack.enter_context(contextlib.closing(chunks.Advancer(job, dataset, layout)))
             advance.compile(state)
         bar.advance(int(state.step) - step)
@@ -144,8 +148,7 @@ def _train(
             from gan_jax.lab.runs import tracking  # Not earlier: it loads what only a run that is tracked needs.
 
             track = tracking.tracker(run, gan, features.asked)
-        board = stack.enter_context(logs.board(run.path / "tensorboard" if first else None, step))
-        log = stack.enter_context(logs.appending(run.path / "metrics.jsonl" if first else Path(os.devnull)))
+        own = stack.enter_context(logs.logging(run.path, step)) if first else _unsaid
         journal = stack.enter_context(
             journaling.keeping(
                 run.path if first else None,
@@ -162,17 +165,19 @@ def _train(
         record: dict[str, float] = {}
         unnoted = 0.0
 
+        def log(step: int, record: Mapping[str, logs.Value]) -> None:
+            own(step, record)
+            tracked(step, record)
+
         def report() -> None:
             nonlocal record
             so_far = {"images_seen": journaling.images_seen(job, step), "seconds": round(journal.seconds + unnoted, 3)}
             record = logs.means(window) | measured | so_far
-            logs.write(log, step, record)
-            for key, value in record.items():
-                board(summary.scalar(key, value), step)
+            log(step, record)
 
         def show(pixels: np.ndarray) -> None:
             images.save_png(samples / f"{step:07d}.png", pixels)
-            board(summary.image("generated", pixels, dataformats="HWC"), step)
+            log(step, {"generated": pixels})
             if page is not None:
                 page(True)
             if not bar.on_terminal:
@@ -189,8 +194,10 @@ def _train(
             """The number of a signal that any of the processes has received; 0 for none."""
             return int(devices.max_over_processes(float(received[0]) if received else 0.0)[0])
 
+        if run.start is not None and not resumed:
+            save()  # From here on the weights that it started from are not needed any more.
         if first and not resumed and dataset.is_image:
-            board(summary.image("real", sampling.picture(dataset.x[:100]), dataformats="HWC"), 0)
+            log(0, {"real": sampling.picture(dataset.x[:100])})
         while step < last and not (stopped := signal()):
             if not advance.ready(step):
                 with bar.doing("compiling"):
@@ -240,6 +247,28 @@ def _train(
     if broken is not None:
         return 1
     return 128 + stopped if step < last else 0
+
+
+def _first_state(run: RunDir, lab: Lab) -> GANState:
+    """The state before the first step, with the weights that the run starts from.
+
+    Raises:
+      InputError: these are gone, or other ones than when the run was made.
+    """
+    fresh, start = run.job.fresh_state(), run.start
+    if start is None:
+        return fresh
+    weights = loading.weights(start.path, start.step, lab.table)
+    if starting.fingerprint(weights) != start.fingerprint:
+        raise InputError(
+            f"{start.path} holds other weights than when {run.path} was made, which has not saved any yet: start it "
+            "again with --overwrite"
+        )
+    return starting.with_weights(fresh, weights)
+
+
+def _unsaid(step: int, record: Mapping[str, logs.Value]) -> None:
+    """The log of a process that leaves it to another, or of a run that has no tracker."""
 
 
 def _say_how_it_ended(lab: Lab, run: RunDir, step: int, broken: str | None, resume: str) -> None:

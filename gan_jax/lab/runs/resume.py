@@ -9,13 +9,19 @@ from gan_jax import checkpoint
 from gan_jax.errors import InputError
 from gan_jax.lab import files
 from gan_jax.lab.experiment import Config, Table
-from gan_jax.lab.runs import directory, logs
+from gan_jax.lab.runs import directory, logs, starting
 from gan_jax.lab.runs.directory import RunDir
 from gan_jax.lab.values import Scheduled
 
 
-def find_resumable(table: Table, config: Config, out: Path | None) -> RunDir | None:
+def find_resumable(table: Table, config: Config, out: Path | None, start: str | None = None) -> RunDir | None:
     """What `--resume auto` continues: the run in `out`, or the newest unfinished one of these options in runs/NAME.
+
+    Args:
+      table: where experiments are looked up.
+      config: the options typed.
+      out: --out as typed, or None.
+      start: --from as typed, or None.
 
     Returns:
       The run, to the steps of `config`; None if a fresh one is to be started.
@@ -27,7 +33,7 @@ def find_resumable(table: Table, config: Config, out: Path | None) -> RunDir | N
         if files.is_free(out):
             return None
         run = directory.load(out, table)
-        if (option := _different(config, run.job.config)) is not None:
+        if (option := _different(config, run.job.config) or _from_elsewhere(start, run)) is not None:
             raise InputError(
                 f"{out} was started with another {option}: type the same again, or choose a different --out"
             )
@@ -37,7 +43,7 @@ def find_resumable(table: Table, config: Config, out: Path | None) -> RunDir | N
             run = dataclasses.replace(directory.load(path, table), until=config.options["steps"])
         except InputError:
             continue
-        if _different(config, run.job.config) is None and not run.finished:
+        if (_different(config, run.job.config) or _from_elsewhere(start, run)) is None and not run.finished:
             return run
     return None
 
@@ -123,3 +129,9 @@ def _different(typed: Config, started: Config) -> str | None:
         return f"experiment, {started.name}"
     names = (name for name in typed.options if name != "steps" and typed.options[name] != started.options[name])
     return next((f"--{name.replace('_', '-')}, {started.spelled(name)}" for name in names), None)
+
+
+def _from_elsewhere(typed: str | None, started: RunDir) -> str | None:
+    """--from and where a run started from, if that is not what was typed."""
+    path = None if started.start is None else started.start.path
+    return None if path == (None if typed is None else starting.spelled(typed)) else f"--from, {path or 'none'}"

@@ -8,10 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullFormatter
 
-from gan_jax.files import atomic
-from gan_jax.lab import values
+from gan_jax.lab import style, values
 from gan_jax.lab.sweep.cohorts import Outcome
 from gan_jax.lab.sweep.lines import Scores
 from gan_jax.lab.sweep.plan import Plan
@@ -47,21 +45,21 @@ def plot_curves(
         ]
         histories, titles = {score: measured} | histories, {score: f"{score} ({better})"} | titles
     shown = order[:_CURVES]
-    figure = Figure(figsize=(4.5 * len(histories) + 3.5, 4.2), dpi=100, layout="constrained")
+    figure = style.figure(4.5 * len(histories) + 3.5, 4.2)
     for axes, (name, of_members) in zip(figure.subplots(1, len(histories)), histories.items(), strict=True):
         for number, setting in enumerate(shown):
             members = [member for member in plan.members if member.setting == setting]
             own = [of_members[member.number] for member in members]
             if steps := sorted(set.intersection(*(set(history) for history in own))):
                 found = np.array([[history[step] for step in steps] for history in own])
-                color = f"C{number}" if number < 10 else f"{0.3 * (number - 9)}"
-                axes.plot(steps, found.mean(axis=0), "o-" if name == score else "-", ms=4, color=color)
-                axes.fill_between(steps, found.min(axis=0), found.max(axis=0), color=color, alpha=0.12, lw=0)
+                look = style.line(number)
+                axes.plot(steps, found.mean(axis=0), marker="o" if name == score else "", **look)
+                axes.fill_between(steps, found.min(axis=0), found.max(axis=0), color=look["color"], alpha=0.12, lw=0)
         axes.set(xlabel="step", title=titles[name])
     names = [_ranked_label(plan, outcomes, setting, place) for place, setting in enumerate(shown, 1)]
-    lines = [_line(number) for number in range(len(shown))]
-    figure.legend(lines, names, loc="outside right upper", fontsize=8, frameon=False)
-    _save(figure, file)
+    lines = [Line2D([], [], **style.line(number)) for number in range(len(shown))]
+    figure.legend(lines, names, loc="outside right upper")
+    style.save(figure, file)
 
 
 def plot_scores(
@@ -71,29 +69,28 @@ def plot_scores(
     ranked = order[:_RANKED]
     pairs = _pairs(plan)
     height = max(3.8, 0.27 * len(ranked) + 1.3)
-    figure = Figure(figsize=(6.5 + 4.4 * len(pairs), height), dpi=100, layout="constrained")
+    figure = style.figure(6.5 + 4.4 * len(pairs), height)
     widths = [1.35, *[1.0] * len(pairs)]
     panels = np.atleast_1d(figure.subplots(1, len(widths), width_ratios=widths))
     top = panels[0]
     for row, setting in enumerate(ranked):
         found = _scores(plan, outcomes, setting)
-        color = "C0" if _ended(plan, outcomes, setting) else "0.6"
+        color = style.COLORS[0] if _ended(plan, outcomes, setting) else style.PALE
         top.plot(found, [row] * len(found), "o", color=color, ms=5, alpha=0.7)
         if found:
             top.plot([np.mean(found)], [row], "|", color=color, ms=14, mew=2)
     names = [_ranked_label(plan, outcomes, setting, place) for place, setting in enumerate(ranked, 1)]
-    top.set_yticks(range(len(ranked)), names, fontsize=8)
+    top.set_yticks(range(len(ranked)), names)
     top.set_ylim(len(ranked) - 0.5, -0.5)
     top.grid(axis="x", alpha=0.3)
     shown = [score for setting in ranked for score in _scores(plan, outcomes, setting)]
     if _far_apart(shown):
-        _set_logarithmic(top, "x", shown)
+        style.set_logarithmic(top, "x", shown)
     left_out = "" if len(ranked) == len(order) else f", the best {len(ranked)} of {len(order)} settings"
     top.set(xlabel=f"{score} ({better})", title=f"dots are seeds, the bar is their mean{left_out}")
-    top.title.set_fontsize(9)
     for axes, pair in zip(panels[1:], pairs, strict=True):
         _plot_over(axes, figure, plan, outcomes, order, pair, score, better)
-    _save(figure, file)
+    style.save(figure, file)
 
 
 def _plot_over(
@@ -113,23 +110,22 @@ def _plot_over(
     ended = [_ended(plan, outcomes, setting) for setting, _ in scored]
     places = [[of[setting] for setting, _ in scored] for of in numbers]
     axes.set(xlabel=pair[0], title=f"{score} ({better})")
-    axes.title.set_fontsize(9)
     if pair[0] in plan.logarithmic:
-        _set_logarithmic(axes, "x", places[0])
+        style.set_logarithmic(axes, "x", places[0])
     if len(pair) == 1:
         for x, y, done in zip(places[0], means, ended, strict=True):
-            axes.plot([x], [y], "o", color="C0" if done else "0.6")
+            axes.plot([x], [y], "o", color=style.COLORS[0] if done else style.PALE)
         if _far_apart(means):
-            _set_logarithmic(axes, "y", means)
+            style.set_logarithmic(axes, "y", means)
     else:
         axes.set_ylabel(pair[1])
         if pair[1] in plan.logarithmic:
-            _set_logarithmic(axes, "y", places[1])
+            style.set_logarithmic(axes, "y", places[1])
         sizes = [150 if done else 40 for done in ended]
-        dots = axes.scatter(places[0], places[1], c=means, s=sizes, cmap="viridis", edgecolors="0.3")
+        dots = axes.scatter(places[0], places[1], c=means, s=sizes, cmap=style.SEQUENTIAL, edgecolors="0.3")
         figure.colorbar(dots, ax=axes)
         for x, y, mean in zip(*places, means, strict=True):
-            axes.annotate(f"{mean:.3g}", (x, y), (0, 9), textcoords="offset points", ha="center", fontsize=7)
+            axes.annotate(f"{mean:.3g}", (x, y), (0, 9), textcoords="offset points", ha="center", fontsize="x-small")
     axes.margins(0.15)
     if not all(ended):
         axes.set_xlabel(f"{pair[0]} ({'grey' if len(pair) == 1 else 'small'}: stopped early)")
@@ -154,17 +150,6 @@ def _numbers(plan: Plan, name: str) -> dict[int, float]:
     return dict(zip(found, differing[0].tolist(), strict=True)) if len(differing) == 1 else {}
 
 
-def _set_logarithmic(axes: Axes, axis: str, numbers: Sequence[float]) -> None:
-    """Makes an axis logarithmic, with labels that can be read, unless there are numbers that have no place on it."""
-    if not numbers or min(numbers) <= 0:
-        return
-    axes.set(**{f"{axis}scale": "log"})
-    lines = axes.xaxis if axis == "x" else axes.yaxis
-    lines.set_major_locator(LogLocator(subs=(1, 2, 5) if max(numbers) < 50 * min(numbers) else (1,)))
-    lines.set_major_formatter("{x:g}")
-    lines.set_minor_formatter(NullFormatter())
-
-
 def _far_apart(scores: Sequence[float]) -> bool:
     return bool(scores) and max(scores) >= 30 * min(scores)
 
@@ -187,12 +172,3 @@ def _ranked_label(plan: Plan, outcomes: Mapping[int, Outcome], setting: int, pla
     score = f"{np.mean(found):.4g}" if found else "not finite"
     early = "" if not found or step == plan.rungs[-1] else f" at step {step}"
     return f"{place}. {plan.label(members[0]) or plan.base.name}: {score}{early}"
-
-
-def _line(number: int) -> Line2D:
-    return Line2D([], [], color=f"C{number}" if number < 10 else f"{0.3 * (number - 9)}")
-
-
-def _save(figure: Figure, file: Path) -> None:
-    with atomic(file) as partial:
-        figure.savefig(partial, format="png")

@@ -125,6 +125,7 @@ def run(
     memory: float | None,
     mapping: population.Mapping | None,
     features: str | None,
+    look: str = "readme",
 ) -> int:
     """Trains from where the sweep stands, scores, reports; returns 0, 1 for a full disk, or 128 + signal.
 
@@ -196,7 +197,7 @@ def run(
                         out, history = path / "best", metrics[best.number]
                         save_as_run(plan, best, states.pop(), scoring.dataset, out, history, command=resume)
                     if first:
-                        _report(store, result, scoring, best, states, metrics, time.perf_counter() - started)
+                        _report(store, result, scoring, best, states, metrics, time.perf_counter() - started, look)
             if first:
                 bar.say(_summary(lab, store, result, scoring, best))
         except OSError as error:
@@ -284,16 +285,19 @@ def _report(
     states: Sequence[GANState],
     metrics: Sequence[dict[int, dict[str, float]]],
     seconds: float,
+    look: str,
 ) -> None:
     """Tables and pictures; `states` are those of the members that `report.shown_members` chooses of the ranked ones."""
-    from gan_jax.lab.sweep import figures  # Not earlier: Matplotlib takes half a second, and training needs none.
+    from gan_jax.lab import style  # Not earlier: Matplotlib takes half a second, and training needs none.
+    from gan_jax.lab.sweep import figures
 
     plan, path, outcomes = store.plan, store.path, result.outcomes
     order = cohorts.ranked(plan.members, outcomes, lower_is_better=scoring.lower_is_better)
     report.write_tables(path, plan, outcomes, metrics, scoring.metric)
     scores = lines.read_scores(path, scoring.kind)
-    figures.plot_curves(path / "curves.png", plan, outcomes, metrics, scores, order, scoring.metric, scoring.better)
-    figures.plot_scores(path / "scores.png", plan, outcomes, order, scoring.metric, scoring.better)
+    with style.applied(look):
+        figures.plot_curves(path / "curves.png", plan, outcomes, metrics, scores, order, scoring.metric, scoring.better)
+        figures.plot_scores(path / "scores.png", plan, outcomes, order, scoring.metric, scoring.better)
     shown, pictures = _samples(plan, result, scoring, states)
     (path / "samples").mkdir(exist_ok=True)
     for member, picture in zip(shown, pictures, strict=True):  # For reports, which sort them.

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 import gan_jax
 from gan_jax import InputError, data, images
@@ -243,6 +244,107 @@ def test_any_checkpoint_that_is_kept_can_be_sampled(
 def test_interpolation_draws_a_grid(runs: Path, tmp_path: Path, name: str) -> None:
     assert call("sample", runs / name, "--interpolate", "--n", 20, "--out", tmp_path / "a.png") == 0
     assert read_png(tmp_path / "a.png").shape == (2 + 2 * 10, 2 + 10 * 10, 3)
+
+
+@pytest.mark.parametrize(("name", "typed", "size"), [
+    ("gan", ["--n", "4"], 2 * 10 + 2), ("cgan", ["--label", "2", "--n", "4"], 22), ("wgan", ["--n", "9"], None),
+])  # fmt: skip
+def test_a_walk_moves_and_comes_back(
+    name: str, typed: list[str], size: int | None, runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    if size is None:
+        monkeypatch.setattr(images, "scatter", lambda points, reference: np.full((9, 9, 3), len(points), np.uint8))
+    assert call("sample", runs / name, "--interpolate", tmp_path / "a.webp", *typed) == 0
+    assert f"{typed[-1]} walks through 4 latents" in capsys.readouterr().out
+    with Image.open(tmp_path / "a.webp") as moving:
+        assert moving.n_frames == (80 if size else 1)  # Equal frames are one.
+        factor = 1 if size is None else -(-300 // size)
+        assert moving.size == ((9, 9) if size is None else (size * factor, size * factor))
+
+
+def test_the_history_is_that_of_the_run(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("sample", runs / "cgan", "--history", "--out", tmp_path / "a.png") == 0
+    assert capsys.readouterr().out == f"1 of 1 grids, steps 1 to 1: {tmp_path / 'a.png'}\n"
+    grid = read_png(runs / "cgan" / "samples" / "0000001.png")
+    assert np.array_equal(read_png(tmp_path / "a.png")[8 : 8 + len(grid), 8 : 8 + grid.shape[1]], grid)
+    assert call("sample", runs / "cgan", "--history", tmp_path / "a.gif") == 0
+    assert (tmp_path / "a.gif").exists()
+
+
+@pytest.mark.parametrize("name", ["gan", "cgan", "completion", "wgan"])
+def test_a_sample_is_found_again_by_its_seed(
+    name: str, runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("sample", runs / name, "--seed-grid", "--seed", 5, "--n", 13, "--out", tmp_path / "a.npz") == 0
+    rows = [list(map(int, line.split())) for line in capsys.readouterr().out.splitlines()[2:]]
+    assert rows == [[*range(5, 15)], [15, 16, 17]]
+    assert call("sample", runs / name, "--seeds", "17,5,9", "--out", tmp_path / "b.npz") == 0
+    with np.load(tmp_path / "a.npz") as all_of_them, np.load(tmp_path / "b.npz") as some:
+        assert all_of_them["seeds"].tolist() == [*range(5, 18)]
+        assert some["seeds"].tolist() == [17, 5, 9]
+        for key in some:
+            np.testing.assert_allclose(some[key], all_of_them[key][[12, 0, 4]], rtol=1e-5, atol=1e-6, err_msg=key)
+        if name == "completion":
+            assert len(np.unique(some["images"][:, :4], axis=0)) == 3
+        else:
+            alone = [gan_jax.load(runs / name).sample(1, seed=seed)[0] for seed in (17, 5, 9)]
+            np.testing.assert_allclose(some["images"], alone, rtol=1e-5, atol=1e-6)
+
+
+def test_seeds_decide_latents_alone_and_under_any_generator_of_random_numbers() -> None:
+    gan = gan_jax.recipes.cgan((8, 8, 1), 3, width=8)
+    seeds = [3, 0, 2**32 - 1, 2**31]
+    for implementation in ("threefry2x32", "rbg"):
+        with jax.default_prng_impl(implementation):
+            z, y = sampling.of_seeds(gan, seeds)
+            for k, seed in enumerate(seeds):
+                z_rng, y_rng = jax.random.split(jax.random.key(seed))
+                np.testing.assert_array_equal(z[k], gan.prior(z_rng, 1)[0])
+                assert y[k] == gan.conditioning.draw(y_rng, 1)[0]
+
+
+def test_a_label_is_of_every_seed(runs: Path, tmp_path: Path) -> None:
+    assert call("sample", runs / "cgan", "--seeds", "4,7", "--label", 2, "--out", tmp_path / "a.npz") == 0
+    with np.load(tmp_path / "a.npz") as found:
+        expected = [gan_jax.load(runs / "cgan").sample(1, label=2, seed=seed)[0] for seed in (4, 7)]
+        assert found["labels"].tolist() == [2, 2]
+        np.testing.assert_array_equal(found["images"], expected)
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        (["--history", "a.gif", "--n", "3"], "--history and --n exclude each other"),
+        (["--history", "a.gif", "--interpolate"], "--history and --interpolate exclude each other"),
+        (["--history", "a.npz"], "must end in .gif or .webp (moving) or .png (a sheet)"),
+        (["--history", "a.gif", "--out", "b.gif"], "name one file"),
+        (["--history"], "required: --out"),
+        (["--interpolate"], "required: --out"),
+        (["--interpolate", "runs"], "RUN comes first"),
+        (["--out", "a.gif"], "must end in .png (a grid) or .npz (arrays)"),
+        (["--seeds", "1,b", "--out", "a.png"], "expected seeds A,B,C, whole numbers from 0 to 4294967295, got '1,b'"),
+        (["--seeds", "4294967296", "--out", "a.png"], "expected seeds"),
+        (["--seeds", "1,2", "--n", "3", "--out", "a.png"], "--seeds and --n exclude each other"),
+        (["--seeds", "1,2", "--seed", "0", "--out", "a.png"], "--seeds and --seed exclude each other"),
+        (["--seed-grid", "--interpolate", "a.png"], "--seed-grid and --interpolate exclude each other"),
+        (["--seed-grid", "--seed", "4294967295", "--n", "2", "--out", "a.png"], "choose a lower --seed"),
+    ],
+)
+def test_what_excludes_itself_is_one_sentence(
+    typed: list[str],
+    words: str,
+    runs: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert call("sample", runs / "gan", *typed) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 _BAD: dict[str, tuple[list[str], str]] = {

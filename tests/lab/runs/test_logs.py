@@ -3,7 +3,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tensorboardX import summary
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 from gan_jax.lab.runs import logs
@@ -55,9 +54,20 @@ def _events(file: Path) -> list[Event]:
 
 def test_tensorboard_forgets_what_a_killed_process_wrote_after_the_step_it_goes_on_from(tmp_path: Path) -> None:
     with logs.board(tmp_path / "board", 40) as write:
-        write(summary.scalar("g_loss", 0.5), 47)
+        write(47, {"g_loss": 0.5})
         (file,) = (tmp_path / "board").iterdir()
         version, start, scalar = _events(file)  # There at once, whatever becomes of the process.
     assert version.file_version == "brain.Event:2"
     assert (start.step, start.session_log.status) == (41, SessionLog.SessionStatus.START)
     assert (scalar.step, scalar.summary.value[0].tag, scalar.summary.value[0].simple_value) == (47, "g_loss", 0.5)
+
+
+def test_a_picture_is_for_tensorboard_and_no_line_of_metrics(tmp_path: Path) -> None:
+    with logs.logging(tmp_path, 0) as log:
+        log(3, {"g_loss": 0.5})
+        log(3, {"generated": np.zeros((4, 6, 3), np.uint8)})
+    assert (tmp_path / "metrics.jsonl").read_text() == '{"step": 3, "g_loss": 0.5}\n'
+    *_, scalar, picture = _events(next((tmp_path / "tensorboard").iterdir()))
+    (shown,) = picture.summary.value
+    assert (scalar.step, picture.step, shown.tag) == (3, 3, "generated")
+    assert (shown.image.height, shown.image.width) == (4, 6)

@@ -15,7 +15,7 @@ from tests.lab.sweep.helpers import planned, scored
 def drawn(monkeypatch: pytest.MonkeyPatch, plan: Plan, outcomes: Mapping[int, Outcome]) -> Figure:
     """The figure of scores."""
     made: list[Figure] = []
-    monkeypatch.setattr(figures, "_save", lambda figure, file: made.append(figure))
+    monkeypatch.setattr(figures.style, "save", lambda figure, file: made.append(figure))
     order = cohorts.ranked(plan.members, outcomes, lower_is_better=True)
     figures.plot_scores(Path("scores.png"), plan, outcomes, order, "frechet", "lower is better")
     return made[0]
