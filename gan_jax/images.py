@@ -1,5 +1,6 @@
 """Pictures: grids of images, scatter plots of points, PNG files. Host side, NumPy in and out."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,8 @@ from jaxtyping import Float, UInt8
 
 from gan_jax.checks import check_images
 from gan_jax.files import atomic
+
+_LETTERS, _SMALL_LETTERS = 14, 9  # Pixels.
 
 Images = UInt8[np.ndarray, "n height width channels"]
 
@@ -33,6 +36,28 @@ def grid(images: Images, columns: int, *, gap: int = 2, invert: bool = False) ->
     sheet = sheet.reshape(rows * (height + gap), columns * (width + gap), 3)
     sheet = np.pad(sheet, ((gap, 0), (gap, 0), (0, 0)))
     return 255 - sheet if invert else sheet
+
+
+def named_rows(sheet: UInt8[np.ndarray, "h w 3"], names: Sequence[str]) -> UInt8[np.ndarray, "h wider 3"]:
+    """A grid with the name of each row before it, on the grid's own ground.
+
+    Args:
+      sheet: what `grid` makes.
+      names: of its rows, from the top.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    height, width, _ = sheet.shape
+    ground = tuple(int(value) for value in sheet[0, 0])
+    font = ImageFont.load_default(min(_LETTERS, max(_SMALL_LETTERS, height // len(names) // 2)))
+    margin = 12 + round(max(font.getlength(name) for name in names))
+    wider = Image.new("RGB", (margin + width, height), ground)
+    wider.paste(Image.fromarray(sheet), (margin, 0))
+    draw = ImageDraw.Draw(wider)
+    for k, name in enumerate(names):
+        ink = tuple(255 - value for value in ground)
+        draw.text((margin - 6, (k + 0.5) * height / len(names)), name, ink, font, anchor="rm")
+    return np.asarray(wider)
 
 
 def scatter(

@@ -149,3 +149,16 @@ def test_device_arrays_and_paths_as_strings_are_taken(tmp_path: Path) -> None:
     picture = images.grid(jnp.full((2, 4, 4, 3), 7, jnp.uint8), 2, gap=0)
     images.save_png(str(tmp_path / "a.png"), jnp.asarray(picture))
     assert np.array_equal(read_png(tmp_path / "a.png"), np.full((4, 8, 3), 7))
+
+
+@pytest.mark.parametrize("invert", [False, True])
+def test_names_stand_before_their_rows(invert: bool) -> None:
+    sheet = images.grid(np.full((6, 28, 28, 1), 200, np.uint8), 2, invert=invert)
+    named = images.named_rows(sheet, ["1", "a boot", ""])
+    margin = named.shape[1] - sheet.shape[1]
+    assert margin > 20
+    np.testing.assert_array_equal(named[:, margin:], sheet)
+    ink = np.abs(named[:, :margin].astype(int) - named[0, 0]).sum(axis=(1, 2)).reshape(-1)
+    first, second, third = (ink[k * len(ink) // 3 : (k + 1) * len(ink) // 3].sum() for k in range(3))
+    assert second > first > 0 == third
+    assert (named[0, 0] == (255 if invert else 0)).all()

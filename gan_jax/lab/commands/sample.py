@@ -130,7 +130,7 @@ def _samples(lab: Lab, options: argparse.Namespace, out: Path) -> list[str]:
         _write(out, job, gan, options, samples, inputs)
     lines = [f"{len(samples)} samples{_of(job, label)} at step {int(found.state.step)}: {out}"]
     if options.classes and len(job.shape) == 3:
-        rows = [job.classes[row] for row in np.asarray(inputs.y)[:: sampling.COLUMNS]]
+        rows = _rows(job, inputs)
         lines.append(f"a row per class, from the top: {listed(rows, shown=len(rows))}")
     if options.code is not None and len(job.shape) == 3:
         lines.append(f"along every row {options.code} changes and nothing else")
@@ -267,7 +267,15 @@ def _write(out: Path, job: Job, gan: GAN, options: argparse.Namespace, samples: 
         shown = [pictures, samples, *([] if inputs.originals is None else [inputs.originals])]
         columns = len(shown) * min(sampling.TRIPLES, len(samples))
         samples = sampling.side_by_side(*shown)
-    images.save_png(out, sampling.picture(samples, reference, columns=columns, invert=options.invert))
+    picture = sampling.picture(samples, reference, columns=columns, invert=options.invert)
+    if options.classes and len(job.shape) == 3:
+        picture = images.named_rows(picture, _rows(job, inputs))
+    images.save_png(out, picture)
+
+
+def _rows(job: Job, inputs: _Inputs) -> list[str]:
+    """The class of each row of --classes."""
+    return [job.classes[row] for row in np.asarray(inputs.y)[:: sampling.COLUMNS]]
 
 
 def _named(job: Job, gan: GAN, y: Any) -> dict[str, Any]:
