@@ -201,7 +201,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         citation="Isola et al. 2017, arXiv:1611.07004",
         summary="pix2pix: images from views of them (--condition), such as sharp from coarse, or from your own pairs",
         steps=6000, batch_size=16, log_every=50, sample_every=1000, save_every=1000, lr="cosine:4e-4:0",
-        width=32, dropout=0.2, ema=0.999,
+        width=32, norm="batch", dropout=0.2, ema=0.999,
         paper={
             "steps": 80_000, "batch_size": 1, "lr": 2e-4, "width": 64, "norm": "instance", "dropout": 0.5, "ema": None,
         },

@@ -22,7 +22,7 @@ def translation(
     condition: str = "low_resolution:4",
     l1: Weight = 100.0,
     width: Width = 64,
-    norm: Norm = "batch",
+    norm: Norm = "instance",
     dropout: Share = 0.5,
     latent: Size = 16,
     ema: Decay | None = None,
