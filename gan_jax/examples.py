@@ -2,7 +2,6 @@
 
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 
@@ -29,6 +28,8 @@ def count(examples: Examples, *, axes: int = 1) -> int:
     Raises:
       ValueError: there are none, the leaves are not equally long, or images are not uint8.
     """
+    import jax  # Loading data needs none of it, and it is slow to import.
+
     shapes = [leaf.shape for leaf in jax.tree.leaves(examples)]
     if len({shape[:axes] for shape in shapes}) != 1 or 0 in shapes[0][:axes]:
         raise ValueError(f"examples must have equally many x and labels, and at least one; got shapes {shapes}")

@@ -115,7 +115,7 @@ def _plot(rows: list[Any], file: Path) -> None:
 
     with style.applied("readme"):
         contenders = list(dict.fromkeys(name for r in rows for name in r["steps_per_s"]))
-        figure = style.figure(9, 3.2)
+        figure = style.figure(9.0, 3.2)
         axes = figure.add_subplot(yscale="log", ylabel="steps/s (higher is better)")
         for i, name in enumerate(contenders):
             having = [(k, r["steps_per_s"][name]) for k, r in enumerate(rows) if name in r["steps_per_s"]]

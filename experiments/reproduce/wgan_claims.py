@@ -157,7 +157,7 @@ def _spearman(a: Sequence[float], b: Sequence[float]) -> float:
 
 def _plot(rows: Mapping[str, Sequence[Record]], file: Path) -> None:
     with style.applied("readme"):
-        figure = style.figure(12, 3.4)
+        figure = style.figure(12.0, 3.4)
         *estimates, momenta = figure.subplots(1, 3)
         for axes, name in zip(estimates, ("wgan", "gan"), strict=True):
             for result in rows[name]:

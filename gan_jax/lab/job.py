@@ -175,7 +175,8 @@ class Job:
         Raises:
           InputError: such a state would not fit the memory.
         """
-        abstract = jax.eval_shape(self.fresh_state)
+        initial = functools.partial(_initial_state, self.maker())
+        abstract = jax.eval_shape(initial, self.numbers, self.keys.init, self.example)
         needed = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(abstract))
         if needed > (memory := devices.total_memory()):
             raise InputError(

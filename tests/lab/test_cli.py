@@ -15,7 +15,7 @@ from experiments.reproduce import __main__ as reproduce
 from gan_jax import recipes
 from gan_jax.errors import InputError
 from gan_jax.lab import EXPERIMENTS, Experiment, cli
-from gan_jax.lab.commands import COMMANDS, classifier, evaluate, prepare, report, run, sample, study, sweep
+from gan_jax.lab.commands import COMMANDS, classifier, evaluate, export, prepare, report, run, sample, study, sweep
 from gan_jax.lab.main import main
 from tests.lab.helpers import call
 
@@ -140,6 +140,7 @@ _PARSERS: dict[str, tuple[Callable[..., Any], list[Any]]] = {
     "sweep": (sweep.parser, [cli.Lab(EXPERIMENTS, "{}"), "gan"]),
     "study": (study._parser, [cli.Lab(EXPERIMENTS, "{}"), "gan"]),
     "classifier": (classifier._parser, [cli.Lab(EXPERIMENTS, "{}")]),
+    "export": (export._parser, [cli.Lab(EXPERIMENTS, "{}")]),
     "report": (report._parser, [cli.Lab(EXPERIMENTS, "{}")]),
     "reproduce": (reproduce._parser, []),
     "benchmark": (benchmark._parser, []),
@@ -159,7 +160,7 @@ def test_a_tilde_is_the_home_directory_in_every_path(
     ]
     assert paths
     for action in paths:
-        assert str(action.type("~/a b")) == str(tmp_path / "a b"), action.option_strings
+        assert str(action.type("~/a b.png")) == str(tmp_path / "a b.png"), action.option_strings
 
 
 def test_a_home_that_nobody_has_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:

@@ -177,7 +177,7 @@ def _fresh(lab: Lab, name: str, typed: dict[str, Any]) -> tuple[Config, Dataset,
     return config, dataset, None if "from" not in typed else _started(lab, job, typed["from"])
 
 
-def _started(lab: Lab, job: Job, typed: str) -> Start:
+def _started(lab: Lab, job: Job, typed: Path) -> Start:
     """The start of a run from the weights of another; says what of them fits."""
     found = loading.load(typed, table=lab.table)
     weights = {name: np.asarray(leaf) for name, leaf in starting.weights_of(found.state).items()}
@@ -272,6 +272,7 @@ def parser(lab: Lab, name: str) -> argparse.ArgumentParser:
     options.add_argument("--overwrite", action="store_true", help="replace the run in --out")
     options.add_argument(
         "--from",
+        type=cli.path,
         metavar="RUN",
         help="start from the weights of a run, a sweep's best member, an export or a model of the package, as far as "
         "they fit: the averaged generator where there is one, the discriminator, no optimizers; step 0 is saved",

@@ -14,7 +14,7 @@ from gan_jax.lab.runs.directory import RunDir
 from gan_jax.lab.values import Scheduled
 
 
-def find_resumable(table: Table, config: Config, out: Path | None, start: str | None = None) -> RunDir | None:
+def find_resumable(table: Table, config: Config, out: Path | None, start: Path | None = None) -> RunDir | None:
     """What `--resume auto` continues: the run in `out`, or the newest unfinished one of these options in runs/NAME.
 
     Args:
@@ -131,7 +131,7 @@ def _different(typed: Config, started: Config) -> str | None:
     return next((f"--{name.replace('_', '-')}, {started.spelled(name)}" for name in names), None)
 
 
-def _from_elsewhere(typed: str | None, started: RunDir) -> str | None:
+def _from_elsewhere(typed: Path | None, started: RunDir) -> str | None:
     """--from and where a run started from, if that is not what was typed."""
     path = None if started.start is None else started.start.path
     return None if path == (None if typed is None else starting.spelled(typed)) else f"--from, {path or 'none'}"

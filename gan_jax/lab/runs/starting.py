@@ -52,7 +52,7 @@ def read(record: Any) -> Start | None:
     return start
 
 
-def spelled(typed: str | Path) -> str:
+def spelled(typed: Path) -> str:
     """What is recorded of what was typed as --from: an absolute path, or a name."""
     return os.path.abspath(typed) if os.path.exists(typed) else str(typed)
 

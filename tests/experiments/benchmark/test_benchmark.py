@@ -49,9 +49,9 @@ def test_a_case_is_measured_written_and_kept_beside_the_next(
 def test_the_figure_shows_any_rates(rates: tuple[float, float, float], tmp_path: Path) -> None:
     low, median, high = rates
     report._plot(
-        [{"case": "gan", "steps_per_s": {"gan_jax": {"median": median, "low": low, "high": high}}}], tmp_path / "f"
+        [{"case": "gan", "steps_per_s": {"gan_jax": {"median": median, "low": low, "high": high}}}], tmp_path / "f.png"
     )
-    assert read_png(tmp_path / "f").std() > 0
+    assert read_png(tmp_path / "f.png").std() > 0
 
 
 @pytest.mark.parametrize(("arguments", "words"), [(["wgn"], "did you mean wgan?"), (["--turns", "0"], "at least 1")])
