@@ -77,13 +77,15 @@ def links(page: Path) -> list[str]:
 
 @contextlib.contextmanager
 def importable(directory: Path) -> Iterator[None]:
-    """Undoes what cells do to Python's path and modules."""
-    path, modules = list(sys.path), set(sys.modules)
+    """Undoes what cells do to Python's path and modules; Python remembers what directory "." was when it was in it."""
+    path, modules, found = list(sys.path), set(sys.modules), set(sys.path_importer_cache)
     with contextlib.chdir(directory):
         try:
             yield
         finally:
             sys.path[:] = path
+            for place in set(sys.path_importer_cache) - found:
+                del sys.path_importer_cache[place]
             for name in set(sys.modules) - modules:
-                if name == "mine":
+                if str(getattr(sys.modules[name], "__file__", None)).startswith(str(directory)):
                     del sys.modules[name]

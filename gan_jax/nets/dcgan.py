@@ -28,22 +28,22 @@ class Generator(nn.Module):
       shape: (H, W, C), H and W multiples of 2^len(widths).
       widths: channels of the base and of every hidden layer after it, the inputs of the strided layers; the last of
         these has the C channels of the image as its output.
-      hidden: units of a dense layer before the base; 0 for none, as in Radford et al. 2015.
       batch_norm: BatchNorm before every hidden activation, which is a leaky ReLU.
       encode: encoder of the condition; None for an unconditional generator.
       kernel_init: initialiser of every weight.
       dtype: compute dtype; parameters and the output stay float32.
       axis_name: mapped axis over which BatchNorm averages its statistics.
+      hidden: units of a dense layer before the base; 0 for none, as in Radford et al. 2015.
     """
 
     shape: tuple[int, int, int]
     widths: tuple[int, ...] = (256, 128)
-    hidden: int = 0
     batch_norm: bool = True
     encode: Encode | None = None
     kernel_init: Initializer = normal_002()
     dtype: Any = jnp.float32
     axis_name: str | None = None
+    hidden: int = 0
 
     @nn.compact
     def __call__(self, z: Latents, y: Condition, train: bool) -> Images:

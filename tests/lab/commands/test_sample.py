@@ -104,9 +104,6 @@ def test_a_row_that_walks_is_of_one_class_and_the_rows_of_all(runs: Path, tmp_pa
     assert call("sample", runs / "cgan", "--classes", "--interpolate", "--out", tmp_path / "a.npz") == 0
     with np.load(tmp_path / "a.npz") as arrays:
         assert arrays["labels"].reshape(3, 10).tolist() == [[0] * 10, [1] * 10, [2] * 10]
-        grid = images.grid(arrays["images"], 10)
-    assert call("sample", runs / "cgan", "--classes", "--out", tmp_path / "a.png") == 0
-    np.testing.assert_array_equal(read_png(tmp_path / "a.png"), images.named_rows(grid, ["0", "1", "2"]))
 
 
 def test_the_data_of_the_conditions_must_be_that_of_the_run(
