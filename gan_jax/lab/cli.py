@@ -19,7 +19,7 @@ from gan_jax.files import kept
 from gan_jax.lab import peers
 from gan_jax.lab.experiment import Experiment, Table, nearest
 from gan_jax.lab.measuring import extractors
-from gan_jax.lab.options import Option, spelled
+from gan_jax.lab.options import Option, integer, spelled
 from gan_jax.lab.streams import unbroken
 
 
@@ -134,6 +134,13 @@ def add_distributed(parser: argparse.ArgumentParser) -> None:
         help="train in several processes; auto under SLURM, Open MPI, Kubernetes or on Cloud TPUs, else "
         "HOST:PORT,COUNT,INDEX in each of them",
     )
+
+
+def add_checkpoint(parser: argparse.ArgumentParser) -> None:
+    """Adds --best and --step, which exclude each other."""
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--best", action="store_true", help="the best checkpoint that run --track kept, not the last")
+    which.add_argument("--step", type=reader(integer(0)), metavar="N", help="the checkpoint of this step")
 
 
 def add_features(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,6 @@ from gan_jax import data
 from gan_jax.errors import InputError
 from gan_jax.lab import cli, files, sampling
 from gan_jax.lab.cli import Lab
-from gan_jax.lab.options import integer
 from gan_jax.lab.progress import Progress
 from gan_jax.lab.runs import directory
 from gan_jax.lab.signals import leave_at_once
@@ -56,8 +55,6 @@ def _parser(lab: Lab) -> argparse.ArgumentParser:
     add = parser.add_argument
     add("run", type=cli.path, metavar="RUN", help="directory of a run, a sweep or an export, or a model's name")
     add("--out", type=cli.path, required=True, metavar="DIR", help="directory of the export")
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument("--best", action="store_true", help="the best checkpoint that run --track kept, not the last")
-    which.add_argument("--step", type=cli.reader(integer(0)), metavar="N", help="the checkpoint of this step")
+    cli.add_checkpoint(parser)
     add("--overwrite", action="store_true", help="replace the export in --out")
     return parser

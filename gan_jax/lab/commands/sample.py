@@ -319,9 +319,7 @@ def _parser(lab: Lab) -> argparse.ArgumentParser:
     add("--seeds", type=cli.reader(_seeds), metavar="A,B,C", help="a sample of each of these seeds")
     add("--seed-grid", action="store_true", help="draw samples of the seeds S, S+1, ..., and print which is where")
     add("--label", metavar="K", help="class to ask for, as the data calls it (default: drawn uniformly per sample)")
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument("--best", action="store_true", help="the best checkpoint that run --track kept, not the last")
-    which.add_argument("--step", type=cli.reader(integer(0)), metavar="N", help="the checkpoint of this step")
+    cli.add_checkpoint(parser)
     add("--classes", action="store_true", help="one class per row, ten samples each")
     add("--code", metavar="NAME", help="walk a code along each row, everything else fixed: c1, c2, ... of infogan")
     add(

@@ -7,11 +7,10 @@ from typing import Any
 from gan_jax.lab.cli import Lab
 from gan_jax.lab.measuring.measures import MEASURES
 from gan_jax.lab.report import runs as reports
-from gan_jax.lab.runs import journal
+from gan_jax.lab.runs import journal, tracking
 from gan_jax.lab.runs.directory import RunDir
 
 _TRACKED = {number: measure for measure in MEASURES.values() for number in measure.numbers}
-
 
 KEYS = (
     "summary", "citation", "command", "step", "steps", "images_seen", "seconds_training", "machine", "averaged",
@@ -82,4 +81,4 @@ def _tracked(found: Mapping[str, Any]) -> dict[str, Any] | None:
         }
         for name, value in logged.items()
     ]
-    return {"step": int(found["step"]), "n": 2500, "features": found.get("features"), "rows": rows}
+    return {"step": int(found["step"]), "n": tracking.SAMPLES, "features": found.get("features"), "rows": rows}

@@ -16,7 +16,8 @@ from gan_jax.lab.measuring import evaluation, measures
 from gan_jax.lab.runs import journal
 from gan_jax.lab.runs.directory import RunDir
 
-_SAMPLES = 2500
+SAMPLES = 2500
+"""How many samples --track measures."""
 
 
 def check(job: Job, asked: str | None, run: RunDir | None, train: Dataset) -> str | None:
@@ -57,7 +58,7 @@ def tracker(run: RunDir, gan: GAN, features: str | None = None) -> Callable[[GAN
     there are no numbers. Of several processes the first measures and decides, and all save.
     """
     chosen, reference = _names(run.job), evaluation.reference_of(run.job, gan, features=features)
-    draw = evaluation.sample_drawer(gan, reference, _SAMPLES)
+    draw = evaluation.sample_drawer(gan, reference, SAMPLES)
     deciding, used = measures.decider(chosen[0]), measures.features_used(reference, chosen[:1])
     sign = -1 if deciding in measures.LOWER_IS_BETTER else 1
     # What best.json says is to be bettered while that checkpoint is there: it may not have been copied.
