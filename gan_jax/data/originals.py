@@ -122,6 +122,8 @@ def _of_zip(path: Path) -> Originals:
         archive, size = zipfile.ZipFile(path), path.stat().st_size
         # Of two members with one name the last one counts, as everywhere.
         members = {path / name: info for info in archive.infolist() if (name := _place(spec, info)) is not None}
+    except InputError:
+        raise
     except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{spec}: the archive can't be read ({reason}): download or pack it again") from error

@@ -141,6 +141,8 @@ def read(name: str, directory: Path) -> Record:
                 f"{VERSION}: prepare it again"
             )
         return _record(found)
+    except InputError:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{name}: {RECORD} is not what prepare wrote ({error!r}): prepare the data again") from error
 

@@ -135,7 +135,9 @@ def test_an_archive_with_a_path_outside_itself(tmp_path: Path, name: str) -> Non
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("fine.png", b"")
         archive.writestr(name, b"")
-    with pytest.raises(InputError, match=r"the archive holds a path outside itself, '.*a\.png'"):
+    with pytest.raises(
+        InputError, match=r"^zip:[^ ]*: the archive holds a path outside itself, '[^ ]*a\.png': pack .*"
+    ):
         originals.find(str(tmp_path / "a.zip"))
 
 

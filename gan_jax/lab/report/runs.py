@@ -206,5 +206,5 @@ def metrics_of(path: Path) -> dict[str, Any] | None:
         ]
         features = (record.get("features") or {}).get("name")
         return {"step": int(record["step"]), "n": int(record["n"]), "features": features, "rows": rows}
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{file} is not what evaluate writes ({error!r}): move it away, or measure again") from error
