@@ -99,7 +99,7 @@ def test_another_version_is_refused(directory: Path) -> None:
     file = directory / prepared.RECORD
     file.write_text(json.dumps(json.loads(file.read_text()) | {"version": 2}))
     with pytest.raises(
-        InputError, match="^prepared:[^ ]*: the data was prepared by version 2 of .* this program reads version 1"
+        InputError, match=r"^prepared:[^ ]*: the data was prepared by version 2 of .* this program reads version 1"
     ):
         load(f"prepared:{directory}")
 
