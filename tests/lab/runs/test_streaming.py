@@ -85,6 +85,8 @@ def test_what_the_thread_raises_is_raised_where_its_chunk_is_asked_for(monkeypat
     stream.chunk(0)
     stream.close()
     stream.chunk(4)  # Made by this thread: the one that was ahead is gone.
+    assert stream._next is not None
+    stream._next[1].result()  # The thread has taken its rows.
     monkeypatch.setattr(Rows, "take", fail)
     stream.chunk(8)
     with pytest.raises(InputError) as raised:
