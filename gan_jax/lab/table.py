@@ -207,4 +207,16 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         },
         lacks="jitter and mirroring, and the layers that images of 256 x 256 have and smaller ones have no room for",
     ),
+    "tagger": Experiment(
+        recipes.tagger,
+        citation=_MIRZA,
+        summary="draws which tags a picture has (--data tags:SPEC), adversarially alone",
+        data="tags:stacked", steps=4000, batch_size=64, log_every=25, sample_every=500, save_every=500,
+        lr="cosine:1e-3:0", ema=0.99,
+        paper={
+            "steps": 100_000, "batch_size": 100, "lr": 2e-4, "latent": 100, "hidden": 2000, "dropout": 0.5, "ema": None,
+            "loss": "non_saturating", "penalty": "none",
+        },
+        lacks="word vectors, features of ImageNet, maxout, SGD with momentum; the length, which is not said",
+    ),
 }  # fmt: skip

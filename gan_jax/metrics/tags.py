@@ -36,9 +36,5 @@ def agreement(found: Tags, true: Tags) -> Agreement:
 
 
 def most_frequent(draws: Float[Array, "draws n tags"]) -> Tags:
-    """Of tags drawn several times for each example those that at least half of the draws have, 0 or 1 `[N, T]`.
-
-    Args:
-      draws: what a generator drew, in [0, 1]; a tag above .5 is drawn.
-    """
-    return (jnp.mean(draws > 0.5, axis=0) >= 0.5).astype(jnp.float32)
+    """Of tags drawn several times for each example, 0 or 1, those that at least half of the draws have, `[N, T]`."""
+    return (jnp.mean(draws, axis=0) >= 0.5).astype(jnp.float32)

@@ -18,5 +18,5 @@ def test_without_tags_nothing_agrees(found: float, true: float) -> None:
 
 
 def test_a_tag_is_given_that_half_of_the_draws_have() -> None:
-    draws = jnp.array([[[0.9, 0.6, 0.1]], [[0.7, 0.2, 0.4]], [[0.6, 0.8, 0.9]], [[0.1, 0.3, 0.2]]])
+    draws = jnp.array([[[1.0, 1.0, 0.0]], [[1.0, 0.0, 0.0]], [[1.0, 1.0, 1.0]], [[0.0, 0.0, 0.0]]])
     np.testing.assert_array_equal(most_frequent(draws), [[1, 1, 0]])
