@@ -32,6 +32,8 @@ def options(name: str) -> dict[str, inspect.Parameter]:
 
 
 def tiny(name: str, shape: tuple[int, ...], num_classes: int = CLASSES, **kwargs: Any) -> GAN:
+    """A small GAN of a recipe for examples of this shape; for pictures of it, where the recipe draws tags for them."""
+    shape = (TAGS,) if name in TAGGED else shape
     small = {"width": 8, "latent": 4, "n_critic": 2}
     return RECIPES[name](shape, num_classes, **{k: v for k, v in small.items() if k in options(name)} | kwargs)
 
@@ -50,10 +52,11 @@ CASES: list[tuple[str, dict[str, Any]]] = [
 ]
 CONDITIONAL = [(name, {}) for name in LABELLED] + [(name, {"conditional": True}) for name in OPTIONALLY_LABELLED]
 # Conditioned on pictures: they take images only.
-PICTURED = ("completion", "translation")
+PICTURED = ("completion", "translation", "tagger")
+TAGGED, TAGS = {"tagger"}, 5
 ON_POINTS = [(name, kwargs) for name, kwargs in CASES if name not in PICTURED]
 CODED = {"infogan"}
-CONVOLUTIONAL = RECIPES.keys() - {"gan", "gan_deep", "wgan", "cgan", "cgan_embedding"}
+CONVOLUTIONAL = RECIPES.keys() - {"gan", "gan_deep", "wgan", "cgan", "cgan_embedding", *TAGGED}
 
 # A dense net with a clipped critic, one with labels, convolutions with BatchNorm: these are quick where a test compiles
 # or traces a step. Of the protocol every recipe is.
@@ -94,13 +97,16 @@ def draw(gan: GAN, shape: tuple[int, ...], seed: int = 0) -> Batch:
     size = (gan.n_critic, BATCH)
     x = rng.integers(0, 256, (*size, *shape)).astype(np.uint8) if len(shape) == 3 else rng.normal(size=(*size, *shape))
     labels = jnp.asarray(rng.integers(0, CLASSES, size), jnp.int32)
+    if gan.conditioning.view is not None and gan.conditioning.view.tags:
+        tags = jnp.asarray(rng.integers(0, 2, (*size, TAGS)), jnp.float32)
+        return training.as_batch(gan, training.Examples(tags, jnp.asarray(x, jnp.uint8)))
     return training.as_batch(gan, training.Examples(jnp.asarray(x, None if len(shape) == 3 else jnp.float32), labels))
 
 
 def test_every_public_function_of_the_families_is_a_recipe() -> None:
     functions = {
         name
-        for family in (recipes.conv, recipes.mlp, recipes.pictures, sys.modules["gan_jax.recipes.infogan"])
+        for family in (recipes.conv, recipes.mlp, recipes.pictures, recipes.tagging, sys.modules["gan_jax.recipes.infogan"])
         for name, value in vars(family).items()
         if inspect.isfunction(value) and value.__module__ == family.__name__ and not name.startswith("_")
     }
@@ -138,7 +144,7 @@ def test_protocol(name: str, kwargs: dict[str, Any]) -> None:
 
     before, after, metrics, samples = jax.device_get(run(batch, KEY))
     check_step(before, after, metrics)
-    assert samples.shape == (6, *shape)
+    assert samples.shape == (6, *batch.x.shape[2:])
     assert samples.dtype == jnp.float32
     low, high = gan.data_range
     assert low <= samples.min() < samples.max() <= high
@@ -174,7 +180,7 @@ def test_protocol_on_coloured_images_of_another_size(name: str) -> None:
     after, metrics = jax.device_get(jit(gan.train_step)(before, batch, KEY))
     check_step(before, after, metrics)
     y = batch.y[0] if name in PICTURED else None
-    assert jax.eval_shape(lambda state: gan.sample(state, KEY, BATCH, y), after).shape == (BATCH, *shape)
+    assert jax.eval_shape(lambda state: gan.sample(state, KEY, BATCH, y), after).shape == batch.x.shape[1:]
 
 
 @cases(ON_POINTS, quick=[*FEW, ("sngan", {"conditional": True})])
@@ -231,6 +237,7 @@ SPECS = {
     "r3gan": Spec(losses.relativistic_pairing(), 50.0, b2=0.99),
     "completion": Spec(),
     "translation": Spec(),
+    "tagger": Spec(losses.relativistic_pairing(), 25.0),  # 2 / 2 * 5^2.
 }
 
 
@@ -631,7 +638,7 @@ def test_residual_networks_are_the_published_ones(make: Callable[[], GAN], gener
     assert gan.generator.base == generator[0][0]
 
 
-@pytest.mark.parametrize("name", PICTURED)
+@pytest.mark.parametrize("name", [name for name in PICTURED if name not in TAGGED])
 def test_points_are_refused_where_pictures_are_needed(name: str) -> None:
     with pytest.raises(InputError, match="got 2"):
         tiny(name, (2,))
@@ -680,6 +687,51 @@ def test_translation_takes_every_condition(condition: str, channels: int) -> Non
     assert jax.eval_shape(gan.train_step, state, batch, KEY)[0] == state
 
 
+def test_tagger_draws_a_tag_where_its_probability_is_above_its_number_of_z() -> None:
+    gan = tiny("tagger", (8, 8, 1))
+    batch = jax.tree.map(lambda leaf: leaf[0], draw(gan, (8, 8, 1)))
+    state = filled(jax.eval_shape(gan.init, KEY, jax.tree.map(lambda leaf: leaf[None], batch)))
+    z = np.array(gan.prior(KEY, BATCH))
+    assert z.shape == (BATCH, 4 + TAGS)
+    levels = np.linspace(-1, 1, 101)
+
+    @jit
+    def drawn(level: jax.Array) -> jax.Array:
+        return gan.generate(state, jnp.asarray(z).at[:, 4:].set(level), batch.y)
+
+    tags = np.stack([drawn(level) for level in levels])
+    assert set(np.unique(tags)) == {0.0, 1.0}
+    assert (np.diff(tags, axis=0) <= 0).all()
+    assert (tags[0] == 1).all() and (tags[-1] == 0).all()
+    # The share of levels at which a tag is drawn is its probability, and its gradient is that of the draw.
+    probability = tags.mean(axis=0)
+    params = state.generator.params
+
+    def total(params: Any) -> jax.Array:
+        return jnp.sum(gan.generator.apply({"params": params}, jnp.asarray(z), batch.y, False), axis=0)[0]
+
+    slope = jit(jax.grad(total))(params)["Dense_1"]["bias"]
+    expected = np.zeros(TAGS)
+    expected[0] = np.sum(probability * (1 - probability), axis=0)[0]
+    np.testing.assert_allclose(slope, expected, atol=0.02)
+
+
+def test_tagger_takes_tags_of_pictures_alone() -> None:
+    with pytest.raises(InputError, match="this data is images: choose --data tags:SPEC"):
+        recipes.tagger((8, 8, 1))
+    gan = recipes.tagger((2,))
+    with pytest.raises(InputError, match="no pictures with tags"):
+        training.as_batch(gan, training.Examples(jnp.zeros((3, 2)), jnp.zeros(3, jnp.int32)))
+
+
+def test_tagger_learns_which_tags_a_picture_has() -> None:
+    pictures = stripes()
+    tags = jnp.stack([pictures.labels == 0, pictures.labels == 1, pictures.labels >= 0], axis=1).astype(jnp.float32)
+    gan = recipes.tagger((3,), width=4, hidden=16, latent=2, lr=3e-3)
+    _, after = learn(gan, training.Examples(tags, pictures.x), 150, [training.from_uint8(pictures.x[:128], (-1.0, 1.0))])
+    assert (after[0] == tags[:128]).all(axis=1).mean() > 0.9
+
+
 def test_completion_samples_below_the_half_that_is_given_and_asks_for_one() -> None:
     gan = tiny("completion", (8, 8, 1))
     batch = draw(gan, (8, 8, 1))
@@ -721,7 +773,7 @@ def test_bfloat16_keeps_parameters_statistics_and_samples_in_float32(name: str, 
     assert floats == {np.dtype("float32")}
     x, y = jax.tree.map(lambda leaf: leaf[0], batch)
     for net, player, inputs in (
-        (gan.generator, state.generator, jnp.zeros((BATCH, 4))),
+        (gan.generator, state.generator, gan.prior(KEY, BATCH)),
         (gan.discriminator, state.discriminator, x),
     ):
         computation = jax.make_jaxpr(functools.partial(net.apply, train=False))(player.variables, inputs, y)
@@ -896,10 +948,9 @@ def test_gans_can_be_pickled(name: str, kwargs: dict[str, Any]) -> None:
 def test_everything_is_float32_where_jax_knows_float64(name: str, kwargs: dict[str, Any]) -> None:
     with jax.enable_x64(True):
         gan = tiny(name, (8, 8, 1), **kwargs)
-        rng = np.random.default_rng(0)
-        x = rng.integers(0, 256, (gan.n_critic, BATCH, 8, 8, 1)).astype(np.uint8)
-        labels = rng.integers(0, CLASSES, (gan.n_critic, BATCH))
-        batch = training.as_batch(gan, training.Examples(jnp.asarray(x), jnp.asarray(labels)))
+        batch = draw(gan, (8, 8, 1))
+        if on_labels(batch):
+            batch = batch._replace(y=batch.y.astype(jnp.int64))
         state = jax.eval_shape(gan.init, KEY, batch)
         after, _ = jax.eval_shape(gan.train_step, state, batch, KEY)
         assert jax.tree.map(lambda leaf: leaf.dtype, after) == jax.tree.map(lambda leaf: leaf.dtype, state)

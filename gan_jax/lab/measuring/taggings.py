@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gan_jax.compiling import jit_training
 from gan_jax.lab.measuring.reference import Reference
 from gan_jax.metrics import classify, features, modes
 from gan_jax.metrics import tags as metric
@@ -49,4 +50,4 @@ def of_classifier(reference: Reference, n: int) -> dict[str, float]:
     return agreement((logits > 0).astype(np.float32), test.x[:n])
 
 
-_train = jax.jit(classify.train_classifier, static_argnames=("net", "steps"))
+_train = jit_training(classify.train_classifier)
