@@ -106,7 +106,13 @@ def draw(gan: GAN, shape: tuple[int, ...], seed: int = 0) -> Batch:
 def test_every_public_function_of_the_families_is_a_recipe() -> None:
     functions = {
         name
-        for family in (recipes.conv, recipes.mlp, recipes.pictures, recipes.tagging, sys.modules["gan_jax.recipes.infogan"])
+        for family in (
+            recipes.conv,
+            recipes.mlp,
+            recipes.pictures,
+            recipes.tagging,
+            sys.modules["gan_jax.recipes.infogan"],
+        )
         for name, value in vars(family).items()
         if inspect.isfunction(value) and value.__module__ == family.__name__ and not name.startswith("_")
     }
@@ -728,7 +734,9 @@ def test_tagger_learns_which_tags_a_picture_has() -> None:
     pictures = stripes()
     tags = jnp.stack([pictures.labels == 0, pictures.labels == 1, pictures.labels >= 0], axis=1).astype(jnp.float32)
     gan = recipes.tagger((3,), width=4, hidden=16, latent=2, lr=3e-3)
-    _, after = learn(gan, training.Examples(tags, pictures.x), 150, [training.from_uint8(pictures.x[:128], (-1.0, 1.0))])
+    _, after = learn(
+        gan, training.Examples(tags, pictures.x), 150, [training.from_uint8(pictures.x[:128], (-1.0, 1.0))]
+    )
     assert (after[0] == tags[:128]).all(axis=1).mean() > 0.9
 
 

@@ -103,8 +103,8 @@ class Dataset:
         if pictures is None or pictures.dtype != np.uint8 or pictures.ndim != 4 or len(pictures) != len(self.x):
             found = None if pictures is None else list(pictures.shape)
             raise InputError(
-                f"{self.name}: tags of {len(self.x)} pictures beside pictures of shape {found}; give uint8 [N, H, W, C], "
-                "one for each row of tags"
+                f"{self.name}: tags of {len(self.x)} pictures beside pictures of shape {found}; give uint8 "
+                "[N, H, W, C], one for each row of tags"
             )
 
     def _check_conditions(self, conditions: np.ndarray) -> None:

@@ -67,7 +67,9 @@ def _tagged(name: str, whole: Dataset, numbers: np.ndarray, factors: Mapping[str
     values = list(factors.values())
     alone = len({value for names in values for value in names}) == sum(map(len, values))
     plain = alone and not all(value.isdecimal() for value in values[0])
-    tags = [value if plain or not factor else f"{factor} {value}" for factor, names in factors.items() for value in names]
+    tags = [
+        value if plain or not factor else f"{factor} {value}" for factor, names in factors.items() for value in names
+    ]
     columns = [np.eye(len(names), dtype=np.float32)[numbers[:, k]] for k, names in enumerate(values)]
     return Dataset(name, np.concatenate(columns, axis=1), conditions=whole.x, notes=whole.notes, tags=tuple(tags))
 

@@ -65,6 +65,6 @@ def picture(
     names: Sequence[str], y: Any, tags: np.ndarray, *, columns: int = COLUMNS, invert: bool = False
 ) -> np.ndarray:
     """Pictures y `[N, H, W, C]` in [-1, 1] with their tags `[N, T]` below them, uint8 RGB."""
-    texts = [[names[k] for k in np.flatnonzero(row)] for row in tags]
+    texts = [[names[k] for k in np.flatnonzero(row).tolist()] for row in tags]
     pictures = np.asarray(to_uint8(jnp.asarray(y), (-1.0, 1.0)))
     return images.captioned(pictures, texts, columns, words=names, invert=invert)

@@ -20,11 +20,11 @@ def tagger(
     b1: Decay = 0.5,
     b2: Decay = 0.999,
     gamma: Weight = 0.1,
-    width: Width = 16,
-    hidden: Width = 128,
-    latent: Size = 16,
+    width: Width = 64,
+    hidden: Width = 1200,
+    latent: Size = 100,
     apart: bool = False,
-    dropout: Share = 0.0,
+    dropout: Share = 0.5,
     ema: Decay | None = None,
     dtype: Dtype = "float32",
     axis_name: str | None = None,
@@ -32,10 +32,11 @@ def tagger(
     """Tags drawn for a picture (Mirza & Osindero 2014, arXiv:1411.1784, section 4.2), of data such as tags:stacked.
 
     G draws from noise and the picture's features which tags it has, D judges picture and tags; there is no other loss.
-    The paper's tags are vectors of words, of which the nearest to what G draws 100 times are counted, and its features
-    those of a net trained on ImageNet. Ours are zeros and ones (`gan_jax.nets.tagging.Generator`), and both players
-    learn their own features. Ours are also D's projection, R1 on the tags, and the relativistic pairing loss: real and
-    drawn tags are of one picture, and where they are the same D learns nothing. Adam(1e-3, b1 .5).
+    The paper's tags are vectors of words, of which those nearest to what G draws 100 times are counted, and its
+    features those of a net trained on ImageNet. Ours are zeros and ones (`gan_jax.nets.tagging.Generator`), and both
+    players learn their own features. Its are 100 numbers of noise, 1200 units for D's features and dropout, ours D's
+    projection, R1 on the tags, and the relativistic pairing loss: real and drawn tags are of one picture, and where
+    they are the same D learns nothing. Adam(1e-3, b1 .5), where the paper has SGD with momentum.
 
     Args:
       gamma: weight of the R1 penalty, of D's gradient by the tags.

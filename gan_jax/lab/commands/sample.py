@@ -159,7 +159,9 @@ def _tags(found: Trained, options: argparse.Namespace, given_y: Any, out: Path) 
                 np.savez_compressed(file, images=pictures, tags=tags.astype(np.uint8), tag_names=np.array(job.tags))
         else:
             images.save_png(out, tagging.picture(job.tags, y, tags, invert=options.invert))
-    return [f"{n} pictures with the tags of at least half of {tagging.DRAWS} draws at step {int(found.state.step)}: {out}"]
+    return [
+        f"{n} pictures with the tags of at least half of {tagging.DRAWS} draws at step {int(found.state.step)}: {out}"
+    ]
 
 
 def _of(job: Job, label: int | None) -> str:
@@ -341,7 +343,12 @@ def _parser(lab: Lab) -> argparse.ArgumentParser:
         help="directory of a run, a sweep or an export, or a model's name",
     )
     add("--out", type=cli.path, metavar="FILE", help="FILE.png or FILE.npz")
-    add("--n", type=cli.reader(integer(1, 10**7)), metavar="N", help="samples (default: 100 images, 2500 points, 40 pictures with tags)")
+    add(
+        "--n",
+        type=cli.reader(integer(1, 10**7)),
+        metavar="N",
+        help="samples (default: 100 images, 2500 points, 40 pictures with tags)",
+    )
     add("--seed", type=cli.reader(integer(0, _MOST)), metavar="S", help="seed (default: 0)")
     add("--seeds", type=cli.reader(_seeds), metavar="A,B,C", help="a sample of each of these seeds")
     add("--seed-grid", action="store_true", help="draw samples of the seeds S, S+1, ..., and print which is where")

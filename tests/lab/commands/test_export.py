@@ -74,7 +74,9 @@ z, given = np.load(f"{folder}/z.npy"), np.load(f"{folder}/given.npz")
 calls = {
     "gan": lambda load: load.sample(7, seed=3),
     "cdcgan": lambda load: np.concatenate([load.sample(7, seed=3), load.sample(4, label="dog")]),
-    **{name: lambda load, name=name: load.sample(given[name], seed=3) for name in ("completion", "translation", "tagger")},
+    "completion": lambda load: load.sample(given["completion"], seed=3),
+    "translation": lambda load: load.sample(given["translation"], seed=3),
+    "tagger": lambda load: load.sample(given["tagger"], seed=3),
     "infogan": lambda load: load.sample({code: given[code] for code in ("c1", "c2", "c3")}, seed=3),
     "mine": lambda load: load.sample(z),
 }
