@@ -154,8 +154,8 @@ class Job:
         gan = experiment.recipe(self.shape, self.num_classes, **own)
         if self.tags and (gan.conditioning.view is None or not gan.conditioning.view.tags):
             raise InputError(
-                f"{self.config.name} does not draw tags of pictures, which {options['data']} is: choose tagger, or data "
-                "without tags:"
+                f"{self.config.name} does not draw tags of pictures, which {options['data']} is: choose tagger, or "
+                "data without tags:"
             )
         named = {name: options[name] for name in (*OBJECTIVE_OPTIONS, "batch_size")}
         return objectives.applied(gan, named, steps, self.shape)

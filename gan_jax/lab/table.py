@@ -217,6 +217,6 @@ EXPERIMENTS: Mapping[str, Experiment] = {
             "steps": 40_000, "batch_size": 100, "lr": 1e-3, "d_lr": None, "width": 64, "hidden": 1200, "latent": 100,
             "dropout": 0.5, "ema": None,
         },
-        lacks="word vectors, features of ImageNet, maxout, SGD with momentum; its game has cross-entropy and no penalty",
+        lacks="word vectors, features of ImageNet, maxout, SGD with momentum; its game, cross-entropy without penalty",
     ),
 }  # fmt: skip

@@ -58,8 +58,8 @@ def train_classifier(
       net: the classifier; static.
       rng: decides initialisation, minibatches and shifts.
       images: uint8 `[N, H, W, C]`.
-      labels: int `[N]` in [0, net.num_classes); or tags, float `[N, net.num_classes]`, each 0 or 1, whose cross-entropies
-        are added.
+      labels: int `[N]` in [0, net.num_classes); or tags, float `[N, net.num_classes]`, each 0 or 1, whose
+        cross-entropies are added.
       steps: updates; static.
       batch_size: images per update; static.
 

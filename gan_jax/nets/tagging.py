@@ -59,7 +59,7 @@ class Generator(nn.Module):
 
     Attributes:
       tags: T.
-      width, hidden, apart, dropout, kernel_init, dtype: as in `Features`; the layer that joins z has `hidden` units too.
+      width, hidden, apart, dropout, kernel_init, dtype: as in `Features`; the layer that joins z has `hidden` units.
     """
 
     tags: int

@@ -159,9 +159,7 @@ def _tags(found: Trained, options: argparse.Namespace, given_y: Any, out: Path) 
                 np.savez_compressed(file, images=pictures, tags=tags.astype(np.uint8), tag_names=np.array(job.tags))
         else:
             images.save_png(out, tagging.picture(job.tags, y, tags, invert=options.invert))
-    return [
-        f"{n} pictures with the tags of at least half of {tagging.DRAWS} draws at step {int(found.state.step)}: {out}"
-    ]
+    return [f"{n} pictures with tags of {tagging.DRAWS} draws at step {int(found.state.step)}: {out}"]
 
 
 def _of(job: Job, label: int | None) -> str:

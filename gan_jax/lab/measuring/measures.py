@@ -314,8 +314,8 @@ MEASURES: Mapping[str, Measure] = {
     "tags": Measure(
         _tags,
         lambda reference: bool(reference.test.tags),
-        "of tags that test pictures are given, those of at least half of 100 draws: precision, recall and F1 of all tags "
-        "together, and the share of pictures with every tag right",
+        "of tags that test pictures are given, those of at least half of 100 draws: precision, recall and F1 of all "
+        "tags together, and the share of pictures with every tag right",
         {"tag_precision": "higher", "tag_recall": "higher", "tag_f1": "higher", "exact_match": "higher"},
         "exact_match",
         bounds=_tags_bounds,
