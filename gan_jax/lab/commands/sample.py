@@ -175,7 +175,7 @@ def _found(lab: Lab, options: argparse.Namespace, out: Path) -> tuple[Trained, i
         raise InputError(f"{job.config.name} is not conditioned on labels: leave out --classes")
     if job.tags and (options.interpolate is not None or options.seeds or options.seed_grid):
         raise InputError(
-            f"{job.config.name} gives a picture the tags of {tagging.DRAWS} draws: leave out --interpolate, --seeds and "
+            f"{job.config.name} gives a picture tags of {tagging.DRAWS} draws: leave out --interpolate, --seeds and "
             "--seed-grid"
         )
     files.check_parent(out)
