@@ -221,10 +221,11 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         citation=_MIRZA,
         summary="draws which tags a picture has, stacked digits or any data of tags",
         data="tags:stacked", steps=4000, batch_size=64, log_every=25, sample_every=500, save_every=500,
-        lr="cosine:1e-3:0", d_lr="cosine:3e-3:0", width=16, hidden=128, latent=16, dropout=0.0, ema=0.99,
+        lr="cosine:1e-3:0", d_lr="cosine:3e-3:0", width=16, hidden=128, latent=16, apart=True,
+        dropout=0.0, ema=0.99,
         paper={
             "steps": 40_000, "batch_size": 100, "lr": 1e-3, "d_lr": None, "width": 64, "hidden": 1200, "latent": 100,
-            "dropout": 0.5, "ema": None,
+            "apart": False, "dropout": 0.5, "ema": None,
         },
         lacks="word vectors, features of ImageNet, maxout, SGD with momentum; its game, cross-entropy without penalty",
     ),
