@@ -34,7 +34,7 @@ def options(name: str) -> dict[str, inspect.Parameter]:
 def tiny(name: str, shape: tuple[int, ...], num_classes: int = CLASSES, **kwargs: Any) -> GAN:
     """A small GAN of a recipe for examples of this shape; for pictures of it, where the recipe draws tags for them."""
     shape = (TAGS,) if name in TAGGED else shape
-    small = {"width": 8, "latent": 4, "n_critic": 2}
+    small = {"width": 8, "hidden": 8, "latent": 4, "n_critic": 2}
     return RECIPES[name](shape, num_classes, **{k: v for k, v in small.items() if k in options(name)} | kwargs)
 
 
@@ -733,7 +733,7 @@ def test_tagger_takes_tags_of_pictures_alone() -> None:
 def test_tagger_learns_which_tags_a_picture_has() -> None:
     pictures = stripes()
     tags = jnp.stack([pictures.labels == 0, pictures.labels == 1, pictures.labels >= 0], axis=1).astype(jnp.float32)
-    gan = recipes.tagger((3,), width=4, hidden=16, latent=2, lr=3e-3)
+    gan = recipes.tagger((3,), width=4, hidden=16, latent=2, lr=3e-3, dropout=0.0)
     _, after = learn(
         gan, training.Examples(tags, pictures.x), 150, [training.from_uint8(pictures.x[:128], (-1.0, 1.0))]
     )
