@@ -101,7 +101,7 @@ def test_the_classifier_of_the_ceiling_learns_tags(monkeypatch: pytest.MonkeyPat
 
 def test_a_resumed_run_has_the_bits_of_one_that_was_not_cut(source: str, tmp_path: Path) -> None:
     for out, steps in (("cut", 1), ("whole", 3)):
-        typed = ["--data", source, "--lr", 1e-3, *_SMALL, "--steps", steps, "--out", tmp_path / out]
+        typed = ["--data", source, "--lr", 1e-3, "--d-lr", 1e-3, *_SMALL, "--steps", steps, "--out", tmp_path / out]
         assert call("run", "tagger", *typed) == 0
     assert call("run", "tagger", "--resume", tmp_path / "cut", "--steps", 3) == 0
     states = [gan_jax.load(tmp_path / out).state for out in ("cut", "whole")]
