@@ -217,7 +217,9 @@ def _reference(spec: str) -> Reference:
     return real_data.load(spec, conditional=False)
 
 
-def _members(spec: str, protocol: Protocol, name: str, own: Sequence[Mapping[str, float]], keys: list[Array]) -> Members:
+def _members(
+    spec: str, protocol: Protocol, name: str, own: Sequence[Mapping[str, float]], keys: list[Array]
+) -> Members:
     """Members of one n_critic; search and seeds share a program."""
     examples = jax.tree.map(jnp.asarray, _reference(spec).train.examples)
     numbers = {key: [each[key] for each in own] for key in ("lr", "d_lr", "b1", "b2", "weight")}
@@ -280,9 +282,7 @@ def best(search: Sequence[Record]) -> Record:
     return min(ended, key=lambda result: _number(result))
 
 
-def _seeds(
-    spec: str, protocol: Protocol, name: str, numbers: Sequence[int], search: Sequence[Record]
-) -> list[Outcome]:
+def _seeds(spec: str, protocol: Protocol, name: str, numbers: Sequence[int], search: Sequence[Record]) -> list[Outcome]:
     chosen = best(search)
     own = [{key: chosen["numbers"][key] for key in setting(name, 0)}] * len(numbers)
     members = _members(spec, protocol, name, own, [jax.random.key(seed) for seed in numbers])

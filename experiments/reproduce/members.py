@@ -17,7 +17,7 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Bool, Int
 
 from gan_jax import population
-from gan_jax.compiling import compiler_options, jit_training
+from gan_jax.compiling import jit_training
 from gan_jax.gan import GANState
 from gan_jax.lab import devices
 from gan_jax.metrics import frechet
@@ -142,7 +142,7 @@ class Members:
         return jax.random.wrap_key_data(self._put(data, places_of))
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3), compiler_options=compiler_options())
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
 def _sampled(
     make_gan: MakeGAN, n: int, read: Read, mesh: Mesh, numbers: Any, states: GANState, rngs: Array, used: Array
 ) -> Any:
