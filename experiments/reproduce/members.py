@@ -75,7 +75,7 @@ class Members:
         )
         order = np.argsort(places_of[used])
         self.states: GANState = jax.tree.map(lambda leaf: leaf[used][order], jax.device_get(states))
-        gan = make_gan(jax.tree.map(lambda leaf: leaf[0], self._numbers))
+        gan = make_gan({name: float(values[0]) for name, values in self._numbers.items()})
         one = jax.tree.map(lambda leaf: leaf[:1], examples)
         self._mapping = population.suitable_mapping(gan, one, jax.default_backend())
 
