@@ -7,6 +7,7 @@ is by successive halving, and the networks of the full budget are small MLPs, so
 
 import functools
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,13 +33,16 @@ from gan_jax.nets.inits import he_normal
 from gan_jax.penalties import Penalty
 from gan_jax.population import Hyperparams
 from gan_jax.transforms import clip_params, scheduled
-from gan_jax.typing import Number
+from gan_jax.typing import Logits, Number, Scalar
 
 FASHION_MNIST = "idx:/usr/share/datasets/fashion-mnist"
 """Where Debian's package dataset-fashion-mnist puts it."""
 
 _SHAPE = (28, 28, 1)
 _LATENT = 64
+PRIOR = priors.normal(_LATENT)
+"""One object, so that whatever samples from these generators shares a program."""
+
 _BATCH = 64
 _SOURCE = "Lucic et al. 2018"
 
@@ -108,7 +112,7 @@ class Protocol(NamedTuple):
 
 PROTOCOLS: Mapping[Budget, Protocol] = {
     "small": Protocol(4, (10, 20), 2, 100, 200, 8),
-    "full": Protocol(64, (1250, 2500, 5000, 10_000), 30, 2000, 10_000, 128),
+    "full": Protocol(64, (625, 1250, 2500, 5000), 30, 2000, 10_000, 128),
     "paper": Protocol(100, (18_750,), 50, 10_000, 10_000, 0),
 }
 
@@ -131,12 +135,15 @@ def _table(title: str, spec: str, which: int, protocol: Protocol) -> Table:
         Row("real images", settings, functools.partial(_measure_real, spec, protocol), few, 1),
         Row("untrained", settings, functools.partial(_measure_untrained, spec, protocol), few, len(few)),
     ]
-    for name, objective in OBJECTIVES.items():
-        own = settings | {"weights": objective.weights}
-        search = functools.partial(_search, spec, protocol, name)
-        seeds = functools.partial(_seeds, spec, protocol, name)
-        rows.append(Row(searched(name), own, search, range(protocol.settings), protocol.settings))
-        rows.append(Row(name, own, seeds, range(protocol.seeds), protocol.seeds, after=searched(name)))
+    for names in dict.fromkeys(map(together, OBJECTIVES)):
+        own = {name: settings | {"weights": OBJECTIVES[name].weights} for name in names}
+        for name in names:
+            search = functools.partial(_measure_search, spec, protocol, name)
+            rows.append(Row(searched(name), own[name], search, range(protocol.settings), protocol.settings))
+        searches = list(map(searched, names))
+        for name in names:
+            seeds = functools.partial(_measure_seeds, spec, protocol, name)
+            rows.append(Row(name, own[name], seeds, range(protocol.seeds), protocol.seeds, searches))
     return Table(
         f"Are GANs created equal? {title}",
         _note(protocol),
@@ -176,27 +183,55 @@ def _log_uniform(ends: tuple[float, float], share: float) -> float:
     return float(low * (high / low) ** share)
 
 
+def alike(name: str) -> tuple[str, ...]:
+    """The objectives that differ from this one in numbers only: those with the same penalty, or without one."""
+    return tuple(other for other in OBJECTIVES if OBJECTIVES[other].penalty is OBJECTIVES[name].penalty)
+
+
+def together(name: str) -> tuple[str, ...]:
+    """The objectives that are trained at once: where members are, all that are alike, else it alone."""
+    return (name,) if jax.default_backend() == "cpu" else alike(name)
+
+
 @functools.cache
-def maker(name: str, n_critic: int, width: int) -> Any:
-    """The function of `gan_jax.population` that makes a member, the same object for each program."""
-    return functools.partial(_made, name, n_critic, width)
+def maker(names: tuple[str, ...], n_critic: int, width: int) -> Any:
+    """The function of `gan_jax.population` that makes a member of one of these objectives, which are all alike.
+
+    The same object for each program. A member's objective is a number too: its share of the loss, 1 or 0.
+    """
+    return functools.partial(_made, names, n_critic, width)
 
 
-def _made(name: str, n_critic: int, width: int, numbers: Hyperparams) -> GAN:
-    objective = OBJECTIVES[name]
-    betas = numbers["b1"], numbers["b2"]
+def _made(names: tuple[str, ...], n_critic: int, width: int, numbers: Hyperparams) -> GAN:
+    penalty, betas = OBJECTIVES[names[0]].penalty, (numbers["b1"], numbers["b2"])
     d_optimizer = scheduled(optax.adam, numbers["d_lr"], *betas)
-    if objective.clips:
-        d_optimizer = optax.chain(d_optimizer, scheduled(clip_params, numbers["weight"]))
+    if any(OBJECTIVES[name].clips for name in names):
+        d_optimizer = optax.chain(d_optimizer, scheduled(clip_params, numbers["clip"]))
     made = GAN(
         **nets(width),
-        loss=objective.loss,
+        loss=_blended({name: numbers[name] for name in names}),
         g_optimizer=scheduled(optax.adam, numbers["lr"], *betas),
         d_optimizer=d_optimizer,
-        prior=priors.normal(_LATENT),
+        prior=PRIOR,
         n_critic=n_critic,
     )
-    return made if objective.penalty is None else made.replace(penalty=objective.penalty(numbers["weight"]))
+    return made if penalty is None else made.replace(penalty=penalty(numbers["weight"]))
+
+
+def _blended(shares: Mapping[str, Number]) -> Loss:
+    def total(player: str, real_logits: Logits, fake_logits: Logits) -> Scalar:
+        terms = [share * getattr(OBJECTIVES[name].loss, player)(real_logits, fake_logits)
+                 for name, share in shares.items()]  # fmt: skip
+        return functools.reduce(operator.add, terms)
+
+    return Loss(d=functools.partial(total, "d"), g=functools.partial(total, "g"))
+
+
+def _numbers_of(names: Sequence[str], name: str, own: Mapping[str, float]) -> dict[str, float]:
+    """A setting as the numbers that `maker(names, ...)` takes; without a clip c is infinite."""
+    found = {key: own[key] for key in ("lr", "d_lr", "b1", "b2", "weight")}
+    found["clip"] = own["weight"] if OBJECTIVES[name].clips else math.inf
+    return found | {other: float(other == name) for other in names}
 
 
 def nets(width: int) -> dict[str, Any]:
@@ -217,54 +252,71 @@ def _reference(spec: str) -> Reference:
     return real_data.load(spec, conditional=False)
 
 
-def _members(
-    spec: str, protocol: Protocol, name: str, own: Sequence[Mapping[str, float]], keys: list[Array]
-) -> Members:
-    """Members of one n_critic; search and seeds share a program."""
-    examples = jax.tree.map(jnp.asarray, _reference(spec).train.examples)
-    numbers = {key: [each[key] for each in own] for key in ("lr", "d_lr", "b1", "b2", "weight")}
-    places = max(-(-protocol.settings // len(_CRITICS)), protocol.seeds)
-    make_gan = maker(name, int(own[0]["n_critic"]), protocol.width)
-    return Members(make_gan, numbers, keys, examples, places=places, batch_size=_BATCH)
+Own = tuple[str, Mapping[str, float], Array]
+"""A member: its objective, its setting and its key."""
 
 
-def _scores(spec: str, members: Members, alive: np.ndarray, n: int) -> np.ndarray:
-    """The Frechet distance of every member that is alive, infinite where it did not stay finite; others' is NaN."""
-    reference = _reference(spec)
-    assert reference.classifier is not None
-    scores = np.full(len(alive), np.nan)
-    if alive.any():
-        features = members.sampled(alive, n, reference.classifier.features)
-        scores[alive] = np.where(members.finite[alive], distances(features, reference.moments), np.inf)
-    return scores
+class _Groups:
+    """Members of several objectives that are alike, in a program for each n_critic."""
+
+    def __init__(self, spec: str, protocol: Protocol, members: Sequence[Own]) -> None:
+        examples = jax.tree.map(jnp.asarray, _reference(spec).train.examples)
+        names = {name for name, _, _ in members}
+        most = max(-(-protocol.settings // len(_CRITICS)), protocol.seeds)
+        self._reference, program = _reference(spec), alike(members[0][0])
+        self._groups = {}
+        for n in _CRITICS:
+            chosen = np.array([own["n_critic"] == n for _, own, _ in members])
+            if chosen.any():
+                some = [member for member, taken in zip(members, chosen, strict=True) if taken]
+                numbers = [_numbers_of(program, name, own) for name, own, _ in some]
+                self._groups[n] = chosen, Members(
+                    maker(program, n, protocol.width),
+                    {key: [own[key] for own in numbers] for key in numbers[0]},
+                    [key for _, _, key in some],
+                    examples,
+                    places=most * len(names),
+                    batch_size=_BATCH,
+                )
+
+    def scores(self, alive: np.ndarray, minibatches: int, n: int) -> np.ndarray:
+        """The Frechet distances after so many minibatches of D; infinite where not finite, NaN where not alive."""
+        assert self._reference.classifier is not None
+        found = np.full(len(alive), np.nan)
+        for n_critic, (chosen, members) in self._groups.items():
+            living = alive[chosen]
+            if living.any():
+                members.advance(living, minibatches // n_critic)
+                features = members.sampled(living, n, self._reference.classifier.features)
+                own = distances(features, self._reference.moments)
+                found[np.flatnonzero(chosen)[living]] = np.where(members.finite[living], own, np.inf)
+        return found
 
 
-def _search(spec: str, protocol: Protocol, name: str, numbers: Sequence[int]) -> list[Outcome]:
-    """Successive halving: what each setting scored last, and when."""
-    own = [setting(name, number) for number in numbers]
-    groups: dict[float, np.ndarray] = {
-        n: np.array([k for k, each in enumerate(own) if each["n_critic"] == n])
-        for n in sorted({each["n_critic"] for each in own})
-    }
-    keys = [jax.random.fold_in(jax.random.key(2018), number) for number in numbers]
-    members = {
-        n: _members(spec, protocol, name, [own[k] for k in group], [keys[k] for k in group])
-        for n, group in groups.items()
-    }
-    alive, curves = np.ones(len(own), bool), [[] for _ in own]
+def _measure_search(spec: str, protocol: Protocol, name: str, numbers: Sequence[int]) -> list[Outcome]:
+    return _search(spec, protocol, together(name), tuple(numbers))[name]
+
+
+@functools.cache
+def _search(
+    spec: str, protocol: Protocol, names: tuple[str, ...], numbers: tuple[int, ...]
+) -> dict[str, list[Outcome]]:
+    """Successive halving within each objective: what each setting scored last, and when."""
+    own = [(name, setting(name, k), jax.random.fold_in(jax.random.key(2018), k)) for name in names for k in numbers]
+    groups, of = _Groups(spec, protocol, own), np.array([name for name, _, _ in own])
+    alive = np.ones(len(own), bool)
+    curves: list[list[float]] = [[] for _ in own]
     for left, rung in enumerate(protocol.rungs, 1 - len(protocol.rungs)):
-        scores = np.full(len(own), np.nan)
-        for n, group in groups.items():
-            members[n].advance(alive[group], rung // int(n))
-            scores[group] = _scores(spec, members[n], alive[group], protocol.search_samples)
+        scores = groups.scores(alive, rung, protocol.search_samples)
         for k in np.flatnonzero(alive):
             curves[k].append(float(scores[k]))
         if left:
-            alive = better_half(scores, alive)
-    return [
-        Outcome({"frechet": curve[-1], "minibatches": protocol.rungs[len(curve) - 1], **each}, {"frechet": curve})
-        for each, curve in zip(own, curves, strict=True)
-    ]
+            alive = functools.reduce(np.logical_or, [better_half(scores, alive & (of == name)) for name in names])
+    found: dict[str, list[Outcome]] = {name: [] for name in names}
+    for (name, each, _), curve in zip(own, curves, strict=True):
+        numbers_found = {"frechet": curve[-1], "minibatches": protocol.rungs[len(curve) - 1], **each}
+        found[name].append(Outcome(numbers_found, {"frechet": curve}))
+    return found
 
 
 def better_half(scores: np.ndarray, alive: np.ndarray) -> np.ndarray:
@@ -282,14 +334,27 @@ def best(search: Sequence[Record]) -> Record:
     return min(ended, key=lambda result: _number(result))
 
 
-def _seeds(spec: str, protocol: Protocol, name: str, numbers: Sequence[int], search: Sequence[Record]) -> list[Outcome]:
-    chosen = best(search)
-    own = [{key: chosen["numbers"][key] for key in setting(name, 0)}] * len(numbers)
-    members = _members(spec, protocol, name, own, [jax.random.key(seed) for seed in numbers])
-    everyone = np.ones(len(numbers), bool)
-    members.advance(everyone, protocol.rungs[-1] // int(own[0]["n_critic"]))
-    scores = _scores(spec, members, everyone, protocol.samples)
-    return [Outcome({"frechet": float(score), "setting": chosen["seed"]}) for score in scores]
+def _measure_seeds(
+    spec: str, protocol: Protocol, name: str, seeds: Sequence[int], *searches: Sequence[Record]
+) -> list[Outcome]:
+    names = together(name)
+    chosen = tuple(best(search)["seed"] for search in searches)
+    return _seeds(spec, protocol, names, chosen, tuple(seeds))[name]
+
+
+@functools.cache
+def _seeds(
+    spec: str, protocol: Protocol, names: tuple[str, ...], chosen: tuple[int, ...], seeds: tuple[int, ...]
+) -> dict[str, list[Outcome]]:
+    """Seeds of the chosen setting of each objective."""
+    own = [(name, setting(name, k), jax.random.key(seed)) for name, k in zip(names, chosen, strict=True)
+           for seed in seeds]  # fmt: skip
+    scores = _Groups(spec, protocol, own).scores(np.ones(len(own), bool), protocol.rungs[-1], protocol.samples)
+    each = scores.reshape(len(names), len(seeds))
+    return {
+        name: [Outcome({"frechet": float(score), "setting": k}) for score in row]
+        for name, k, row in zip(names, chosen, each, strict=True)
+    }
 
 
 def _measure_real(spec: str, protocol: Protocol, numbers: Sequence[int]) -> list[Outcome]:
@@ -298,12 +363,10 @@ def _measure_real(spec: str, protocol: Protocol, numbers: Sequence[int]) -> list
     return [Outcome({"frechet": float(found)}) for found in distances(np.stack(features), reference.moments)]
 
 
-def _measure_untrained(spec: str, protocol: Protocol, numbers: Sequence[int]) -> list[Outcome]:
-    name = next(iter(OBJECTIVES))
-    members = _members(
-        spec, protocol, name, [setting(name, 0)] * len(numbers), [jax.random.key(seed) for seed in numbers]
-    )
-    scores = _scores(spec, members, np.ones(len(numbers), bool), protocol.samples)
+def _measure_untrained(spec: str, protocol: Protocol, seeds: Sequence[int]) -> list[Outcome]:
+    name = "hinge"
+    own = [(name, setting(name, 0), jax.random.key(seed)) for seed in seeds]
+    scores = _Groups(spec, protocol, own).scores(np.ones(len(own), bool), 0, protocol.samples)
     return [Outcome({"frechet": float(score)}) for score in scores]
 
 
@@ -319,7 +382,7 @@ def _all(results: Sequence[Record]) -> list[float]:
 def failed(results: Sequence[Record]) -> int:
     """How many seeds have more than twice the median distance, or none that is finite."""
     found = _all(results)
-    return sum(value > 2 * np.median(found) or math.isinf(value) for value in found)
+    return sum(bool(value > 2 * np.median(found)) or math.isinf(value) for value in found)
 
 
 def _ranked(rows: Mapping[str, Sequence[Record]]) -> list[str]:
@@ -415,10 +478,10 @@ def _plot(rows: Mapping[str, Sequence[Record]], file: Path) -> None:
             values, look = _all(rows.get(searched(name), [])), style.line(list(OBJECTIVES).index(name))
             counts = list(range(1, len(values) + 1))
             found = [intervals.least_of(values, count, (0.025, 0.5, 0.975)) for count in counts]
-            low, middle, high = np.transpose(found) if found else np.empty((3, 0))
-            budget.plot(counts, np.where(np.isfinite(middle), middle, np.nan), label=name, **look)
-            ends = np.isfinite(high)
-            budget.fill_between(np.asarray(counts)[ends], low[ends], high[ends], color=look["color"], alpha=0.07)
+            ends = np.reshape(found, (-1, 3)).T
+            ends[~np.isfinite(ends)] = np.nan
+            budget.plot(counts, ends[1], label=name, **look)
+            budget.fill_between(counts, ends[0], ends[2], color=look["color"], alpha=0.07)
         seeds.set(xlabel="Frechet distance (lower is better)")
         seeds.set_yticks(range(len(names)), names)
         seeds.invert_yaxis()

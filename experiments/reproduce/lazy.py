@@ -19,7 +19,7 @@ from jaxtyping import Array
 from experiments.reproduce import averages, defaults, images, intervals
 from experiments.reproduce import table as tables
 from experiments.reproduce.averages import PowerAverages
-from experiments.reproduce.created_equal import nets
+from experiments.reproduce.created_equal import PRIOR, nets
 from experiments.reproduce.members import Members, distances
 from experiments.reproduce.table import Budget, Column, Outcome, Record, Row, Table
 from gan_jax import penalties, recipes, training
@@ -95,7 +95,7 @@ def maker(every: int, width: int) -> Any:
 def _made(every: int, width: int, numbers: Hyperparams) -> GAN:
     made = recipes.r3gan(_SHAPE, lr=numbers["lr"], gamma=numbers["gamma"], ema=None)
     penalty = penalties.lazy(made.penalty, every=every) if every else penalties.none
-    made = made.replace(penalty=penalty, **(nets(width) if width else {}))
+    made = made.replace(penalty=penalty, prior=PRIOR, **(nets(width) if width else {}))
     fields = {field.name: getattr(made, field.name) for field in dataclasses.fields(made)}
     return PowerAverages(**fields, exponents=tuple(map(averages.exponent_of, _STORED)))
 
@@ -139,8 +139,7 @@ def _measure(protocol: Protocol, every: int, seeds: Sequence[int]) -> list[Outco
     curves: dict[str, list[list[float]]] = {f"{length:g}": [[] for _ in seeds] for length in (0, *_LENGTHS)}
 
     def distance(variables: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
-        states = dataclasses.replace(members.states, ema=variables)
-        features, read = members.sampled(everyone, n, _read, states)
+        features, read = members.sampled(everyone, n, _read, variables)
         found = distances(features, images.reference(False).moments)
         return np.where(members.finite, found, np.inf), read
 

@@ -22,6 +22,7 @@ from gan_jax.gan import GANState
 from gan_jax.lab import devices
 from gan_jax.metrics import frechet
 from gan_jax.population import MakeGAN
+from gan_jax.priors import Prior
 from gan_jax.training import Examples, to_uint8
 
 PIECE = 500
@@ -75,13 +76,13 @@ class Members:
         )
         order = np.argsort(places_of[used])
         self.states: GANState = jax.tree.map(lambda leaf: leaf[used][order], jax.device_get(states))
-        gan = make_gan({name: float(values[0]) for name, values in self._numbers.items()})
+        self._gan = make_gan({name: float(values[0]) for name, values in self._numbers.items()})
         one = jax.tree.map(lambda leaf: leaf[:1], examples)
-        self._mapping = population.suitable_mapping(gan, one, jax.default_backend())
+        self._mapping = population.suitable_mapping(self._gan, one, jax.default_backend())
 
     def advance(self, alive: Alive, stop: int) -> None:
         """Trains the members that are alive and finite until they have had `stop` generator updates."""
-        places_of, used = self._dealt(alive & self.finite)
+        places_of, used = self._dealt(alive & self.finite & (self.states.step < stop))
         if not used.any():
             return
         numbers, states = self._put(self._numbers, places_of), self._put(self.states, places_of)
@@ -105,23 +106,24 @@ class Members:
 
         self.states = jax.tree.map(updated, self.states, jax.device_get(states))
 
-    def sampled(self, alive: Alive, n: int, read: Read, states: GANState | None = None) -> Any:
+    def sampled(self, alive: Alive, n: int, read: Read, variables: Any = None) -> Any:
         """What `read` makes of n samples of each living member, by keys of its own: always of the same latents.
 
         Args:
           alive: `[M]`.
           n: samples per member: at most `PIECE`, or a multiple of it.
           read: see `Read`; the same object at every call, for which a program is compiled.
-          states: leaves `[M, ...]`, in place of the members' own.
+          variables: of the generator, leaves `[M, ...]`; None for the last ones.
 
         Returns:
           Leaves `[living members, n, ...]`, on the host, in the members' order.
         """
         places_of, used = self._dealt(alive)
-        states = self.states if states is None else states
+        variables = self.states.generator.variables if variables is None else variables
         found = _sampled(
-            self._make_gan, n, read, self._mesh, self._put(self._numbers, places_of), self._put(states, places_of),
-            self._keys(self._sample_keys, places_of), devices.put(used, devices.member_sharding()),
+            self._gan.generator, self._gan.prior, self._gan.data_range, n, read, self._mesh,
+            self._put(variables, places_of), self._keys(self._sample_keys, places_of),
+            devices.put(used, devices.member_sharding()),
         )  # fmt: skip
         order = np.argsort(places_of[used])
         return jax.tree.map(lambda leaf: leaf[used][order], jax.device_get(found))
@@ -142,20 +144,28 @@ class Members:
         return jax.random.wrap_key_data(self._put(data, places_of))
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
+@functools.partial(jax.jit, static_argnums=range(6))
 def _sampled(
-    make_gan: MakeGAN, n: int, read: Read, mesh: Mesh, numbers: Any, states: GANState, rngs: Array, used: Array
+    generator: Any,
+    prior: Prior,
+    data_range: tuple[float, float],
+    n: int,
+    read: Read,
+    mesh: Mesh,
+    variables: Any,
+    rngs: Array,
+    used: Array,
 ) -> Any:
+    """Of generators alone, so that members that differ in all else share the program."""
     size = min(n, PIECE)
     if n % size:
         raise ValueError(f"samples are drawn {PIECE} at a time, got n = {n}: give a multiple, or fewer")
 
     def member(inputs: Any) -> Any:
-        numbers, state, rng, used = inputs
-        gan = make_gan(numbers)
+        variables, rng, used = inputs
 
         def piece(rng: Array) -> Any:
-            return read(to_uint8(gan.sample(state, rng, size), gan.data_range))
+            return read(to_uint8(generator.apply(variables, prior(rng, size), None, False), data_range))
 
         def drawn() -> Any:
             pieces = lax.map(piece, jax.random.split(rng, n // size))
@@ -168,7 +178,7 @@ def _sampled(
     spread = jax.shard_map(
         lambda inputs: lax.map(member, inputs), mesh=mesh, in_specs=(each,), out_specs=each, check_vma=False
     )
-    return spread((numbers, states, rngs, used))
+    return spread((variables, rngs, used))
 
 
 def distances(features: np.ndarray, reference: frechet.Moments) -> np.ndarray:

@@ -59,7 +59,7 @@ class Row(NamedTuple):
       measure: `seeds -> their outcomes`.
       seeds: which seeds to measure.
       at_once: seeds per call of `measure`, all of which an interruption may cost.
-      after: the name of an earlier row whose results, as TABLE.json holds them, `measure` gets as its second argument.
+      after: names of earlier rows; `measure` gets their results too, as TABLE.json holds them, one argument each.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Row(NamedTuple):
     measure: Callable[..., Sequence[Outcome]]
     seeds: Sequence[int]
     at_once: int
-    after: str | None = None
+    after: Sequence[str] = ()
 
 
 class Published(NamedTuple):
@@ -153,7 +153,7 @@ def make(
                 while missing := store.missing(row, seeds)[: row.at_once]:
                     started = time.perf_counter()
                     with bar.doing(f"{row.name}, seeds {', '.join(map(str, missing))}", counts=True):
-                        outcomes = row.measure(missing, *([] if row.after is None else [store.results(row.after)]))
+                        outcomes = row.measure(missing, *map(store.results, row.after))
                     core_seconds = (time.perf_counter() - started) * devices.cores() / len(missing)
                     for seed, outcome in zip(missing, outcomes, strict=True):
                         if outcome.picture is not None and seed == row.seeds[0]:

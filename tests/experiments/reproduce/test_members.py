@@ -106,10 +106,10 @@ def test_samples_are_those_of_the_members_asked_for() -> None:
     np.testing.assert_array_equal(members.sampled(np.array([False, False, True]), 6, _pixels), every[2:])
     rng = jax.random.split(jax.random.split(jax.random.key(1), 3)[2], 1)[0]
     gan = _gan({"lr": 1e-2})
-    own = training.to_uint8(gan.sample(_state(members, 1), rng, 6), gan.data_range)
+    own = training.to_uint8(gan.generate(_state(members, 1), gan.prior(rng, 6)), gan.data_range)
     np.testing.assert_array_equal(every[1], _pixels(own))
-    # Of other states by the same latents.
-    other = jax.tree.map(np.zeros_like, members.states)
+    # Of other weights by the same latents.
+    other = jax.tree.map(np.zeros_like, members.states.generator.variables)
     assert np.ptp(members.sampled(np.ones(3, bool), 6, _pixels, other)) == 0
 
 
