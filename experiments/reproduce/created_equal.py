@@ -112,7 +112,7 @@ class Protocol(NamedTuple):
 
 PROTOCOLS: Mapping[Budget, Protocol] = {
     "small": Protocol(4, (10, 20), 2, 100, 200, 8),
-    "full": Protocol(64, (625, 1250, 2500, 5000), 30, 2000, 10_000, 128),
+    "full": Protocol(64, (500, 1000, 2000, 4000), 30, 2000, 10_000, 128),
     "paper": Protocol(100, (18_750,), 50, 10_000, 10_000, 0),
 }
 
