@@ -270,13 +270,16 @@ class _Groups:
             if chosen.any():
                 some = [member for member, taken in zip(members, chosen, strict=True) if taken]
                 numbers = [_numbers_of(program, name, own) for name, own, _ in some]
-                self._groups[n] = chosen, Members(
-                    maker(program, n, protocol.width),
-                    {key: [own[key] for own in numbers] for key in numbers[0]},
-                    [key for _, _, key in some],
-                    examples,
-                    places=most * len(names),
-                    batch_size=_BATCH,
+                self._groups[n] = (
+                    chosen,
+                    Members(
+                        maker(program, n, protocol.width),
+                        {key: [own[key] for own in numbers] for key in numbers[0]},
+                        [key for _, _, key in some],
+                        examples,
+                        places=most * len(names),
+                        batch_size=_BATCH,
+                    ),
                 )
 
     def scores(self, alive: np.ndarray, minibatches: int, n: int) -> np.ndarray:
