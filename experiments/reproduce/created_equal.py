@@ -19,8 +19,9 @@ import optax
 from jaxtyping import Array
 
 from experiments.reproduce import intervals
+from experiments.reproduce import table as tables
 from experiments.reproduce.members import Members, distances
-from experiments.reproduce.table import Budget, Column, Outcome, Published, Record, Row, Table, median_and_worst, spread
+from experiments.reproduce.table import Budget, Column, Outcome, Published, Record, Row, Table
 from gan_jax import losses, penalties, priors
 from gan_jax.gan import GAN
 from gan_jax.lab import style
@@ -399,10 +400,6 @@ def _body(which: int, rows: Mapping[str, Record]) -> str:
     return "\n\n".join(filter(None, [_distances(which, found), _settings(found), _counts(found), _matrix(found)]))
 
 
-def _markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *lines))
-
-
 def _distances(which: int, rows: Mapping[str, Sequence[Record]]) -> str:
     head = ["", "seeds", "Frechet distance, mean [interval]", "median (worst)", "failed", "best of the search",
             "core-seconds: search", "seeds", "Inception's, published"]  # fmt: skip
@@ -410,7 +407,7 @@ def _distances(which: int, rows: Mapping[str, Sequence[Record]]) -> str:
     for name in ("real images", *_ranked(rows), "untrained"):
         if not (own := rows.get(name, [])):
             continue
-        line = [name, str(len(own)), spread(own, "frechet", 1), median_and_worst(own, "frechet", 1, "lower")]
+        line = [name, str(len(own)), tables.spread(own, "frechet", 1), tables.median_and_worst(own, "frechet", 1, "lower")]
         if name in OBJECTIVES:
             search, published = rows.get(searched(name), []), OBJECTIVES[name].published
             seconds = [f"{sum(each['core_seconds'] for each in results):.0f}" for results in (search, own)]
@@ -418,7 +415,7 @@ def _distances(which: int, rows: Mapping[str, Sequence[Record]]) -> str:
             line += [str(failed(own)), f"{_number(best(search)):.1f}" if search else "", *seconds]
             line.append("" if published is None else f"{published[which]:g}")
         lines.append(line + [""] * (len(head) - len(line)))
-    return _markdown(head, lines)
+    return tables.grid(head, lines)
 
 
 def _settings(rows: Mapping[str, Sequence[Record]]) -> str:
@@ -430,7 +427,7 @@ def _settings(rows: Mapping[str, Sequence[Record]]) -> str:
             weight = "" if OBJECTIVES[name].weights is None else f"{own['weight']:.2g}"
             numbers = [f"{own['lr']:.1e}", f"{own['d_lr']:.1e}", f"{own['b1']:.2f}", f"{own['b2']:.3f}", weight]
             lines.append([name, *numbers, f"{own['n_critic']:.0f}"])
-    return _markdown(head, lines) if lines else ""
+    return tables.grid(head, lines) if lines else ""
 
 
 def _counts(rows: Mapping[str, Sequence[Record]]) -> str:
@@ -442,7 +439,7 @@ def _counts(rows: Mapping[str, Sequence[Record]]) -> str:
         values = _all(rows.get(searched(name), []))
         cells = [least_shown(values, count) if count <= len(values) else "" for count in counts]
         lines.append([name, *cells])
-    return _markdown(head, lines) if lines and counts else ""
+    return tables.grid(head, lines) if lines and counts else ""
 
 
 def least_shown(values: Sequence[float], count: int) -> str:
@@ -455,7 +452,7 @@ def _matrix(rows: Mapping[str, Sequence[Record]]) -> str:
     names = _ranked(rows)
     head = ["row is better than column", *names]
     lines = [[a, *("" if a == b else _beats(_all(rows[a]), _all(rows[b])) for b in names)] for a in names]
-    return _markdown(head, lines) if len(names) > 1 else ""
+    return tables.grid(head, lines) if len(names) > 1 else ""
 
 
 def _beats(a: Sequence[float], b: Sequence[float]) -> str:
@@ -496,32 +493,36 @@ def _plot(rows: Mapping[str, Sequence[Record]], file: Path) -> None:
 
 
 def _note(protocol: Protocol) -> str:
-    width = protocol.width
     networks = (
-        f"MLPs of two hidden layers with {width} leaky ReLUs (G with BatchNorm and tanh, z normal, {_LATENT} wide)"
-        if width
+        f"MLPs of two hidden layers with {protocol.width} leaky ReLUs (G with BatchNorm and tanh; z normal, {_LATENT} "
+        "numbers)"
+        if protocol.width
         else "InfoGAN's networks (D without BatchNorm)"
     )
     halving = (
-        f"after {', '.join(map(str, protocol.rungs[:-1]))} the better half goes on"
+        f"after {', '.join(map(str, protocol.rungs[:-1]))} of them the better half goes on"
         if len(protocol.rungs) > 1
         else "all are trained to the end"
     )
     return (
-        "Ours are interquartile means over seeds with 95 % bootstrap intervals (Agarwal et al. 2021, "
-        f"arXiv:2108.13264). Every objective has the same {networks}, Adam, and minibatches of {_BATCH}. The length is "
-        f"counted in minibatches of D, {protocol.rungs[-1]}, so that every setting sees as many images; with n_critic 5 "
-        f"G has a fifth as many updates. The search draws {protocol.settings} settings: rates of G and D from 1e-5 to "
-        "1e-2, b1 from 0 to .9, b2 from .9 to .999, n_critic 1 or 5, and where there is one the penalty's weight "
-        "(gradient penalty and DRAGAN .1 to 100, R1 + R2 .01 to 100) or the clip (.001 to 1). All objectives are given "
-        f"the same settings but for the weights. In the search {halving}, by the Frechet distance of "
-        f"{protocol.search_samples} samples; the setting that is best at the end is trained with {protocol.seeds} fresh "
-        f"seeds, and {protocol.samples} samples of the last weights of each are compared with the test set. The "
-        "features are those of the project's classifier, so that the numbers of the paper, in the last column, stand "
-        "on another scale: only their order can be compared. Best found of k settings is the least distance among k of "
-        "the settings drawn without replacement, its median and in brackets the range of 95 % of draws; a setting that "
-        "was stopped counts with what it had then. Row is better than column: the probability that a seed of the row "
-        "has a lower distance than one of the column, with its bootstrap interval. Real images are as many training "
-        "images (the floor), untrained is G before its first update. A seed failed if its distance is above twice the "
-        "median of its objective's."
+        f"**Protocol.** Every objective has the same {networks}, Adam, and minibatches of {_BATCH}. The length is "
+        f"counted in minibatches of D, {protocol.rungs[-1]}, so that every setting sees as many images; with n_critic "
+        "5, G has a fifth as many updates. For each objective "
+        f"{protocol.settings} settings are drawn: rates of G and D from 1e-5 to 1e-2, b1 from 0 to .9, b2 from .9 to "
+        ".999, n_critic 1 or 5, and where there is one the penalty's weight (gradient penalty and DRAGAN .1 to 100, R1 "
+        "+ R2 .01 to 100) or the clip (.001 to 1). All objectives are given the same settings but for the weights. In "
+        f"the search {halving}, by the Frechet distance of {protocol.search_samples} samples. The setting that is best "
+        f"at the end is trained with {protocol.seeds} fresh seeds, and {protocol.samples} samples of the last weights "
+        "of each are compared with the test set.
+
+"
+        "**Numbers.** Interquartile means over seeds with 95 % bootstrap intervals (Agarwal et al. 2021, "
+        "arXiv:2108.13264). Distances are in the features of the project's classifier. Those of the paper, in the "
+        "last column, are in Inception's, of other networks and 20 epochs: only their order can be compared. Real "
+        "images are as many training images (the floor), untrained is G before its first update (the ceiling). A seed "
+        "failed if its distance is above twice the median of its objective. Best found of k settings is the least "
+        "distance among k of the settings drawn without replacement, its median and in brackets the range of 95 % of "
+        "draws (figure 4 of the paper); a setting that was stopped counts with what it had then. Row is better than "
+        "column: the probability that a seed of the row has a lower distance than one of the column, with its "
+        "bootstrap interval."
     )

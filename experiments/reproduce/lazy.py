@@ -215,7 +215,7 @@ def _quality(rows: Mapping[str, Sequence[Record]]) -> str:
             line = [f"**{name}**", str(len(results)), failed]
             line += [tables.spread(results, key, column.decimals) for key, column in _COLUMNS.items()]
             lines.append(line + (_time_shown(timed, name) if timed and name in EVERY else ["", ""]))
-    return _markdown(head, lines)
+    return tables.grid(head, lines)
 
 
 def _time_shown(timed: Sequence[Record], name: str) -> list[str]:
@@ -234,11 +234,7 @@ def _lengths(rows: Mapping[str, Sequence[Record]], name: str) -> str:
         at = [{"numbers": dict(enumerate(each["curves"][length]))} for each in results]
         cells = [tables.spread(at, k, 1) for k in range(len(_ENDS))]  # type: ignore[arg-type]
         lines.append(["last weights" if length == "0" else length, *cells])
-    return _markdown([f"{name}: length of the average", *shares], lines)
-
-
-def _markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *lines))
+    return tables.grid([f"{name}: length of the average", *shares], lines)
 
 
 def _plot(rows: Mapping[str, Sequence[Record]], file: Path) -> None:
@@ -272,20 +268,26 @@ def _plot(rows: Mapping[str, Sequence[Record]], file: Path) -> None:
 
 def _note(protocol: Protocol) -> str:
     networks = f"MLPs of two hidden layers with {protocol.width} units" if protocol.width else "`r3gan`'s networks"
+    few = max(protocol.samples // 5, 20)
     return (
-        f"The relativistic pairing loss with R1 + R2 (weight {_GAMMA:g}) on MNIST, {networks}, Adam {_LR:g} (b1 0, b2 "
-        f".99), batch {_BATCH}, {protocol.steps} steps. With k the penalty is evaluated at every k-th step and weighs k "
-        "times as much (lazy regularisation, Karras et al. 2020, arXiv:1912.04958, section 3.1; their change of Adam's "
-        f"numbers with it is left out). Interquartile means over seeds with 95 % bootstrap intervals; {protocol.samples} "
-        "samples against the test set in the features of the project's classifier, of the last weights and of an "
-        "average. Smallest class is the share of the digit that the classifier reads least often. A seed failed as in "
-        "the table of defaults: something not finite, a digit below 1 % of the samples, or a distance above twice the "
-        "median of its row.\n\n"
-        "Milliseconds are those of a step of one run alone, on CPUs of processor time, the ks in turns; the ratio is "
-        "within a turn.\n\n"
-        "Averages are of the power-function kind (Karras et al. 2024, arXiv:2312.02696): an average's length is the "
-        f"standard deviation of its profile relative to the training so far. Two were kept during training ({_STORED[0]:g} "
-        f"and {_STORED[1]:g}) and stored {_STOPS} times; all others, and those of shorter trainings, are made from the "
-        f"stored ones by least squares between profiles. These are compared by {max(protocol.samples // 5, 20)} samples, "
-        "so their distances are larger than those of the first table."
+        f"**Protocol.** The relativistic pairing loss with R1 + R2 (weight {_GAMMA:g}) on MNIST, {networks}, Adam "
+        f"{_LR:g} (b1 0, b2 .99), batch {_BATCH}, {protocol.steps} steps. With k the penalty is evaluated at every "
+        "k-th step and weighs k times as much (lazy regularisation, Karras et al. 2020, arXiv:1912.04958, section 3.1; "
+        "their change of Adam's numbers with it is left out). Interquartile means over seeds with 95 % bootstrap "
+        f"intervals (Agarwal et al. 2021, arXiv:2108.13264); {protocol.samples} samples against the test set in the "
+        "features of the project's classifier, of the last weights and of an average. Smallest class is the share of "
+        "the digit that the classifier reads least often. A seed failed as in the table of defaults: something not "
+        "finite, a digit below 1 % of the samples, or a distance above twice the median of its row. There is no "
+        "published table of this.
+
+"
+        "**Cost.** Milliseconds are those of a step of one run alone, on CPUs of processor time, the ks in turns; the "
+        "ratio is within a turn.
+
+"
+        "**Averages** are of the power-function kind (Karras et al. 2024, arXiv:2312.02696): an average's length is "
+        "the standard deviation of its profile relative to the training so far. Two were kept during training "
+        f"({_STORED[0]:g} and {_STORED[1]:g}) and stored {_STOPS} times; all others, and those of shorter trainings, "
+        f"are made from the stored ones by least squares between profiles. They are compared by {few} samples, so "
+        "their distances are larger than those of the first table."
     )

@@ -285,6 +285,11 @@ def lines(table: Table, record: Mapping[str, Any]) -> str:
             seconds = f"{mean:.0f}" if mean >= 100 else f"{mean:.3g}"
             numbers = [shown(results, key, column) for key, column in table.columns.items()]
             rows.append([f"**{name}**", str(len(results)), *numbers, seconds, "here"])
+    return grid(head, rows)
+
+
+def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table of cells."""
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
 
 
