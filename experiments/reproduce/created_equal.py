@@ -407,7 +407,8 @@ def _distances(which: int, rows: Mapping[str, Sequence[Record]]) -> str:
     for name in ("real images", *_ranked(rows), "untrained"):
         if not (own := rows.get(name, [])):
             continue
-        line = [name, str(len(own)), tables.spread(own, "frechet", 1), tables.median_and_worst(own, "frechet", 1, "lower")]
+        line = [name, str(len(own)), tables.spread(own, "frechet", 1)]
+        line.append(tables.median_and_worst(own, "frechet", 1, "lower"))
         if name in OBJECTIVES:
             search, published = rows.get(searched(name), []), OBJECTIVES[name].published
             seconds = [f"{sum(each['core_seconds'] for each in results):.0f}" for results in (search, own)]
@@ -513,9 +514,7 @@ def _note(protocol: Protocol) -> str:
         "+ R2 .01 to 100) or the clip (.001 to 1). All objectives are given the same settings but for the weights. In "
         f"the search {halving}, by the Frechet distance of {protocol.search_samples} samples. The setting that is best "
         f"at the end is trained with {protocol.seeds} fresh seeds, and {protocol.samples} samples of the last weights "
-        "of each are compared with the test set.
-
-"
+        "of each are compared with the test set.\n\n"
         "**Numbers.** Interquartile means over seeds with 95 % bootstrap intervals (Agarwal et al. 2021, "
         "arXiv:2108.13264). Distances are in the features of the project's classifier. Those of the paper, in the "
         "last column, are in Inception's, of other networks and 20 epochs: only their order can be compared. Real "

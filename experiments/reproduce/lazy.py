@@ -278,13 +278,9 @@ def _note(protocol: Protocol) -> str:
         "features of the project's classifier, of the last weights and of an average. Smallest class is the share of "
         "the digit that the classifier reads least often. A seed failed as in the table of defaults: something not "
         "finite, a digit below 1 % of the samples, or a distance above twice the median of its row. There is no "
-        "published table of this.
-
-"
+        "published table of this.\n\n"
         "**Cost.** Milliseconds are those of a step of one run alone, on CPUs of processor time, the ks in turns; the "
-        "ratio is within a turn.
-
-"
+        "ratio is within a turn.\n\n"
         "**Averages** are of the power-function kind (Karras et al. 2024, arXiv:2312.02696): an average's length is "
         "the standard deviation of its profile relative to the training so far. Two were kept during training "
         f"({_STORED[0]:g} and {_STORED[1]:g}) and stored {_STOPS} times; all others, and those of shorter trainings, "

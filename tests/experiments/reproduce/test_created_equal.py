@@ -76,7 +76,7 @@ def test_settings_are_wide_and_the_same_for_all_but_for_the_weight() -> None:
     settings = [equal.setting("DRAGAN", k) for k in range(200)]
     for key, low, high in (("lr", 1e-5, 1e-2), ("d_lr", 1e-5, 1e-2), ("b1", 0, 0.9), ("b2", 0.9, 0.999)):
         values = np.array([each[key] for each in settings])
-        assert low <= values.min() and values.max() <= high  # noqa: PT018
+        assert low <= values.min() and values.max() <= high
         assert np.quantile(values, 0.5) == pytest.approx({"b1": 0.45, "b2": 0.99}.get(key, 10**-3.5), rel=0.35)
     weights = [each["weight"] for each in settings]
     assert 0.1 <= min(weights) < 0.2
