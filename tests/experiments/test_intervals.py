@@ -48,7 +48,7 @@ def test_the_probability_that_one_is_lower(a: list[float], b: list[float], chanc
 def test_the_interval_of_a_probability_is_that_of_draws_of_both() -> None:
     rng = np.random.default_rng(3)
     a, b = rng.normal(0, 1, 12), rng.normal(0.5, 1, 9)
-    drawn = [scipy.stats.mannwhitneyu(rng.choice(b, 9), rng.choice(a, 12)).statistic / (9 * 12) for _ in range(4000)]
+    drawn = [np.mean(rng.choice(a, 12)[:, None] < rng.choice(b, 9)) for _ in range(4000)]
     np.testing.assert_allclose(intervals.probability_interval(a, b), np.quantile(drawn, [0.025, 0.975]), atol=0.02)
 
 

@@ -72,10 +72,11 @@ def test_training_is_that_of_the_gan_and_the_averages_are_of_its_generators() ->
     averaging = averages.PowerAverages(**fields, exponents=(16.97, 6.94))
     batch = Batch(jnp.ones((1, 4, 2)))
     one, both = (each.init(jax.random.key(0), batch) for each in (gan, averaging))
+    steps = jax.jit(gan.train_step), jax.jit(averaging.train_step)
     generators = []
     for step in range(3):
-        one, metrics = gan.train_step(one, batch, jax.random.key(step))
-        both, same = averaging.train_step(both, batch, jax.random.key(step))
+        one, metrics = steps[0](one, batch, jax.random.key(step))
+        both, same = steps[1](both, batch, jax.random.key(step))
         assert_same(metrics, same)
         generators.append(np.asarray(jax.tree.leaves(one.generator.params)[1], np.float64))
     assert_same(one, dataclasses.replace(both, ema=None))
