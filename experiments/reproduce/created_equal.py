@@ -129,8 +129,8 @@ def fashion_mnist(budget: Budget) -> Table:
 
 
 def _table(title: str, spec: str, which: int, protocol: Protocol) -> Table:
-    settings = protocol._asdict() | {"data": spec, "space": _SPACE, "n_critic": _CRITICS, "latent": _LATENT}
-    settings |= {"batch_size": _BATCH}
+    settings = {key: value for key, value in protocol._asdict().items() if key != "seeds"}
+    settings |= {"data": spec, "space": _SPACE, "n_critic": _CRITICS, "latent": _LATENT, "batch_size": _BATCH}
     few = range(min(3, protocol.seeds))
     rows = [
         Row("real images", settings, functools.partial(_measure_real, spec, protocol), few, 1),
@@ -144,7 +144,7 @@ def _table(title: str, spec: str, which: int, protocol: Protocol) -> Table:
         searches = list(map(searched, names))
         for name in names:
             seeds = functools.partial(_measure_seeds, spec, protocol, name)
-            rows.append(Row(name, own[name], seeds, range(protocol.seeds), protocol.seeds, searches))
+            rows.append(Row(name, own[name], seeds, range(protocol.seeds), 10, searches))
     return Table(
         f"Are GANs created equal? {title}",
         _note(protocol),
