@@ -402,7 +402,7 @@ def _body(which: int, rows: Mapping[str, Record]) -> str:
 
 def _distances(which: int, rows: Mapping[str, Sequence[Record]]) -> str:
     head = ["", "seeds", "Frechet distance, mean [interval]", "median (worst)", "failed", "best of the search",
-            "core-seconds: search", "seeds", "Inception's, published"]  # fmt: skip
+            "Inception's, published"]  # fmt: skip
     lines = []
     for name in ("real images", *_ranked(rows), "untrained"):
         if not (own := rows.get(name, [])):
@@ -411,9 +411,8 @@ def _distances(which: int, rows: Mapping[str, Sequence[Record]]) -> str:
         line.append(tables.median_and_worst(own, "frechet", 1, "lower"))
         if name in OBJECTIVES:
             search, published = rows.get(searched(name), []), OBJECTIVES[name].published
-            seconds = [f"{sum(each['core_seconds'] for each in results):.0f}" for results in (search, own)]
             line[0] = f"**{name}**"
-            line += [str(failed(own)), f"{_number(best(search)):.1f}" if search else "", *seconds]
+            line += [str(failed(own)), f"{_number(best(search)):.1f}" if search else ""]
             line.append("" if published is None else f"{published[which]:g}")
         lines.append(line + [""] * (len(head) - len(line)))
     return tables.grid(head, lines)
