@@ -474,8 +474,8 @@ def _plot(rows: Mapping[str, Sequence[Record]], file: Path) -> None:
                 low, high = intervals.interval(finite)
                 seeds.plot([low, high], [place] * 2, color=look["color"], linewidth=6, alpha=0.5)
                 seeds.plot([intervals.interquartile_mean(finite)], [place], "o", color=look["color"])
-        for name in names:
-            values, look = _all(rows.get(searched(name), [])), style.line(list(OBJECTIVES).index(name))
+        for name in filter(lambda name: rows.get(searched(name)), OBJECTIVES):
+            values, look = _all(rows[searched(name)]), style.line(list(OBJECTIVES).index(name))
             counts = list(range(1, len(values) + 1))
             found = [intervals.least_of(values, count, (0.025, 0.5, 0.975)) for count in counts]
             ends = np.reshape(found, (-1, 3)).T

@@ -33,12 +33,16 @@ def _pixels(images: Array) -> Array:
     return images.reshape(len(images), -1)
 
 
+@jax.jit
+def _trained(rate: Array, init: Array, rng: Array, steps: Array) -> training.GANState:
+    gan = _gan({"lr": rate})
+    state = training.initial_state(gan, init, EXAMPLES)
+    return training.train_until(gan, state, EXAMPLES, rng, steps, batch_size=4, capacity=10)[0]
+
+
 def _alone(k: int, steps: int) -> training.GANState:
     init, rng, _ = jax.random.split(jax.random.key(k), 3)
-    gan = _gan({"lr": jnp.float32(RATES[k])})
-    state = training.initial_state(gan, init, EXAMPLES)
-    run = jax.jit(functools.partial(training.train_until, gan, batch_size=4, capacity=10))
-    return run(state, EXAMPLES, rng, jnp.int32(steps))[0] if steps else state
+    return _trained(jnp.float32(RATES[k]), init, rng, jnp.int32(steps))
 
 
 def _state(members: Members, k: int) -> training.GANState:
