@@ -477,16 +477,14 @@ def _plot(rows: Mapping[str, Sequence[Record]], file: Path) -> None:
         for name in filter(lambda name: rows.get(searched(name)), OBJECTIVES):
             values, look = _all(rows[searched(name)]), style.line(list(OBJECTIVES).index(name))
             counts = list(range(1, len(values) + 1))
-            found = [intervals.least_of(values, count, (0.025, 0.5, 0.975)) for count in counts]
-            ends = np.reshape(found, (-1, 3)).T
-            ends[~np.isfinite(ends)] = np.nan
-            budget.plot(counts, ends[1], label=name, **look)
-            budget.fill_between(counts, ends[0], ends[2], color=look["color"], alpha=0.07)
+            found = [intervals.least_of(values, count, (0.5,))[0] for count in counts]
+            budget.plot(counts, [x if math.isfinite(x) else math.nan for x in found], label=name, **look)
         seeds.set(xlabel="Frechet distance (lower is better)")
         seeds.set_yticks(range(len(names)), names)
         seeds.invert_yaxis()
         style.set_logarithmic(seeds, "x", shown)
-        budget.set(xlabel="settings tried", ylabel="best found", xscale="log")
+        budget.set(xlabel="settings tried", ylabel="best found, median over draws", yscale="log")
+        style.set_logarithmic(budget, "x", [1, 64])
         style.set_logarithmic(budget, "y", shown)
         budget.legend(*budget.get_legend_handles_labels(), loc="upper right")
         style.save(figure, file)
