@@ -23,6 +23,7 @@ class _Entry(NamedTuple):
 TABLES = {
     "defaults": _Entry("defaults", "table", "every experiment at its defaults: quality, failures, seconds"),
     "augment": _Entry("augment", "table", "500 images of MNIST with and without augmentation (Zhao et al. 2020)"),
+    "convergence": _Entry("convergence", "table", "which of 12 methods converge in the plane? (Mescheder et al. 2018)"),
     "dirac": _Entry("dirac", "table", "Dirac-GAN (Mescheder et al. 2018): eigenvalues, closed form and train step"),
     "ring": _Entry("points", "ring", "eight Gaussians on a ring (Lin et al. 2018): modes, quality, reverse KL, width"),
     "grid": _Entry("points", "grid", "25 Gaussians on a grid, as ring"),
@@ -100,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("table", choices=TABLES, metavar="TABLE", help="which table, see below")
     parser.add_argument(
         "--budget",
-        choices=["full", "small"],
+        choices=["full", "small", "paper"],
         default="full",
         help="small: few seeds and steps, for a quick check, under the name TABLE-small (default: full)",
     )
