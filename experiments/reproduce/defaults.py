@@ -62,7 +62,7 @@ def table(budget: Budget) -> Table:
             settings(own) | {"samples": list(counts)},
             functools.partial(_measure, own, counts),
             range(_OTHER_SEEDS.get(name, _SEEDS) if budget == "full" else 2),
-            jax.device_count(),
+            seeding.at_once(),
         )
         for name, own in chosen.items()
     ]
