@@ -29,6 +29,7 @@ TABLES = {
     "grid": _Entry("points", "grid", "25 Gaussians on a grid, as ring"),
     "gan_train": _Entry("gan_train", "table", "MNIST, one conditional model (Lesort et al. 2018): GAN-train, GAN-test"),
     "infogan": _Entry("infogan", "table", "InfoGAN on MNIST (Chen et al. 2016): error of the code as a classifier"),
+    "one_step": _Entry("one_step", "table", "GANs as one-step generators in the plane: what do priors cover?"),
     "parzen": _Entry("parzen", "table", "MNIST, Parzen windows (Goodfellow et al. 2014; Mirza & Osindero 2014)"),
     "random_net": _Entry("random_net", "table", "does a net of random weights rank samples as a classifier does?"),
     "stacked": _Entry("stacked", "table", "Stacked MNIST (Lin et al. 2018): modes and KL"),
@@ -51,7 +52,7 @@ def main(argv: list[str]) -> int:
     entry = TABLES[options.table]
     module = importlib.import_module(f"experiments.reproduce.{entry.module}")
     table = getattr(module, entry.function)(options.budget)
-    name = options.table if options.budget == "full" else f"{options.table}-small"
+    name = options.table if options.budget == "full" else f"{options.table}-{options.budget}"
     only = None if options.table != "defaults" else _rows(options)
     try:
         tables.make(name, table, _command(options), options.out, only=only, seeds=options.seeds)

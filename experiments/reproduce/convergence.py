@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import linen as nn
-from jaxtyping import Array, Float32, UInt8
+from jaxtyping import Float32
 
 from experiments.reproduce import intervals, planar
 from experiments.reproduce.planar import Draw, Numbers, Protocol
@@ -60,8 +59,8 @@ class Noisy(nn.Module):
 class Consensus(GAN):
     """A GAN trained by consensus optimisation (Mescheder et al. 2017, arXiv:1705.10461, algorithm 2).
 
-    With v = (grad_g L_g, grad_d L_d) on one minibatch, both players step at the same time along v + gamma grad |v|^2 / 2,
-    whose last term pulls towards points where both gradients vanish. In the paper v has the other sign, which changes
+    With v = (grad_g L_g, grad_d L_d) on one minibatch, both players step at the same time along v + gamma grad |v|^2 / 2.
+    The last term pulls towards points where both gradients vanish. In the paper v has the other sign, which changes
     nothing.
 
     Attributes:
@@ -93,9 +92,7 @@ class Consensus(GAN):
         pull, (v, metrics) = jax.grad(regulariser, has_aux=True)((players[0].params, players[1].params))
         gradients = jax.tree.map(lambda own, common: own + self.gamma * common, v, pull)
         moved = []
-        for player, optimizer, gradient in zip(
-            players, (self.g_optimizer, self.d_optimizer), gradients, strict=True
-        ):
+        for player, optimizer, gradient in zip(players, (self.g_optimizer, self.d_optimizer), gradients, strict=True):
             updates, opt_state = optimizer.update(gradient, player.opt_state, player.params)
             params = optax.apply_updates(player.params, updates)
             moved.append(dataclasses.replace(player, params=params, opt_state=opt_state))
@@ -243,11 +240,11 @@ def _note(protocol: Protocol, count: int) -> str:
         f"none, and so 8 settings in place of 24. Settings are compared by their mean on {protocol.search_seeds} seeds "
         f"(a seed that becomes non-finite counts as infinitely far); the best one and the one in the middle of the "
         f"order are trained again from {count} other seeds, whose numbers these are. `% of settings near the floor` is "
-        f"of the search, over all targets: those whose mean is below {_NEAR:g} times the floor. `% diverged` are those with "
-        "a seed that became non-finite. `best still moves` is "
-        "the mean distance by which the points of fixed latents moved in the last tenth of the training of the best "
-        "setting, the mean over targets: zero where training has converged. `runs of one program`: on a CPU those of the "
-        "search alone, on an accelerator all settings with all seeds; `per minute` includes its compilation.\n\n"
+        f"of the search, over all targets: those whose mean is below {_NEAR:g} times the floor. `% diverged` are those "
+        "with a seed that became non-finite. `best still moves` is the mean distance by which the points of fixed "
+        "latents moved in the last tenth of the training of the best setting, the mean over targets: zero where "
+        "training has converged. `runs of one program`: on a CPU those of the search alone, on an accelerator all "
+        "settings with all seeds; `per minute` includes its compilation.\n\n"
         "Where we differ from the source: it publishes pictures of bars and no numbers, so there is nothing to repeat "
         "to a digit; targets, networks, rates and strengths are ours, and DRAGAN and the relativistic loss are new "
         "here. All methods but minimax and the three Wasserstein games have the non-saturating loss; consensus moves "

@@ -27,6 +27,7 @@ from experiments.reproduce import transport
 from gan_jax import training
 from gan_jax.compiling import compiler_options
 from gan_jax.gan import GAN
+from gan_jax.lab import devices
 from gan_jax.training import Examples
 from gan_jax.typing import Scalar
 
@@ -38,6 +39,7 @@ Draw = Callable[[np.random.Generator, int], Float32[np.ndarray, "n 2"]]
 
 _POINTS = 50_000
 _SEARCH_SEED = 1000
+_MANY = 1e10
 _AXIS = "members"
 
 
@@ -63,7 +65,7 @@ class Protocol:
 
 
 def sgd_or_rmsprop(rate: float | Scalar, rms: float | Scalar) -> optax.GradientTransformation:
-    """SGD where `rms` is 0 and RMSProp (decay .99, eps outside the root) where it is 1: one program for members of both."""
+    """SGD where `rms` is 0, RMSProp (decay .99, eps outside the root) where it is 1: one program for members of both."""
     scaled = optax.scale_by_rms(decay=0.99, eps=1e-8, eps_in_sqrt=False)
 
     def update(gradients: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
@@ -114,7 +116,7 @@ def train(
       stops: as many samples as that and one; divides `steps`.
       samples: points per sample.
     """
-    targets, members = seeds.shape
+    members = seeds.shape[1]
     mesh = Mesh(np.array(jax.devices()[: min(members, jax.device_count())]), (_AXIS,))
     count = -(-members // mesh.size) * mesh.size
 
@@ -245,15 +247,27 @@ def _run(
 def distances(
     samples: Float32[np.ndarray, "targets settings seeds stops n 2"], seeds: Sequence[int], targets: Mapping[str, Draw]
 ) -> Float[np.ndarray, "targets settings seeds stops"]:
-    """The exact W_1 of every sample to as many real points of its target, others for every seed."""
+    """The exact W_1 of every sample to as many real points of its target, others for every seed.
+
+    NaN where a point is not finite.
+    """
     real = {seed: references(targets, seed, samples.shape[-2]) for seed in seeds}
-    pairs = [(samples[place], real[seeds[place[2]]][place[0]]) for place in np.ndindex(samples.shape[:4])]
-    return np.array(transport.distances(pairs)).reshape(samples.shape[:4])
+    places = [place for place in np.ndindex(samples.shape[:4]) if np.isfinite(samples[place]).all()]
+    found = np.full(samples.shape[:4], np.nan)
+    pairs = [(samples[place], real[seeds[place[2]]][place[0]]) for place in places]
+    # Processes take some seconds to start, and solving goes with the cube of the number of points.
+    many = len(pairs) * samples.shape[-2] ** 3 > _MANY and devices.cores() > 1
+    each = functools.partial(transport.pool().map, chunksize=8) if many else map
+    for place, distance in zip(places, each(_exact, pairs), strict=True):
+        found[place] = distance
+    return found
 
 
-def floor(
-    targets: Mapping[str, Draw], seeds: Sequence[int], n: int
-) -> Float[np.ndarray, "targets seeds"]:
+def _exact(pair: tuple[np.ndarray, np.ndarray]) -> float:
+    return transport.exact(*pair)
+
+
+def floor(targets: Mapping[str, Draw], seeds: Sequence[int], n: int) -> Float[np.ndarray, "targets seeds"]:
     """The W_1 of two real samples of n points: what nothing can be expected to be below."""
     real = np.stack([references(targets, seed + _SEARCH_SEED // 2, n) for seed in seeds], axis=1)
     return distances(real[:, None, :, None], seeds, targets)[:, 0, :, 0]
