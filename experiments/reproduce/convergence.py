@@ -59,9 +59,9 @@ class Noisy(nn.Module):
 class Consensus(GAN):
     """A GAN trained by consensus optimisation (Mescheder et al. 2017, arXiv:1705.10461, algorithm 2).
 
-    With v = (grad_g L_g, grad_d L_d) on one minibatch, both players step at the same time along v + gamma grad |v|^2 / 2.
-    The last term pulls towards points where both gradients vanish. In the paper v has the other sign, which changes
-    nothing.
+    With v = (grad_g L_g, grad_d L_d) on one minibatch, both players step at the same time along
+    v + gamma grad |v|^2 / 2, whose last term pulls towards points where both gradients vanish. In the paper v has the
+    other sign, which changes nothing.
 
     Attributes:
       gamma: weight of the last term.
@@ -257,7 +257,7 @@ def _measure_real(protocol: Protocol, seeds: Sequence[int]) -> list[Outcome]:
 
 
 def _measure_untrained(protocol: Protocol, seeds: Sequence[int]) -> list[Outcome]:
-    name, short = "non-saturating", dataclasses.replace(protocol, steps=1, stops=1)
+    name, short = next(iter(METHODS)), dataclasses.replace(protocol, steps=1, stops=1)
     found = planar.explore(maker(name), settings(name)[:1], TARGETS, seeds, short, planar.best)
     return _of_targets(planar.distances(found.samples[:, :, :, :1], seeds, TARGETS)[:, 0, :, 0])
 
@@ -326,7 +326,9 @@ def _plot(rows: Mapping[str, Sequence[Record]], file: Path) -> None:
                 below.plot(np.linspace(0, 1, len(means)), means, label=name, linewidth=0.9, **style.line(place))
             style.set_logarithmic(above, "x", [0.01, _MOST])
             style.set_logarithmic(below, "y", [0.01, _MOST])
-            above.set(title=target, xlabel="W1 at the end", ylim=(len(names) - 0.5, -0.5), xlim=(None, 1.1 * _MOST))
+            above.set(
+                title=target, xlabel="W1 at the end", ylim=(max(len(names), 1) - 0.5, -0.5), xlim=(None, 1.1 * _MOST)
+            )
             above.set_yticks(range(len(names)), names)
             below.set(xlabel="share of the training, best setting", ylim=(None, _MOST))
         axes[1, 0].set_ylabel("W1")

@@ -225,10 +225,10 @@ def _note(chosen: _Budget) -> str:
         f"{protocol.samples:,} samples of each seed after {protocol.steps:,} generator updates with minibatches of "
         f"{protocol.batch_size}. Modes, quality, reverse KL and sigma ratio as in PacGAN's protocol (Lin et al. 2018, "
         "arXiv:1712.04086): high quality is within three sigma of the nearest mode, and a mode counts with one such "
-        f"sample. W1 is the exact distance (assignment) of {chosen.near:,} samples to as many real points, coverage the share "
-        "of real points whose ball to the fifth real neighbour holds a sample (Naeem et al. 2020, arXiv:2002.09797), "
-        "of as many. `real points` is what other real points get: no method can be expected to do better. Targets: "
-        "eight modes (sigma .01) on the unit circle; 25 and 100 modes (sigma .05) 2 apart on a square; 200 arcs "
+        f"sample. W1 is the exact distance (assignment) of {chosen.near:,} samples to as many real points, coverage "
+        "the share of these real points whose ball to the fifth real neighbour holds a sample (Naeem et al. 2020, "
+        "arXiv:2002.09797). `real points` is what other real points get: no method can be expected to do better. "
+        "Targets: eight modes (sigma .01) on the unit circle; 25 and 100 modes (sigma .05) 2 apart on a square; 200 arcs "
         "(sigma .02) of a spiral of two turns and radius 1, where a mode is an arc and quality means lying on the "
         "curve. All are divided by their standard deviation, and W1 is in that unit.\n\n"
         f"G: four layers of {chosen.width} ReLUs, z normal in the plane unless the row says otherwise. D: three of "
@@ -314,7 +314,7 @@ def _plot(rows: Mapping[str, Sequence[Record]], file: Path) -> None:
                         ends = intervals.interval(values) if len(values) > 1 else values * 2
                         one.plot(ends, [place] * 2, color=color)
                         one.plot(intervals.interquartile_mean(values), place, "o", color=color)
-                one.set(xlabel=heading, ylim=(len(names) - 0.5, -0.5))
+                one.set(xlabel=heading, ylim=(max(len(names), 1) - 0.5, -0.5))
                 one.set_yticks(range(len(names)), names)
                 if key == "distance":
                     style.set_logarithmic(one, "x", [0.01, 1.0])

@@ -65,7 +65,7 @@ class Protocol:
 
 
 def sgd_or_rmsprop(rate: float | Scalar, rms: float | Scalar) -> optax.GradientTransformation:
-    """SGD where `rms` is 0, RMSProp (decay .99, eps outside the root) where it is 1: one program for members of both."""
+    """SGD where `rms` is 0, RMSProp (decay .99, eps outside the root) where it is 1: members of one program differ."""
     scaled = optax.scale_by_rms(decay=0.99, eps=1e-8, eps_in_sqrt=False)
 
     def update(gradients: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
