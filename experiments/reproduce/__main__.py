@@ -13,23 +13,30 @@ from gan_jax.lab.options import integer, several
 
 
 class _Entry(NamedTuple):
-    """A table: the module here, its function `budget -> Table`, and what it shows."""
+    """A table: the module here, its function `budget -> Table`, what it shows, and its budgets."""
 
     module: str
     function: str
     what: str
+    budgets: tuple[str, ...] = ("full", "small")
 
+
+_WITH_PAPER = ("full", "small", "paper")
 
 TABLES = {
     "defaults": _Entry("defaults", "table", "every experiment at its defaults: quality, failures, seconds"),
     "augment": _Entry("augment", "table", "500 images of MNIST with and without augmentation (Zhao et al. 2020)"),
-    "convergence": _Entry("convergence", "table", "which of 12 methods converge in the plane? (Mescheder et al. 2018)"),
+    "convergence": _Entry(
+        "convergence", "table", "which of 12 methods converge in the plane? (Mescheder et al. 2018)", _WITH_PAPER
+    ),
     "dirac": _Entry("dirac", "table", "Dirac-GAN (Mescheder et al. 2018): eigenvalues, closed form and train step"),
     "ring": _Entry("points", "ring", "eight Gaussians on a ring (Lin et al. 2018): modes, quality, reverse KL, width"),
     "grid": _Entry("points", "grid", "25 Gaussians on a grid, as ring"),
     "gan_train": _Entry("gan_train", "table", "MNIST, one conditional model (Lesort et al. 2018): GAN-train, GAN-test"),
     "infogan": _Entry("infogan", "table", "InfoGAN on MNIST (Chen et al. 2016): error of the code as a classifier"),
-    "one_step": _Entry("one_step", "table", "GANs as one-step generators in the plane: what do priors cover?"),
+    "one_step": _Entry(
+        "one_step", "table", "GANs as one-step generators in the plane: what do priors cover?", _WITH_PAPER
+    ),
     "parzen": _Entry("parzen", "table", "MNIST, Parzen windows (Goodfellow et al. 2014; Mirza & Osindero 2014)"),
     "random_net": _Entry("random_net", "table", "does a net of random weights rank samples as a classifier does?"),
     "stacked": _Entry("stacked", "table", "Stacked MNIST (Lin et al. 2018): modes and KL"),
@@ -44,6 +51,9 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     if options.table != "defaults" and (options.only or options.time):
         parser.error("--only and --time are for the table defaults")
+    if options.budget not in TABLES[options.table].budgets:
+        having = ", ".join(name for name, entry in TABLES.items() if options.budget in entry.budgets)
+        parser.error(f"the table {options.table} has no budget {options.budget}: choose it of {having}")
 
     # One seed per core: a small net does not fill two. What is timed is one run, which has all of them.
     cli.start_jax(devices=None if options.time else devices.cores())
@@ -104,7 +114,8 @@ def _parser() -> argparse.ArgumentParser:
         "--budget",
         choices=["full", "small", "paper"],
         default="full",
-        help="small: few seeds and steps, for a quick check, under the name TABLE-small (default: full)",
+        help="small: few seeds and steps, for a quick check; paper: the source's networks and length, of some tables, "
+        "for a GPU; under the name TABLE-BUDGET (default: full)",
     )
     parser.add_argument(
         "--out",

@@ -168,7 +168,7 @@ class _Budget(NamedTuple):
 
 _BUDGETS: Mapping[Budget, _Budget] = {
     "small": _Budget(Protocol(10, 16, 2, 1, 20, 40), 8, 2, 20),
-    "full": _Budget(Protocol(10_000, 128, 5, 2, 500, 2500), 64, 10, 1000),
+    "full": _Budget(Protocol(8_000, 128, 5, 2, 500, 2500), 64, 10, 1000),
     "paper": _Budget(Protocol(100_000, 256, 5, 2, 500, 2500), 128, 10, 1000),
 }
 
