@@ -293,7 +293,7 @@ def _measure(name: str, protocol: Protocol, seeds: Sequence[int]) -> list[Outcom
         for which, i in zip(_WHICH, found.chosen[k], strict=True):
             curves[f"{target}, {which}: {', '.join(tried[i])}"] = list(tried[i].values())
     picture = planar.picture(found.samples[:, 0, 0], TARGETS)
-    outcomes[0] = Outcome(outcomes[0].numbers | numbers, outcomes[0].curves | curves, picture)
+    outcomes[0] = Outcome({**outcomes[0].numbers, **numbers}, {**outcomes[0].curves, **curves}, picture)
     return outcomes
 
 

@@ -266,7 +266,7 @@ def _measure(runs: Any, chosen: _Budget, target: str, seeds: Sequence[int]) -> l
     samples = found.samples[place, 0]
     outcomes = [_outcome(chosen, target, seed, samples[s]) for s, seed in enumerate(seeds)]
     picture = planar.picture(samples[0][None], {target: TARGETS[target]}) if target in _SHOWN else None
-    outcomes[0] = Outcome(outcomes[0].numbers, outcomes[0].curves | tried, picture)
+    outcomes[0] = Outcome(outcomes[0].numbers, {**outcomes[0].curves, **tried}, picture)
     return outcomes
 
 

@@ -137,7 +137,7 @@ def _program(make_gan: MakeGAN, mesh: Mesh, length: int, batch_size: int, stops:
         start = training.initial_state(gan, init_rng, examples)
 
         def piece(state: Any, _: None) -> tuple[Any, Array]:
-            state, _ = training.train(gan, state, examples, rng, steps=length, batch_size=batch_size)
+            state, _metrics = training.train(gan, state, examples, rng, steps=length, batch_size=batch_size)
             return state, gan.sample(state, sample_rng, samples)
 
         first = gan.sample(start, sample_rng, samples)
@@ -147,7 +147,7 @@ def _program(make_gan: MakeGAN, mesh: Mesh, length: int, batch_size: int, stops:
         numbers, seeds, data = inputs
         if vectorised():
             return jax.vmap(member, (0, 0, None))(numbers, seeds, data)
-        return lax.map(lambda one: member(*one, data), (numbers, seeds))
+        return lax.map(lambda one: member(one[0], one[1], data), (numbers, seeds))
 
     def all_targets(numbers: Any, seeds: Array, data: Array) -> Array:
         inputs = (numbers, seeds, data)
