@@ -101,7 +101,7 @@ def test_instance_noise_has_its_size_and_is_only_for_training() -> None:
 def test_there_are_twelve_methods_with_the_optimizers_rates_and_strengths() -> None:
     assert len(METHODS) == 12
     counts = [len(convergence.settings(name)) for name in METHODS]
-    assert counts == [8, 8] + [24] * 10
+    assert counts == [6, 6] + [18] * 10
     for name in METHODS:
         tried = convergence.settings(name)
         assert len({tuple(one.values()) for one in tried}) == len(tried)
@@ -121,9 +121,9 @@ def test_a_row_has_best_and_median_of_every_target(tmp_path: Path, monkeypatch: 
             assert curve[0] == pytest.approx(untrained, rel=1e-3)
             assert curve[-1] == pytest.approx(result["numbers"][f"{target}_best"], rel=1e-3)
             assert result["numbers"][f"{target}_median"] > 0
-    assert results[0]["numbers"]["runs"] == 4 * 8 * 2  # Targets, settings, seeds of the search.
+    assert results[0]["numbers"]["runs"] == 4 * 6 * 2  # Targets, settings, seeds of the search.
     assert "runs" not in results[1]["numbers"]
     scores = [score for target in TARGETS for score in results[0]["curves"][f"{target}, search"]]
-    assert len(scores) == pytest.approx(4 * 8 * (1 - results[0]["numbers"]["diverged"] / 100))
+    assert len(scores) == pytest.approx(4 * 6 * (1 - results[0]["numbers"]["diverged"] / 100))
     assert (tmp_path / "convergence-small-r1.png").is_file()
     assert (tmp_path / "convergence-small.png").is_file()
