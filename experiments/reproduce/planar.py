@@ -11,6 +11,7 @@ import functools
 import itertools
 import math
 import time
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -83,12 +84,17 @@ def vectorised() -> bool:
 
 def data_of(targets: Mapping[str, Draw]) -> Float32[np.ndarray, "targets n 2"]:
     """The training points of every target, always the same ones."""
-    return np.stack([draw(np.random.default_rng([0, k]), _POINTS) for k, draw in enumerate(targets.values())])
+    return np.stack([draw(_rng(0, name), _POINTS) for name, draw in targets.items()])
 
 
 def references(targets: Mapping[str, Draw], seed: int, n: int) -> Float32[np.ndarray, "targets n 2"]:
     """n other points of every target for this seed's distances."""
-    return np.stack([draw(np.random.default_rng([1, k, seed]), n) for k, draw in enumerate(targets.values())])
+    return np.stack([draw(_rng(1, name, seed), n) for name, draw in targets.items()])
+
+
+def _rng(purpose: int, name: str, seed: int = 0) -> np.random.Generator:
+    """Depends on the target's name alone, and not on which others there are."""
+    return np.random.default_rng([purpose, zlib.crc32(name.encode()), seed])
 
 
 def train(
@@ -299,7 +305,7 @@ def picture(
         canvas = FigureCanvasAgg(figure)
         axes = figure.subplots(len(targets), len(stops) + 1, squeeze=False)
         for k, (name, draw) in enumerate(targets.items()):
-            real = draw(np.random.default_rng([1, k, 0]), 500)
+            real = draw(_rng(1, name), 500)
             middle, reach = (real.max(axis=0) + real.min(axis=0)) / 2, 0.65 * np.ptp(real, axis=0).max()
             for column, one in enumerate(axes[k]):
                 one.plot(*real.T, ".", color=style.PALE, markersize=1, alpha=0.5)
