@@ -108,22 +108,24 @@ def test_there_are_twelve_methods_with_the_optimizers_rates_and_strengths() -> N
 
 
 def test_a_row_has_best_and_median_of_every_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(convergence, "METHODS", {"R1": METHODS["R1"]._replace(strengths=(1.0,))})
+    targets = {name: TARGETS[name] for name in ("line", "four lines")}
+    monkeypatch.setattr(convergence, "TARGETS", targets)
+    monkeypatch.setattr(convergence, "METHODS", {"minimax": METHODS["minimax"]})
     assert call(reproduce.main, "convergence", "--budget", "small", "--out", tmp_path) == 0
     rows = json.loads((tmp_path / "convergence-small.json").read_text())["rows"]
-    assert list(rows) == ["real points", "untrained", "R1"]
-    results = rows["R1"]["results"]
+    assert list(rows) == ["real points", "untrained", "minimax"]
+    results = rows["minimax"]["results"]
     for result in results:
-        for target in TARGETS:
+        for target in targets:
             # The curve of the best setting ends where the table's number is, and begins at the untrained generator.
             curve = result["curves"][target]
             untrained = rows["untrained"]["results"][result["seed"]]["numbers"][f"{target}_best"]
             assert curve[0] == pytest.approx(untrained, rel=1e-3)
             assert curve[-1] == pytest.approx(result["numbers"][f"{target}_best"], rel=1e-3)
             assert result["numbers"][f"{target}_median"] > 0
-    assert results[0]["numbers"]["runs"] == 4 * 6 * 2  # Targets, settings, seeds of the search.
+    assert results[0]["numbers"]["runs"] == 2 * 6 * 2  # Targets, settings, seeds of the search.
     assert "runs" not in results[1]["numbers"]
-    scores = [score for target in TARGETS for score in results[0]["curves"][f"{target}, search"]]
-    assert len(scores) == pytest.approx(4 * 6 * (1 - results[0]["numbers"]["diverged"] / 100))
-    assert (tmp_path / "convergence-small-r1.png").is_file()
+    scores = [score for target in targets for score in results[0]["curves"][f"{target}, search"]]
+    assert len(scores) == pytest.approx(2 * 6 * (1 - results[0]["numbers"]["diverged"] / 100))
+    assert (tmp_path / "convergence-small-minimax.png").is_file()
     assert (tmp_path / "convergence-small.png").is_file()
