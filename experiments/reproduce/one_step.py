@@ -318,7 +318,7 @@ def _plot(rows: Mapping[str, Sequence[Record]], file: Path) -> None:
     names = [name for name in (_REAL, *METHODS) if any(rows.get(_row(name, target)) for target in MIXTURES)]
     with style.applied("readme"):
         figure = style.figure(13.0, 0.6 + 3.2 * len(shown) * (len(names) + 4) / 16)
-        axes = figure.subplots(len(shown), len(MIXTURES), sharey=True, squeeze=False)
+        axes = figure.subplots(len(shown), len(MIXTURES), sharex="row", sharey=True, squeeze=False)
         for column, (target, mixture) in enumerate(MIXTURES.items()):
             for one, (key, heading) in zip(axes[:, column], shown.items(), strict=True):
                 factor = 100 / len(mixture.centres) if key == "modes" else 1
