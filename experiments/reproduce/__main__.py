@@ -28,7 +28,7 @@ TABLES = {
     "papers": _Entry("defaults", "papers", "every experiment at its paper's settings: quality, failures"),
     "augment": _Entry("augment", "table", "500 images of MNIST with and without augmentation (Zhao et al. 2020)"),
     "convergence": _Entry(
-        "convergence", "table", "which of 12 methods converge in the plane? (Mescheder et al. 2018)", _WITH_PAPER
+        "convergence", "table", "which methods converge in the plane? (Mescheder et al. 2018)", _WITH_PAPER
     ),
     "dirac": _Entry("dirac", "table", "Dirac-GAN (Mescheder et al. 2018): eigenvalues, closed form and train step"),
     "ring": _Entry("points", "ring", "eight Gaussians on a ring (Lin et al. 2018): modes, quality, reverse KL, width"),
