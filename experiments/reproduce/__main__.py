@@ -34,6 +34,9 @@ TABLES = {
         _WITH_PAPER,
     ),
     "created_equal_fashion": _Entry("created_equal", "fashion_mnist", "the same on Fashion-MNIST", _WITH_PAPER),
+    "convergence": _Entry(
+        "convergence", "table", "which methods converge in the plane? (Mescheder et al. 2018)", _WITH_PAPER
+    ),
     "dirac": _Entry("dirac", "table", "Dirac-GAN (Mescheder et al. 2018): eigenvalues, closed form and train step"),
     "ring": _Entry("points", "ring", "eight Gaussians on a ring (Lin et al. 2018): modes, quality, reverse KL, width"),
     "grid": _Entry("points", "grid", "25 Gaussians on a grid, as ring"),
@@ -41,6 +44,9 @@ TABLES = {
     "infogan": _Entry("infogan", "table", "InfoGAN on MNIST (Chen et al. 2016): error of the code as a classifier"),
     "lazy": _Entry(
         "lazy", "table", "R1 + R2 at every k-th step: quality, cost, failures; lengths of averages", _WITH_PAPER
+    ),
+    "one_step": _Entry(
+        "one_step", "table", "GANs as one-step generators in the plane: what do priors cover?", _WITH_PAPER
     ),
     "parzen": _Entry("parzen", "table", "MNIST, Parzen windows (Goodfellow et al. 2014; Mirza & Osindero 2014)"),
     "random_net": _Entry("random_net", "table", "does a net of random weights rank samples as a classifier does?"),
