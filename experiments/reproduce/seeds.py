@@ -1,4 +1,4 @@
-"""Seeds of one configuration as a population, one per device: each trains as a run with its options and seed."""
+"""Seeds of one configuration as a population: each trains as a run with its options and seed."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,6 +38,11 @@ def job_of(chosen: Config, dataset: Dataset) -> Job:
     return Job(chosen, dataset.shape, dataset.num_classes)
 
 
+def at_once(count: int) -> int:
+    """How many of `count` seeds to train at a time: one per CPU core, and on an accelerator all."""
+    return count if jax.default_backend() != "cpu" else jax.device_count()
+
+
 def settings(chosen: Config) -> dict[str, Any]:
     """The settings of a configuration that decide its results, for the record of a table."""
     names = ("steps", "batch_size", *chosen.experiment.recipe_options, *OBJECTIVE_OPTIONS)
@@ -52,7 +57,7 @@ def train(
     Args:
       job: what is trained.
       examples: the data, on the device.
-      seeds: the members' seeds, at most one per device.
+      seeds: the members' seeds; several per device are trained as `population.suitable_mapping` says.
       every: steps between results; None for one result, at the end.
 
     Yields:
@@ -83,7 +88,9 @@ def train_finite(
     mesh = Mesh(np.array(jax.devices()[: len(seeds)]), (population.AXIS,))
     run = jit_training(population.train_until, donate=["states"])
     states = jax.jit(population.initial_states, static_argnums=0)(job.gan, numbers, init_rngs, examples)
-    fixed = {"rngs": rngs, "mesh": mesh, "batch_size": job.options["batch_size"], "capacity": every}
+    platform = jax.default_backend()
+    mapping = population.suitable_mapping(job.gan(), examples, platform) if platform != "cpu" else "map"
+    fixed = {"mapping": mapping, "rngs": rngs, "mesh": mesh, "batch_size": job.options["batch_size"], "capacity": every}
     phases = chunks.makers(job)
     start, finite, since = 0, np.ones(len(seeds), bool), []
     for stop in sorted({*range(every, steps + 1, every), *(first for first in phases if 0 < first < steps)}):
