@@ -1,0 +1,307 @@
+"""Does training end where the game turns? Eigenvalues of the game's Jacobian under every loss and penalty.
+
+After Mescheder et al. 2017 (arXiv:1705.10461) and Berard et al. 2020 (arXiv:1906.04848). The vector field is v = (grad
+of D's loss in D's parameters, grad of G's loss in G's), which gradient descent follows downwards: near an equilibrium it
+converges, with a small enough rate, where every eigenvalue of v's Jacobian has a positive real part. Imaginary parts
+turn it; a negative real part drives it away.
+
+The eigenvalues of largest modulus are those of the Hessenberg matrix of Arnoldi's iteration (1951) on products of the
+Jacobian with vectors, exact to rounding in forward over reverse mode, on a fixed minibatch.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import lax
+from jax.flatten_util import ravel_pytree
+from jax.sharding import Mesh
+from jaxtyping import Array, Complex, Float
+
+from experiments.reproduce import intervals, seeds, transport
+from experiments.reproduce.seeds import job_of
+from experiments.reproduce.table import Budget, Column, Outcome, Published, Record, Row, Table
+from gan_jax import data, losses, penalties, population, priors, training
+from gan_jax.compiling import jit_training
+from gan_jax.examples import Examples
+from gan_jax.gan import GAN, Batch, GANState
+from gan_jax.lab import style
+from gan_jax.losses import Loss
+from gan_jax.nets import heads, mlp
+from gan_jax.penalties import Penalty
+from gan_jax.population import Hyperparams
+from gan_jax.recipes.builders import are_points
+from gan_jax.training import from_uint8
+from gan_jax.typing import Critic, Data, Key, Logits, Params, Scalar, Shape, Step
+
+_STOPS = (0.04, 0.2, 1.0)
+_PRODUCTS, _KEPT = 80, 10
+_POINTS = 512
+_LOSSES = tuple(losses.LOSSES)
+_PENALTIES: Mapping[str, Penalty] = {
+    "none": penalties.none,
+    "wgan_gp": penalties.wgan_gp(1.0),
+    "dragan": penalties.dragan(1.0),
+    "R1": penalties.r1(1.0),
+    "R2": penalties.r2(1.0),
+    "R1 + R2": penalties.total(penalties.r1(1.0), penalties.r2(1.0)),
+}
+CELLS = tuple((loss, penalty) for loss in _LOSSES for penalty in _PENALTIES)
+
+
+class Protocol(NamedTuple):
+    """How one kind of data is learned.
+
+    Attributes:
+      steps: of training.
+      lr: Adam's rate for both players, with b1 .5.
+      width: of the hidden layers, two in each player for points and one for images.
+      latent: length of z.
+      norm: weight of the penalties that push norms of gradients towards 1.
+      square: gamma of those that push them towards 0.
+    """
+
+    steps: int
+    lr: float
+    width: int
+    latent: int
+    norm: float
+    square: float
+
+
+_DATA = {
+    "ring": Protocol(5000, 5e-4, 64, 2, 1.0, 0.1),
+    "mnist": Protocol(5000, 5e-4, 64, 32, 10.0, 1.0),
+}
+
+
+def field(gan: GAN, state: GANState, batch: Batch, rng: Key, players: tuple[Params, Params]) -> tuple[Params, Params]:
+    """The game's vector field at (D's parameters, G's): the gradient of each player's loss in its own.
+
+    Args:
+      gan: the game.
+      state: everything but parameters.
+      batch: real examples, leaves `[B, ...]`.
+      rng: decides latents and the penalty's noise, the same for both players.
+      players: where.
+    """
+    d_params, g_params = players
+    discriminator = dataclasses.replace(state.discriminator, params=d_params)
+    generator = dataclasses.replace(state.generator, params=g_params)
+    state = dataclasses.replace(state, discriminator=discriminator, generator=generator)
+    fakes = gan.fakes(state, batch, rng)
+    d = jax.grad(lambda params: gan.d_loss(params, state, batch, fakes, rng)[0])(d_params)
+    g = jax.grad(lambda params: gan.g_loss(params, state, batch, rng)[0])(g_params)
+    return d, g
+
+
+def product(gan: GAN, state: GANState, batch: Batch, rng: Key) -> tuple[Callable[[Array], Array], int]:
+    """`vector [P] -> J vector [P]` with the Jacobian J of `field` at the state's parameters, D's first; and P."""
+    at, unravel = ravel_pytree((state.discriminator.params, state.generator.params))
+
+    def flat(parameters: Array) -> Array:
+        return ravel_pytree(field(gan, state, batch, rng, unravel(parameters)))[0]
+
+    return lambda vector: jax.jvp(flat, (at,), (vector,))[1], at.size
+
+
+def arnoldi(
+    product: Callable[[Array], Array], start: Float[Array, " p"], steps: int
+) -> Float[Array, "{steps}+1 {steps}"]:
+    """The Hessenberg matrix of Arnoldi's iteration, orthogonalised twice (Daniel et al. 1976), without restarts.
+
+    Written for arrays on the device, so that thousands of Jacobians are one program under `vmap`.
+
+    Args:
+      product: `vector [P] -> matrix vector [P]`.
+      start: the first vector.
+      steps: how many products; at most P.
+    """
+    basis = jnp.zeros((steps + 1, start.size)).at[0].set(start / jnp.linalg.norm(start))
+
+    def body(basis: Array, k: Array) -> tuple[Array, Array]:
+        vector = product(basis[k])
+        column = jnp.zeros(steps + 1)
+        for _ in range(2):
+            part = basis @ vector  # Rows beyond the k-th are 0.
+            vector, column = vector - part @ basis, column + part
+        size = jnp.linalg.norm(vector)
+        return basis.at[k + 1].set(vector / jnp.where(size > 0, size, 1.0)), column.at[k + 1].set(size)
+
+    return lax.scan(body, basis, jnp.arange(steps))[1].T
+
+
+def leading(hessenberg: Float[np.ndarray, "m+1 m"], count: int) -> tuple[Complex[np.ndarray, " count"], float]:
+    """The eigenvalues of largest modulus, and the largest of their residuals, as a share of the largest modulus.
+
+    The residual of a Ritz pair is the last subdiagonal entry times the last entry of its vector (Saad 2011, proposition
+    6.8).
+    """
+    square = np.asarray(hessenberg[:-1], np.float64)
+    values, vectors = np.linalg.eig(square)
+    order = np.argsort(-np.abs(values), kind="stable")[:count]
+    residuals = abs(float(hessenberg[-1, -1])) * np.abs(vectors[-1, order])
+    return values[order], float(residuals.max() / max(np.abs(values[order]).max(), 1e-30))
+
+
+def summary(values: Complex[np.ndarray, " k"]) -> dict[str, float]:
+    """What a spectrum says: its share of imaginary part, per cent, and the ends of its real parts."""
+    return {
+        "imaginary": 100 * float(np.abs(values.imag).sum() / max(np.abs(values).sum(), 1e-30)),
+        "largest": float(values.real.max()),
+        "least": float(values.real.min()),
+    }
+
+
+def table(budget: Budget) -> Table:
+    """A spectrum for every loss and penalty, on two kinds of data."""
+    rows = []
+    for name, protocol in _DATA.items():
+        count = 5 if budget == "full" else 2
+        if budget == "small":
+            protocol = protocol._replace(steps=25, width=8)
+        record = protocol._asdict() | {
+            "batch_size": 64, "stops": _STOPS, "products": _PRODUCTS, "kept": _KEPT, "points": _POINTS, "b1": 0.5,
+        }  # fmt: skip
+        rows.append(Row(name, record, functools.partial(_measure, name, protocol), range(count), seeds.at_once(count)))
+    return Table("The game's spectrum", _NOTE, {}, _PUBLISHED, rows, _plot, _body)
+
+
+_NOTE = ""
+_PUBLISHED: list[Published] = []
+
+
+def game(shape: Shape, protocol: Protocol, hyperparams: Hyperparams) -> GAN:
+    """One cell's GAN: of all of them one program is compiled, for which loss and penalty are numbers.
+
+    Args:
+      shape: of the data.
+      protocol: how it is learned.
+      hyperparams: "loss" and "penalty", each a place in its table, int32.
+    """
+    chosen = [make() for make in losses.LOSSES.values()]
+
+    def switched(player: str) -> Callable[[Logits, Logits], Scalar]:
+        return lambda *logits: lax.switch(hyperparams["loss"], [getattr(loss, player) for loss in chosen], *logits)
+
+    def penalty(critic: Critic, real: Data, fake: Data, rng: Key, step: Step) -> Scalar:
+        forms = [functools.partial(form, critic) for form in _PENALTIES.values()]
+        weights = [protocol.norm if name in ("wgan_gp", "dragan") else protocol.square for name in _PENALTIES]
+        value = lax.switch(hyperparams["penalty"], forms, real, fake, rng, step)
+        return jnp.asarray(weights)[hyperparams["penalty"]] * value
+
+    points = are_points(shape)
+    hidden = (protocol.width,) * (2 if points else 1)
+    output: dict[str, Any] = {"output": None} if points else {}
+    adam = optax.adam(protocol.lr, 0.5, 0.999)
+    return GAN(
+        generator=mlp.Generator(shape, hidden, **output),
+        discriminator=mlp.Discriminator(hidden, heads.Logit()),
+        loss=Loss(d=switched("d"), g=switched("g")),
+        g_optimizer=adam,
+        d_optimizer=adam,
+        prior=priors.normal(protocol.latent),
+        penalty=penalty,
+        data_range=(0.0, 1.0),
+    )
+
+
+def _measure(name: str, protocol: Protocol, numbers: Sequence[int]) -> list[Outcome]:
+    """Trains every cell with every seed, all as one population, and takes its spectra at the stops."""
+    train, test = data.load(name), data.load(name, "test")
+    examples = jax.tree.map(jnp.asarray, train.examples)
+    make_gan = functools.partial(game, train.shape, protocol)
+    members = [(seed, *cell) for seed in numbers for cell in CELLS]
+    hyperparams = {
+        "loss": jnp.asarray([_LOSSES.index(loss) for _, loss, _ in members], jnp.int32),
+        "penalty": jnp.asarray([list(_PENALTIES).index(penalty) for *_, penalty in members], jnp.int32),
+    }
+    # The cells of a seed start with the same weights and see the same minibatches.
+    roots = [jax.random.split(jax.random.key(seed), 3) for seed, *_ in members]
+    init_rngs, rngs, look_rngs = (jnp.stack([own[k] for own in roots]) for k in range(3))
+    mapping: population.Mapping = "map" if jax.default_backend() == "cpu" else "vmap"
+    mesh = Mesh(np.array(jax.devices()), (population.AXIS,))
+    states = jax.jit(population.initial_states, static_argnums=0)(make_gan, hyperparams, init_rngs, examples)
+    advance = jit_training(population.train_until, donate=["states"])
+    look = jax.jit(functools.partial(_looks, make_gan, mapping))
+    finite = np.ones(len(members), bool)
+    stops = sorted({max(1, round(share * protocol.steps)) for share in _STOPS})
+    spectra: list[list[Complex[np.ndarray, " k"]]] = [[] for _ in members]
+    residuals: list[list[float]] = [[] for _ in members]
+    for stop in stops:
+        states, _, reached = advance(
+            make_gan, hyperparams, states, examples, alive=jnp.asarray(finite), rngs=rngs, stop=stop,
+            batch_size=64, capacity=protocol.steps, mapping=mapping, mesh=mesh,
+        )  # fmt: skip
+        finite &= np.asarray(reached)
+        matrices, samples = jax.device_get(look(hyperparams, states, look_rngs, examples))
+        for k, matrix in enumerate(matrices):
+            usable = finite[k] and np.isfinite(matrix).all()
+            values, residual = leading(matrix, _KEPT) if usable else (np.full(_KEPT, np.nan + 0j), np.nan)
+            spectra[k].append(values)
+            residuals[k].append(residual)
+    real = np.asarray(from_uint8(test.x[:_POINTS], (0.0, 1.0)))
+    distances = [transport.pool().submit(transport.exact, real, each) if ok else None for each, ok in zip(samples, finite)]
+    outcomes = []
+    for first in range(0, len(members), len(CELLS)):
+        found: dict[str, float] = {}
+        curves: dict[str, Sequence[float]] = {}
+        for k, cell in enumerate(CELLS, first):
+            name_of = functools.partial(key, *cell)
+            shares = [summary(values)["imaginary"] for values in spectra[k]]
+            ends = summary(spectra[k][-1]) | {"early": shares[0], "residual": residuals[k][-1]}
+            ends["distance"] = np.nan if distances[k] is None else distances[k].result()
+            found |= {name_of(what): value for what, value in ends.items()}
+            if finite[k]:
+                last = spectra[k][-1]
+                curves |= {name_of("imaginary"): shares, name_of("re"): last.real, name_of("im"): last.imag}
+        outcomes.append(Outcome(found, curves))
+    return outcomes
+
+
+def key(loss: str, penalty: str, what: str) -> str:
+    """The name of a cell's number."""
+    return f"{loss}, {penalty}: {what}"
+
+
+def _looks(
+    make_gan: Callable[[Hyperparams], GAN],
+    mapping: population.Mapping,
+    hyperparams: Hyperparams,
+    states: GANState,
+    rngs: Array,
+    examples: Examples,
+) -> tuple[Array, Array]:
+    """Every member's Hessenberg matrix, and samples."""
+
+    def one(inputs: tuple[Hyperparams, GANState, Array]) -> tuple[Array, Array]:
+        hyperparams, state, rng = inputs
+        return look(make_gan(hyperparams), state, rng, examples)
+
+    inputs = hyperparams, states, rngs
+    return jax.vmap(one)(inputs) if mapping == "vmap" else lax.map(one, inputs)
+
+
+def look(gan: GAN, state: GANState, rng: Key, examples: Examples) -> tuple[Array, Array]:
+    """The Hessenberg matrix of the Jacobian on 512 examples, and as many samples."""
+    start_rng, batch_rng, noise_rng, sample_rng = jax.random.split(rng, 4)
+    chosen = training.draw_indices(batch_rng, 0, 1, _POINTS, len(examples.x))[0]
+    batch = training.as_batch(gan, jax.tree.map(lambda leaf: leaf[chosen], examples))
+    with jax.default_matmul_precision("highest"):  # Not TF32, whose three digits are no spectrum's.
+        times, size = product(gan, state, batch, noise_rng)
+        matrix = arnoldi(times, jax.random.normal(start_rng, (size,)), _PRODUCTS)
+    return matrix, gan.sample(state, sample_rng, _POINTS)
+
+
+def _body(rows: Mapping[str, Record]) -> str:
+    return ""
+
+
+def _plot(rows: Mapping[str, Sequence[Record]], file: Path) -> None:
+    pass
