@@ -1,9 +1,9 @@
 """Does training end where the game turns? Eigenvalues of the game's Jacobian under every loss and penalty.
 
 After Mescheder et al. 2017 (arXiv:1705.10461) and Berard et al. 2020 (arXiv:1906.04848). The vector field is v = (grad
-of D's loss in D's parameters, grad of G's loss in G's), which gradient descent follows downwards: near an equilibrium it
-converges, with a small enough rate, where every eigenvalue of v's Jacobian has a positive real part. Imaginary parts
-turn it; a negative real part drives it away.
+of D's loss in D's parameters, grad of G's loss in G's), which gradient descent follows downwards: near an equilibrium
+it converges, with a small enough rate, where every eigenvalue of v's Jacobian has a positive real part. Imaginary
+parts turn it; a negative real part drives it away.
 
 The eigenvalues of largest modulus are those of the Hessenberg matrix of Arnoldi's iteration (1951) on products of the
 Jacobian with vectors, exact to rounding in forward over reverse mode, on a fixed minibatch.
@@ -25,7 +25,6 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Complex, Float
 
 from experiments.reproduce import intervals, seeds, transport
-from experiments.reproduce.seeds import job_of
 from experiments.reproduce.table import Budget, Column, Outcome, Published, Record, Row, Table
 from gan_jax import data, losses, penalties, population, priors, training
 from gan_jax.compiling import jit_training
@@ -41,8 +40,9 @@ from gan_jax.training import from_uint8
 from gan_jax.typing import Critic, Data, Key, Logits, Params, Scalar, Shape, Step
 
 _STOPS = (0.04, 0.2, 1.0)
-_PRODUCTS, _KEPT = 80, 10
-_POINTS = 512
+_KEPT = 10
+_CHUNK = 20
+_BATCH, _B1 = 64, 0.5
 _LOSSES = tuple(losses.LOSSES)
 _PENALTIES: Mapping[str, Penalty] = {
     "none": penalties.none,
@@ -65,6 +65,8 @@ class Protocol(NamedTuple):
       latent: length of z.
       norm: weight of the penalties that push norms of gradients towards 1.
       square: gamma of those that push them towards 0.
+      products: of Arnoldi's iteration.
+      points: examples on which the field is taken, and samples whose distance is measured.
     """
 
     steps: int
@@ -73,6 +75,8 @@ class Protocol(NamedTuple):
     latent: int
     norm: float
     square: float
+    products: int = 80
+    points: int = 512
 
 
 _DATA = {
@@ -165,16 +169,25 @@ def table(budget: Budget) -> Table:
     for name, protocol in _DATA.items():
         count = 5 if budget == "full" else 2
         if budget == "small":
-            protocol = protocol._replace(steps=25, width=8)
-        record = protocol._asdict() | {
-            "batch_size": 64, "stops": _STOPS, "products": _PRODUCTS, "kept": _KEPT, "points": _POINTS, "b1": 0.5,
-        }  # fmt: skip
+            protocol = protocol._replace(steps=5, width=4, products=12, points=32)
+        record = protocol._asdict() | {"batch_size": _BATCH, "stops": _STOPS, "kept": _KEPT, "b1": _B1}
         rows.append(Row(name, record, functools.partial(_measure, name, protocol), range(count), seeds.at_once(count)))
-    return Table("The game's spectrum", _NOTE, {}, _PUBLISHED, rows, _plot, _body)
+    return Table("The game's spectrum", _NOTE, {}, [], rows, _plot, _body)
 
 
+_PUBLISHED = [
+    Published(
+        "non-saturating, WGAN-GP on MNIST and CIFAR-10",
+        "Berard et al. 2020, figures 4 to 6",
+        {"what": "training ends with large imaginary parts, at a point that is no local Nash equilibrium"},
+    ),
+    Published(
+        "minimax near an equilibrium",
+        "Mescheder et al. 2017, section 3",
+        {"what": "eigenvalues with a real part of zero and a large imaginary part stop convergence"},
+    ),
+]
 _NOTE = ""
-_PUBLISHED: list[Published] = []
 
 
 def game(shape: Shape, protocol: Protocol, hyperparams: Hyperparams) -> GAN:
@@ -199,7 +212,7 @@ def game(shape: Shape, protocol: Protocol, hyperparams: Hyperparams) -> GAN:
     points = are_points(shape)
     hidden = (protocol.width,) * (2 if points else 1)
     output: dict[str, Any] = {"output": None} if points else {}
-    adam = optax.adam(protocol.lr, 0.5, 0.999)
+    adam = optax.adam(protocol.lr, _B1, 0.999)
     return GAN(
         generator=mlp.Generator(shape, hidden, **output),
         discriminator=mlp.Discriminator(hidden, heads.Logit()),
@@ -229,7 +242,7 @@ def _measure(name: str, protocol: Protocol, numbers: Sequence[int]) -> list[Outc
     mesh = Mesh(np.array(jax.devices()), (population.AXIS,))
     states = jax.jit(population.initial_states, static_argnums=0)(make_gan, hyperparams, init_rngs, examples)
     advance = jit_training(population.train_until, donate=["states"])
-    look = jax.jit(functools.partial(_looks, make_gan, mapping))
+    looks = jax.jit(functools.partial(_looks, make_gan, protocol, mapping))
     finite = np.ones(len(members), bool)
     stops = sorted({max(1, round(share * protocol.steps)) for share in _STOPS})
     spectra: list[list[Complex[np.ndarray, " k"]]] = [[] for _ in members]
@@ -237,17 +250,20 @@ def _measure(name: str, protocol: Protocol, numbers: Sequence[int]) -> list[Outc
     for stop in stops:
         states, _, reached = advance(
             make_gan, hyperparams, states, examples, alive=jnp.asarray(finite), rngs=rngs, stop=stop,
-            batch_size=64, capacity=protocol.steps, mapping=mapping, mesh=mesh,
+            batch_size=_BATCH, capacity=protocol.steps, mapping=mapping, mesh=mesh,
         )  # fmt: skip
         finite &= np.asarray(reached)
-        matrices, samples = jax.device_get(look(hyperparams, states, look_rngs, examples))
+        matrices, samples = jax.device_get(looks(hyperparams, states, look_rngs, examples))
         for k, matrix in enumerate(matrices):
             usable = finite[k] and np.isfinite(matrix).all()
             values, residual = leading(matrix, _KEPT) if usable else (np.full(_KEPT, np.nan + 0j), np.nan)
             spectra[k].append(values)
             residuals[k].append(residual)
-    real = np.asarray(from_uint8(test.x[:_POINTS], (0.0, 1.0)))
-    distances = [transport.pool().submit(transport.exact, real, each) if ok else None for each, ok in zip(samples, finite)]
+    real = np.asarray(from_uint8(jnp.asarray(test.x[: protocol.points]), (0.0, 1.0)))
+    distances = [
+        transport.pool().submit(transport.exact, real, each) if ok else None
+        for each, ok in zip(samples, finite, strict=True)
+    ]
     outcomes = []
     for first in range(0, len(members), len(CELLS)):
         found: dict[str, float] = {}
@@ -256,11 +272,12 @@ def _measure(name: str, protocol: Protocol, numbers: Sequence[int]) -> list[Outc
             name_of = functools.partial(key, *cell)
             shares = [summary(values)["imaginary"] for values in spectra[k]]
             ends = summary(spectra[k][-1]) | {"early": shares[0], "residual": residuals[k][-1]}
-            ends["distance"] = np.nan if distances[k] is None else distances[k].result()
+            waiting = distances[k]
+            ends["distance"] = np.nan if waiting is None else waiting.result()
             found |= {name_of(what): value for what, value in ends.items()}
             if finite[k]:
                 last = spectra[k][-1]
-                curves |= {name_of("imaginary"): shares, name_of("re"): last.real, name_of("im"): last.imag}
+                curves |= {name_of("imaginary"): shares, name_of("re"): [*last.real], name_of("im"): [*last.imag]}
         outcomes.append(Outcome(found, curves))
     return outcomes
 
@@ -272,6 +289,7 @@ def key(loss: str, penalty: str, what: str) -> str:
 
 def _looks(
     make_gan: Callable[[Hyperparams], GAN],
+    protocol: Protocol,
     mapping: population.Mapping,
     hyperparams: Hyperparams,
     states: GANState,
@@ -282,26 +300,92 @@ def _looks(
 
     def one(inputs: tuple[Hyperparams, GANState, Array]) -> tuple[Array, Array]:
         hyperparams, state, rng = inputs
-        return look(make_gan(hyperparams), state, rng, examples)
+        return look(make_gan(hyperparams), state, rng, examples, protocol)
 
-    inputs = hyperparams, states, rngs
-    return jax.vmap(one)(inputs) if mapping == "vmap" else lax.map(one, inputs)
+    # All members at once would need tens of gigabytes for images.
+    return lax.map(one, (hyperparams, states, rngs), batch_size=_CHUNK if mapping == "vmap" else None)
 
 
-def look(gan: GAN, state: GANState, rng: Key, examples: Examples) -> tuple[Array, Array]:
-    """The Hessenberg matrix of the Jacobian on 512 examples, and as many samples."""
+def look(gan: GAN, state: GANState, rng: Key, examples: Examples, protocol: Protocol) -> tuple[Array, Array]:
+    """The Hessenberg matrix of the Jacobian on a large minibatch, and as many samples."""
     start_rng, batch_rng, noise_rng, sample_rng = jax.random.split(rng, 4)
-    chosen = training.draw_indices(batch_rng, 0, 1, _POINTS, len(examples.x))[0]
+    chosen = training.draw_indices(batch_rng, 0, 1, protocol.points, len(examples.x))[0]
     batch = training.as_batch(gan, jax.tree.map(lambda leaf: leaf[chosen], examples))
     with jax.default_matmul_precision("highest"):  # Not TF32, whose three digits are no spectrum's.
         times, size = product(gan, state, batch, noise_rng)
-        matrix = arnoldi(times, jax.random.normal(start_rng, (size,)), _PRODUCTS)
-    return matrix, gan.sample(state, sample_rng, _POINTS)
+        matrix = arnoldi(times, jax.random.normal(start_rng, (size,)), protocol.products)
+    return matrix, gan.sample(state, sample_rng, protocol.points)
+
+
+_SHOWN = {
+    "early": Column("imaginary, % (early)", 0),
+    "imaginary": Column("imaginary, % (end)", 0),
+    "largest": Column("largest real part", 2),
+    "least": Column("least real part", 2),
+    "distance": Column("exact distance of 512 samples", 3),
+}
+_CHANGES = {
+    "imaginary": "change by the penalty: imaginary, points",
+    "least": "least real part",
+}
 
 
 def _body(rows: Mapping[str, Record]) -> str:
-    return ""
+    """One table for each kind of data: every cell's spectrum, and what its penalty changes, seed by seed."""
+    parts = ["\n".join(f"- {row.name}: {row.numbers['what']} ({row.source})" for row in _PUBLISHED)]
+    for name, row in rows.items():
+        results = row["results"]
+        if not results:
+            continue
+        head = ["loss", "penalty", *(column.heading for column in _SHOWN.values()), *_CHANGES.values()]
+        lines = [head, ["---"] * len(head)]
+        for loss, penalty in CELLS:
+            ends = [
+                _text([own["numbers"][key(loss, penalty, what)] for own in results], column.decimals)
+                for what, column in _SHOWN.items()
+            ]
+            changes = [
+                "" if penalty == "none" else _text(_changes(results, loss, penalty, what), _SHOWN[what].decimals)
+                for what in _CHANGES
+            ]
+            lines.append([loss if penalty == "none" else "", penalty, *ends, *changes])
+        table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        parts.append(f"## {name}, {len(results)} seeds\n\n{table}")
+    return "\n\n".join(parts)
+
+
+def _changes(results: Sequence[Record], loss: str, penalty: str, what: str) -> list[float | None]:
+    """The number under a penalty less that without, for every seed that has both."""
+    pairs = [[own["numbers"][key(loss, each, what)] for each in (penalty, "none")] for own in results]
+    return [None if None in pair else pair[0] - pair[1] for pair in pairs]
+
+
+def _text(values: Sequence[float | None], decimals: int) -> str:
+    """Interquartile mean and interval of the finite ones, and how many those are if not all."""
+    finite = [value for value in values if value is not None]
+    if not finite:
+        return "not finite"
+    of = f" ({len(finite)} of {len(values)})" if len(finite) < len(values) else ""
+    return intervals.shown(finite, decimals) + of
 
 
 def _plot(rows: Mapping[str, Sequence[Record]], file: Path) -> None:
-    pass
+    """The first seed's spectra at the end in the complex plane: a column for each loss, a colour for each penalty."""
+    with style.applied("readme"):
+        figure = style.figure(14.0, 2.9 * len(rows))
+        panels = figure.subplots(len(rows), len(_LOSSES), squeeze=False)
+        for line, (name, results) in zip(panels, rows.items(), strict=True):
+            for axes, loss in zip(line, _LOSSES, strict=True):
+                for number, penalty in enumerate(_PENALTIES):
+                    curves = results[0]["curves"] if results else {}
+                    real, imaginary = (curves.get(key(loss, penalty, part), []) for part in ("re", "im"))
+                    axes.plot(real, imaginary, "o", color=style.COLORS[number], label=penalty, alpha=0.8)
+                axes.set_xscale("symlog", linthresh=0.1)
+                axes.set_yscale("symlog", linthresh=0.1)
+                axes.axvline(0, color=style.PALE, linewidth=0.8)
+                axes.axhline(0, color=style.PALE, linewidth=0.8)
+                axes.set_title(f"{name}: {loss.replace('_', ' ')}")
+        panels[0][0].legend(loc="upper left")
+        figure.supxlabel("real part")
+        figure.supylabel("imaginary part")
+        style.save(figure, file)

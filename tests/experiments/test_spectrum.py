@@ -9,7 +9,7 @@ import scipy.sparse.linalg
 from jax.flatten_util import ravel_pytree
 
 from experiments.reproduce import dirac, spectrum
-from gan_jax import losses, penalties, population, priors, training
+from gan_jax import losses, penalties, priors, training
 from gan_jax.gan import GAN, Batch, GANState
 from gan_jax.nets import heads, mlp
 from gan_jax.training import Examples
@@ -92,7 +92,7 @@ def test_the_iteration_finds_the_eigenvalues_of_the_dense_jacobian_and_of_scipy(
 
 def test_the_field_is_what_train_steps_descend() -> None:
     """One D step and one G step of plain gradient descent, each from the same state."""
-    gan, state, batch = _small(penalties.r1(0.5), losses.non_saturating())
+    gan, _, batch = _small(penalties.r1(0.5), losses.non_saturating())
     sgd = gan.replace(g_optimizer=optax.sgd(1.0), d_optimizer=optax.sgd(1.0))
     fresh = sgd.init(KEY, jax.tree.map(lambda leaf: leaf[None], batch))
     d, g = spectrum.field(sgd, fresh, batch, KEY, (fresh.discriminator.params, fresh.generator.params))
