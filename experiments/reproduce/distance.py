@@ -42,7 +42,7 @@ from gan_jax.typing import Condition, Count, Data, Logits, Positive, Rate, Scala
 
 _SAMPLES, _PART = 512, 64
 _STOPS = 20
-_STEPS = 150 * _STOPS
+_STEPS = 75 * _STOPS
 _CENTRES = 256
 _DATA = ("ring", "grid", "mnist")
 
@@ -113,7 +113,7 @@ def clip(
     lr: Rate = 5e-4,
     clip: Positive = 0.05,
     n_critic: Count = 5,
-    width: Width = 128,
+    width: Width = 64,
 ) -> GAN:
     """Clipped weights (Arjovsky et al. 2017, arXiv:1701.07875): Lipschitz with an unknown constant."""
     return GAN(**_nets(shape, width), **clipped_rmsprop(lr, lr, clip), n_critic=n_critic)
@@ -126,19 +126,19 @@ def penalty(
     lr: Rate = 5e-4,
     weight: Weight = 10.0,
     n_critic: Count = 5,
-    width: Width = 128,
+    width: Width = 64,
 ) -> GAN:
     """The gradient penalty (Gulrajani et al. 2017, arXiv:1704.00028): norms of gradients pushed towards 1."""
     optimizers = adam(lr, lr, 0.0, 0.9)
     return GAN(**_nets(shape, width), **optimizers, n_critic=n_critic, penalty=penalties.wgan_gp(weight))
 
 
-def spectral(shape: Shape, num_classes: int = 0, *, lr: Rate = 5e-4, n_critic: Count = 5, width: Width = 128) -> GAN:
+def spectral(shape: Shape, num_classes: int = 0, *, lr: Rate = 5e-4, n_critic: Count = 5, width: Width = 64) -> GAN:
     """Spectral normalisation (Miyato et al. 2018, arXiv:1802.05957) of every weight, with Wasserstein's loss."""
     return GAN(**_nets(shape, width, spectral_norm=True), **adam(lr, lr, 0.0, 0.9), n_critic=n_critic)
 
 
-def transform(shape: Shape, num_classes: int = 0, *, lr: Rate = 5e-4, n_critic: Count = 5, width: Width = 128) -> GAN:
+def transform(shape: Shape, num_classes: int = 0, *, lr: Rate = 5e-4, n_critic: Count = 5, width: Width = 64) -> GAN:
     """`c_transform`, with a critic that nothing constrains."""
     gan = GAN(**_nets(shape, width), **adam(lr, lr, 0.0, 0.9), n_critic=n_critic)
     return gan.replace(loss=c_transform(), discriminator=WithPoints(gan.discriminator))

@@ -33,25 +33,18 @@ from gan_jax.gan import GAN, Batch, GANState
 from gan_jax.lab import style
 from gan_jax.losses import Loss
 from gan_jax.nets import heads, mlp
-from gan_jax.penalties import Penalty
 from gan_jax.population import Hyperparams
 from gan_jax.recipes.builders import are_points
 from gan_jax.training import from_uint8
-from gan_jax.typing import Critic, Data, Key, Logits, Params, Scalar, Shape, Step
+from gan_jax.typing import Key, Logits, Params, Scalar, Shape
 
 _STOPS = (0.04, 0.2, 1.0)
 _KEPT = 10
-_CHUNK = 20
+_CHUNK = 60
 _BATCH, _B1 = 64, 0.5
 _LOSSES = tuple(losses.LOSSES)
-_PENALTIES: Mapping[str, Penalty] = {
-    "none": penalties.none,
-    "wgan_gp": penalties.wgan_gp(1.0),
-    "dragan": penalties.dragan(1.0),
-    "R1": penalties.r1(1.0),
-    "R2": penalties.r2(1.0),
-    "R1 + R2": penalties.total(penalties.r1(1.0), penalties.r2(1.0)),
-}
+_TERMS = {"wgan_gp": penalties.wgan_gp, "dragan": penalties.dragan, "R1": penalties.r1, "R2": penalties.r2}
+_PENALTIES = {name: tuple(name.split(" + ")) for name in ("none", *_TERMS, "R1 + R2")}
 CELLS = tuple((loss, penalty) for loss in _LOSSES for penalty in _PENALTIES)
 
 
@@ -80,7 +73,7 @@ class Protocol(NamedTuple):
 
 
 _DATA = {
-    "ring": Protocol(5000, 5e-4, 64, 2, 1.0, 0.1),
+    "ring": Protocol(5000, 5e-4, 64, 2, 0.1, 0.1),
     "mnist": Protocol(5000, 5e-4, 64, 32, 10.0, 1.0),
 }
 
@@ -190,25 +183,31 @@ _PUBLISHED = [
 _NOTE = ""
 
 
+def hyperparams_of(protocol: Protocol, cells: Sequence[tuple[str, str]]) -> Hyperparams:
+    """What `game` takes for cells of loss and penalty: leaves `[cells, ...]`."""
+    weights = [protocol.norm if term in ("wgan_gp", "dragan") else protocol.square for term in _TERMS]
+    own = [
+        [weight * (term in _PENALTIES[penalty]) for term, weight in zip(_TERMS, weights, strict=True)]
+        for _, penalty in cells
+    ]
+    places = [_LOSSES.index(loss) for loss, _ in cells]
+    return {"loss": jnp.asarray(places, jnp.int32), "weights": jnp.asarray(own, jnp.float32)}
+
+
 def game(shape: Shape, protocol: Protocol, hyperparams: Hyperparams) -> GAN:
-    """One cell's GAN: of all of them one program is compiled, for which loss and penalty are numbers.
+    """One cell's GAN: of all of them one program is compiled, for which loss and penalties are numbers.
 
     Args:
       shape: of the data.
       protocol: how it is learned.
-      hyperparams: "loss" and "penalty", each a place in its table, int32.
+      hyperparams: "loss", an index of `losses.LOSSES`, and "weights" `[4]` of all penalties, most of them 0.
     """
     chosen = [make() for make in losses.LOSSES.values()]
 
     def switched(player: str) -> Callable[[Logits, Logits], Scalar]:
         return lambda *logits: lax.switch(hyperparams["loss"], [getattr(loss, player) for loss in chosen], *logits)
 
-    def penalty(critic: Critic, real: Data, fake: Data, rng: Key, step: Step) -> Scalar:
-        forms = [functools.partial(form, critic) for form in _PENALTIES.values()]
-        weights = [protocol.norm if name in ("wgan_gp", "dragan") else protocol.square for name in _PENALTIES]
-        value = lax.switch(hyperparams["penalty"], forms, real, fake, rng, step)
-        return jnp.asarray(weights)[hyperparams["penalty"]] * value
-
+    terms = [make(weight) for make, weight in zip(_TERMS.values(), hyperparams["weights"], strict=True)]
     points = are_points(shape)
     hidden = (protocol.width,) * (2 if points else 1)
     output: dict[str, Any] = {"output": None} if points else {}
@@ -220,7 +219,7 @@ def game(shape: Shape, protocol: Protocol, hyperparams: Hyperparams) -> GAN:
         g_optimizer=adam,
         d_optimizer=adam,
         prior=priors.normal(protocol.latent),
-        penalty=penalty,
+        penalty=penalties.total(*terms),
         data_range=(0.0, 1.0),
     )
 
@@ -231,10 +230,7 @@ def _measure(name: str, protocol: Protocol, numbers: Sequence[int]) -> list[Outc
     examples = jax.tree.map(jnp.asarray, train.examples)
     make_gan = functools.partial(game, train.shape, protocol)
     members = [(seed, *cell) for seed in numbers for cell in CELLS]
-    hyperparams = {
-        "loss": jnp.asarray([_LOSSES.index(loss) for _, loss, _ in members], jnp.int32),
-        "penalty": jnp.asarray([list(_PENALTIES).index(penalty) for *_, penalty in members], jnp.int32),
-    }
+    hyperparams = hyperparams_of(protocol, [(loss, penalty) for _, loss, penalty in members])
     # The cells of a seed start with the same weights and see the same minibatches.
     roots = [jax.random.split(jax.random.key(seed), 3) for seed, *_ in members]
     init_rngs, rngs, look_rngs = (jnp.stack([own[k] for own in roots]) for k in range(3))

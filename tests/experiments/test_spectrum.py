@@ -108,19 +108,25 @@ def test_what_a_spectrum_says() -> None:
     assert found == {"imaginary": pytest.approx(100 * 8 / 12), "largest": 3, "least": -2}
 
 
-def test_a_cell_is_the_game_of_its_loss_and_penalty() -> None:
-    """The losses of the compiled switch are those of the GAN with this loss and penalty."""
+@pytest.mark.parametrize(
+    ("loss", "penalty"),
+    [
+        ("hinge", penalties.none),
+        ("relativistic_pairing", penalties.dragan(0.1, 0.0)),
+        ("minimax", penalties.total(penalties.r1(0.1), penalties.r2(0.1))),
+    ],
+)
+def test_a_cell_is_the_game_of_its_loss_and_penalty(loss: str, penalty: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without DRAGAN's noise, whose key is that of one of four penalties here and of the only one there."""
+    monkeypatch.setitem(spectrum._TERMS, "dragan", lambda weight: penalties.dragan(weight, 0.0))
+    name = {"hinge": "none", "relativistic_pairing": "dragan", "minimax": "R1 + R2"}[loss]
     protocol = spectrum._DATA["ring"]._replace(width=8)
     examples = Examples(np.random.default_rng(0).standard_normal((32, 2), np.float32))
     batch = Batch(jnp.asarray(examples.x))
-    for loss, penalty in (("hinge", "none"), ("relativistic_pairing", "wgan_gp"), ("minimax", "R1 + R2")):
-        places = {"loss": list(losses.LOSSES).index(loss), "penalty": list(spectrum._PENALTIES).index(penalty)}
-        gan = spectrum.game((2,), protocol, jax.tree.map(jnp.asarray, places))
-        gamma = {"none": penalties.none, "wgan_gp": penalties.wgan_gp(protocol.norm)}.get(
-            penalty, penalties.total(penalties.r1(protocol.square), penalties.r2(protocol.square))
-        )
-        plain = gan.replace(loss=losses.LOSSES[loss](), penalty=gamma)
-        state = training.initial_state(gan, KEY, examples)
-        players = state.discriminator.params, state.generator.params
-        ours, theirs = (spectrum.field(each, state, batch, KEY, players) for each in (gan, plain))
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), ours, theirs)
+    hyperparams = spectrum.hyperparams_of(protocol, [("wasserstein", "R1"), (loss, name)])
+    gan = spectrum.game((2,), protocol, jax.tree.map(lambda leaf: leaf[1], hyperparams))
+    plain = gan.replace(loss=losses.LOSSES[loss](), penalty=penalty)
+    state = training.initial_state(gan, KEY, examples)
+    players = state.discriminator.params, state.generator.params
+    ours, theirs = (spectrum.field(each, state, batch, KEY, players) for each in (gan, plain))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), ours, theirs)
