@@ -150,12 +150,12 @@ _EXPERIMENTS = {
 }
 _METHODS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "clip": ("clip", {}),
-    "penalty, 1 update": ("penalty", {"n_critic": 1}),
     "penalty": ("penalty", {}),
-    "penalty, 20 updates": ("penalty", {"n_critic": 20}),
-    "penalty, other weight": ("penalty", {}),
-    "spectral norm": ("spectral", {}),
     "c-transform": ("transform", {}),
+    "spectral norm": ("spectral", {}),
+    "penalty, other weight": ("penalty", {}),
+    "penalty, 1 update": ("penalty", {"n_critic": 1}),
+    "penalty, 20 updates": ("penalty", {"n_critic": 20}),
 }
 _WEIGHTS = {True: 0.1, False: 10.0}
 """Of the gradient penalty, for points and for images: the authors' own. The other weight is that of the other kind."""
