@@ -69,7 +69,7 @@ def _values(outputs: Float[Array, "batch 1 columns"]) -> Logits:
 def _transformed(real: Float[Array, "batch 1 columns"], fake: Float[Array, "batch 1 columns"]) -> Logits:
     """The c-transform of the critic f over the minibatch, at every generated y: min over real x of |x - y| - f(x)."""
     x, y = real[:, 0, 1:], fake[:, 0, 1:]
-    squared = jnp.sum(x**2, axis=1)[:, None] + jnp.sum(y**2, axis=1) - 2 * x @ y.T
+    squared = jnp.sum(x**2, axis=1)[:, None] + jnp.sum(y**2, axis=1)[None] - 2 * x @ y.T
     far = squared > 1e-12  # The root's gradient at 0 is infinite.
     distances = jnp.where(far, jnp.sqrt(jnp.where(far, squared, 1.0)), 0.0)
     return jnp.min(distances - _values(real)[:, None], axis=0)

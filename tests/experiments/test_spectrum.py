@@ -1,3 +1,5 @@
+import json
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -8,11 +10,13 @@ import pytest
 import scipy.sparse.linalg
 from jax.flatten_util import ravel_pytree
 
+from experiments.reproduce import __main__ as reproduce
 from experiments.reproduce import dirac, spectrum
 from gan_jax import losses, penalties, priors, training
 from gan_jax.gan import GAN, Batch, GANState
 from gan_jax.nets import heads, mlp
 from gan_jax.training import Examples
+from tests.experiments.helpers import call
 
 KEY = jax.random.key(0)
 
@@ -130,3 +134,24 @@ def test_a_cell_is_the_game_of_its_loss_and_penalty(loss: str, penalty: Any, mon
     players = state.discriminator.params, state.generator.params
     ours, theirs = (spectrum.field(each, state, batch, KEY, players) for each in (gan, plain))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), ours, theirs)
+
+
+def test_changes_are_taken_seed_by_seed_where_both_are_finite() -> None:
+    results = [
+        {"numbers": {"hinge, R1: least": 3.0, "hinge, none: least": 1.0}},
+        {"numbers": {"hinge, R1: least": 5.0, "hinge, none: least": None}},
+    ]
+    assert spectrum._changes(results, "hinge", "R1", "least") == [2.0, None]
+    assert spectrum._text([2.0, None], 1) == "2.0 (1 of 2)"
+    assert spectrum._text([None, None], 1) == "not finite"
+
+
+@pytest.mark.slow
+def test_the_small_table(tmp_path: Path) -> None:
+    assert call(reproduce.main, "spectrum", "--budget", "small", "--seeds", 1, "--out", tmp_path) == 0
+    rows = json.loads((tmp_path / "spectrum-small.json").read_text())["rows"]
+    for name in ("ring", "mnist"):
+        (result,) = rows[name]["results"]
+        assert set(result["numbers"]) >= {spectrum.key(*cell, "imaginary") for cell in spectrum.CELLS}
+        assert None not in result["numbers"].values()
+    assert (tmp_path / "spectrum-small.png").is_file()
