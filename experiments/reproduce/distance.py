@@ -187,7 +187,7 @@ def table(budget: Budget) -> Table:
                 chosen, stops = chosen.replace(steps=8, width=8), 4
             record = settings(chosen) | {"stops": stops, "samples": _SAMPLES, "part": _PART}
             measure = functools.partial(_measure, name, recipe == "transform", chosen, stops)
-            rows.append(Row(f"{name}: {method}", record, measure, range(count), seeds.at_once(count)))
+            rows.append(Row(f"{name}: {method}", record, measure, range(count), seeds.at_once()))
     columns = {
         "spearman": Column("rank correlation", 2),
         "later": Column("without the first quarter", 2),

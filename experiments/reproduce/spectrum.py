@@ -164,7 +164,7 @@ def table(budget: Budget) -> Table:
         if budget == "small":
             protocol = protocol._replace(steps=5, width=4, products=12, points=32)
         record = protocol._asdict() | {"batch_size": _BATCH, "stops": _STOPS, "kept": _KEPT, "b1": _B1}
-        rows.append(Row(name, record, functools.partial(_measure, name, protocol), range(count), seeds.at_once(count)))
+        rows.append(Row(name, record, functools.partial(_measure, name, protocol), range(count), seeds.at_once()))
     return Table("The game's spectrum", _NOTE, {}, [], rows, _plot, _body)
 
 
