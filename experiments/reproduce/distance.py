@@ -111,7 +111,7 @@ def clip(
     num_classes: int = 0,
     *,
     lr: Rate = 5e-4,
-    clip: Positive = 0.05,
+    clip: Positive = 0.1,
     n_critic: Count = 5,
     width: Width = 64,
 ) -> GAN:
