@@ -211,7 +211,25 @@ _PUBLISHED = [
     Published("c-transform", _MALLASTO, {"bias": "estimates best", "frechet": "generates worse"}),
     Published("WGAN, WGAN-GP", _STANCZUK, {"bias": "poor estimates", "frechet": "good samples all the same"}),
 ]
-_NOTE = ""
+_NOTE = (
+    f"Each run has {_STEPS:,} generator updates and is stopped {_STOPS} times. At each stop {_SAMPLES} images or "
+    "points of the test set (of a seed always the same) and as many samples are given to the critic. The truth is "
+    "their exact 1-Wasserstein distance under the Euclidean distance of points, or of pixels in [0, 1], as the cost "
+    "of the best assignment (SciPy). The estimate is the mean of the critic over real less that over generated ones; "
+    "of `c-transform` it is the mean of f over real and of the c-transform of f over generated ones. `of "
+    f"minibatches`: the same for each of the {_SAMPLES // _PART} minibatches of {_PART} (the batch size of training), "
+    "then the mean.\n\n`slope` is that of the least-squares line of estimates over distances along a run: 1 for an "
+    "estimate in the distance's own unit. `bias` is the relative excess of the estimate over the last quarter of the "
+    "stops. The distance `at the end` is the mean over the same stops. `real` compares two samples of the data "
+    "itself: it is the least that a generator can honestly have, and is far from 0 because samples are finite. "
+    f"`k-means` are centres of {_CENTRES} clusters of {40 * _CENTRES:,} training images: blurred means, with a "
+    "smaller distance than real images.\n\nAll critics have the same networks (leaky ReLUs: three layers of 64 for "
+    "points, two for images), learn at the rate 5e-4 on minibatches of 64 and have five updates per generator update "
+    "unless the row says otherwise. `clip` has RMSProp and weights in [-.1, .1], the others Adam with b1 0, b2 .9. "
+    "`penalty` has the weight of its authors, 10 for images and .1 for points; `other weight` exchanges the two. The "
+    "generators have ReLUs and no average of weights. Brackets are 95 % bootstrap intervals of the interquartile "
+    "mean over seeds (Agarwal et al. 2021, arXiv:2108.13264; too narrow where seeds are fewer than five)."
+)
 
 
 def _measure_real(name: str, numbers: Sequence[int]) -> list[Outcome]:
@@ -361,8 +379,8 @@ def _body(table: Table, rows: Mapping[str, Record]) -> str:
 _QUALITIES = {"distance": "exact distance at the end", "high_quality": "low quality", "frechet": "Frechet distance"}
 _TOGETHER = (
     "Do better estimates make better samples? Rank correlation, over the seven critics of a seed, of the size of the "
-    "estimate's relative error (without the first quarter of the run) and of how bad the samples are: 1 if the critic "
-    "that estimates best has the best samples, -1 if it has the worst."
+    "estimate's relative error (without the first quarter of the run) and of how bad the samples are: 1 if the "
+    "critic that estimates best has the best samples, -1 if it has the worst."
 )
 
 
