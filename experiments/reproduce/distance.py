@@ -111,7 +111,7 @@ def clip(
     num_classes: int = 0,
     *,
     lr: Rate = 5e-4,
-    clip: Positive = 0.1,
+    clip: Positive = 0.05,
     n_critic: Count = 5,
     width: Width = 64,
 ) -> GAN:
@@ -225,7 +225,7 @@ _NOTE = (
     f"`k-means` are centres of {_CENTRES} clusters of {40 * _CENTRES:,} training images: blurred means, with a "
     "smaller distance than real images.\n\nAll critics have the same networks (leaky ReLUs: three layers of 64 for "
     "points, two for images), learn at the rate 5e-4 on minibatches of 64 and have five updates per generator update "
-    "unless the row says otherwise. `clip` has RMSProp and weights in [-.1, .1], the others Adam with b1 0, b2 .9. "
+    "unless the row says otherwise. `clip` has RMSProp and weights in [-.05, .05], the others Adam with b1 0, b2 .9. "
     "`penalty` has the weight of its authors, 10 for images and .1 for points; `other weight` exchanges the two. The "
     "generators have ReLUs and no average of weights. Brackets are 95 % bootstrap intervals of the interquartile "
     "mean over seeds (Agarwal et al. 2021, arXiv:2108.13264; too narrow where seeds are fewer than five)."
@@ -370,7 +370,7 @@ def _spearman(a: np.ndarray, b: np.ndarray) -> float:
 
 def _body(table: Table, rows: Mapping[str, Record]) -> str:
     """The table, and below it how errors and samples go together."""
-    head = ["", "seeds", *_QUALITIES.values()]
+    head = ["", "critics", "seeds", *_QUALITIES.values()]
     found = [[f"**{name}**", *_together(name, rows)] for name in _DATA]
     together = "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *found))
     return "\n\n".join([tables.lines(table, {"rows": rows}), _TOGETHER, together])
@@ -378,19 +378,16 @@ def _body(table: Table, rows: Mapping[str, Record]) -> str:
 
 _QUALITIES = {"distance": "exact distance at the end", "high_quality": "low quality", "frechet": "Frechet distance"}
 _TOGETHER = (
-    "Do better estimates make better samples? Rank correlation, over the seven critics of a seed, of the size of the "
+    "Do better estimates make better samples? Rank correlation, over the critics of a seed, of the size of the "
     "estimate's relative error (without the first quarter of the run) and of how bad the samples are: 1 if the "
     "critic that estimates best has the best samples, -1 if it has the worst."
 )
 
 
 def _together(name: str, rows: Mapping[str, Record]) -> list[str]:
-    """How many seeds, and the rank correlation with each of `_QUALITIES` over seeds that all critics have."""
-    of_seeds = [
-        {result["seed"]: result["numbers"] for result in rows[f"{name}: {method}"]["results"]}
-        for method in _METHODS
-        if f"{name}: {method}" in rows
-    ]
+    """How many critics are measured, on how many seeds all of them, and the rank correlations with `_QUALITIES`."""
+    found = [rows.get(f"{name}: {method}", {"results": []})["results"] for method in _METHODS]
+    of_seeds = [{result["seed"]: result["numbers"] for result in results} for results in found if results]
     common = sorted(set.intersection(*map(set, of_seeds))) if of_seeds else []
     texts = []
     for key in _QUALITIES:
@@ -400,7 +397,7 @@ def _together(name: str, rows: Mapping[str, Record]) -> list[str]:
         ]
         values = [_spearman(*np.transpose(own)) for own in pairs if own]
         texts.append(intervals.shown([value for value in values if np.isfinite(value)], 2))
-    return [str(len(common)), *texts]
+    return [str(len(of_seeds)), str(len(common)), *texts]
 
 
 def _plot(rows: Mapping[str, Sequence[Record]], file: Path) -> None:
@@ -411,6 +408,7 @@ def _plot(rows: Mapping[str, Sequence[Record]], file: Path) -> None:
             paths, ends = (figure.add_subplot(2, 3, 1 + column + 3 * below) for below in (0, 1))
             quality = "frechet" if name == "mnist" else "distance"
             found: list[float] = []
+            errors: list[float] = []
             for number, method in enumerate(_METHODS):
                 results = rows.get(f"{name}: {method}", [])
                 color = style.COLORS[number]
@@ -423,15 +421,17 @@ def _plot(rows: Mapping[str, Sequence[Record]], file: Path) -> None:
                         )
                     ends.plot(numbers["error"], numbers[quality], "o", color=color, alpha=0.7)
                     found += curves["distance"]
+                    errors.append(numbers["error"])
             if found:
-                paths.plot([0, max(found)], [0, max(found)], "--", color=style.PALE, linewidth=1)
-                paths.set_ylim(-0.25 * max(found), 1.25 * max(found))
-                ends.set_xscale("log")
+                low, high = np.quantile(found, [0.0, 0.97])
+                paths.plot([0, high], [0, high], "--", color=style.PALE, linewidth=1)
+                paths.set(xlim=(0.9 * low, 1.05 * high), ylim=(-0.4 * high, 1.4 * high))
+                style.set_logarithmic(ends, "x", errors)
             paths.set(title=name, xlabel="exact distance", ylabel="estimate" if column == 0 else None)
             ends.set(
                 xlabel="error of the estimate, %",
                 ylabel="Frechet distance" if name == "mnist" else "exact distance at the end",
             )
             if column == 0:
-                paths.legend(*paths.get_legend_handles_labels(), loc="upper left")
+                figure.legend(*paths.get_legend_handles_labels(), loc="outside lower center", ncols=len(_METHODS))
         style.save(figure, file)

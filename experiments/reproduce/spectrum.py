@@ -148,9 +148,10 @@ def leading(hessenberg: Float[np.ndarray, "m+1 m"], count: int) -> tuple[Complex
 
 
 def summary(values: Complex[np.ndarray, " k"]) -> dict[str, float]:
-    """What a spectrum says: its share of imaginary part, per cent, and the ends of its real parts."""
+    """What a spectrum says: its share of imaginary part, per cent, its largest one, and the ends of its real parts."""
     return {
         "imaginary": 100 * float(np.abs(values.imag).sum() / max(np.abs(values).sum(), 1e-30)),
+        "turning": float(np.abs(values.imag).max()),
         "largest": float(values.real.max()),
         "least": float(values.real.min()),
     }
@@ -336,12 +337,14 @@ def look(gan: GAN, state: GANState, rng: Key, examples: Examples, protocol: Prot
 _SHOWN = {
     "early": Column("imaginary, % (early)", 0),
     "imaginary": Column("imaginary, % (end)", 0),
+    "turning": Column("largest imaginary part", 1),
     "largest": Column("largest real part", 2),
     "least": Column("least real part", 2),
-    "distance": Column("exact distance of 512 samples", 3),
+    "distance": Column("exact distance of samples", 3),
 }
 _CHANGES = {
     "imaginary": "change by the penalty: imaginary, points",
+    "largest": "largest real part",
     "least": "least real part",
 }
 
@@ -386,22 +389,35 @@ def _text(values: Sequence[float | None], decimals: int) -> str:
 
 
 def _plot(rows: Mapping[str, Sequence[Record]], file: Path) -> None:
-    """The first seed's spectra at the end in the complex plane: a column for each loss, a colour for each penalty."""
+    """All seeds' spectra at the end in the complex plane: a panel for each loss, a colour for each penalty."""
+    measured = {name: results for name, results in rows.items() if results}
+    columns = 3
+    deep = len(_LOSSES) // columns
+    ticks = [sign * 10**power for power in range(5) for sign in (1, -1)]
     with style.applied("readme"):
-        figure = style.figure(14.0, 2.9 * len(rows))
-        panels = figure.subplots(len(rows), len(_LOSSES), squeeze=False)
-        for line, (name, results) in zip(panels, rows.items(), strict=True):
-            for axes, loss in zip(line, _LOSSES, strict=True):
+        figure = style.figure(12.0, 3.2 * deep * len(measured))
+        panels = figure.subplots(deep * len(measured), columns, squeeze=False)
+        for block, (name, results) in enumerate(measured.items()):
+            for place, loss in enumerate(_LOSSES):
+                axes = panels[block * deep + place // columns][place % columns]
                 for number, penalty in enumerate(_PENALTIES):
-                    curves = results[0]["curves"] if results else {}
-                    real, imaginary = (curves.get(key(loss, penalty, part), []) for part in ("re", "im"))
-                    axes.plot(real, imaginary, "o", color=style.COLORS[number], label=penalty, alpha=0.8)
-                axes.set_xscale("symlog", linthresh=0.1)
-                axes.set_yscale("symlog", linthresh=0.1)
+                    curves = [own["curves"] for own in results if key(loss, penalty, "re") in own["curves"]]
+                    real, imaginary = (
+                        [value for own in curves for value in own[key(loss, penalty, part)]] for part in ("re", "im")
+                    )
+                    color = style.COLORS[number]
+                    axes.plot(real, imaginary, "o", color=color, label=penalty, alpha=0.5, markeredgewidth=0)
+                for axis in ("x", "y"):
+                    low, high = getattr(axes, f"get_{axis}lim")()
+                    axes.set(**{f"{axis}scale": "symlog"})
+                    shown = [tick for tick in ticks if low <= tick <= high]
+                    axes.set(**{f"{axis}ticks": [0, *shown], f"{axis}ticklabels": ["0", *(f"{t:g}" for t in shown)]})
+                axes.minorticks_off()
                 axes.axvline(0, color=style.PALE, linewidth=0.8)
                 axes.axhline(0, color=style.PALE, linewidth=0.8)
                 axes.set_title(f"{name}: {loss.replace('_', ' ')}")
-        panels[0][0].legend(loc="upper left")
-        figure.supxlabel("real part")
+        figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=len(_PENALTIES))
+        for axes in panels[-1]:
+            axes.set_xlabel("real part")
         figure.supylabel("imaginary part")
         style.save(figure, file)

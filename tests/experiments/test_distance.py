@@ -95,7 +95,7 @@ def test_errors_and_samples_are_ranked_within_seeds() -> None:
         for method, error in errors.items()
     }
     # Distances rise with the error on one seed, and fall on the other; high quality rises, so low quality falls.
-    assert distance._together("ring", rows) == ["2", "0.00 [-1.00, 1.00]", "-1.00 [-1.00, -1.00]", ""]
+    assert distance._together("ring", rows) == ["7", "2", "0.00 [-1.00, 1.00]", "-1.00 [-1.00, -1.00]", ""]
 
 
 def test_the_penalty_has_the_weight_of_its_authors_or_the_other() -> None:

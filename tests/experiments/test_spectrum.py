@@ -109,7 +109,7 @@ def test_the_field_is_what_train_steps_descend() -> None:
 
 def test_what_a_spectrum_says() -> None:
     found = spectrum.summary(np.array([3 + 4j, 3 - 4j, -2, 0]))
-    assert found == {"imaginary": pytest.approx(100 * 8 / 12), "largest": 3, "least": -2}
+    assert found == {"imaginary": pytest.approx(100 * 8 / 12), "turning": 4, "largest": 3, "least": -2}
 
 
 @pytest.mark.parametrize(
