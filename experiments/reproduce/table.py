@@ -32,7 +32,7 @@ from gan_jax.lab.progress import Progress
 from gan_jax.lab.runs.directory import commit
 from gan_jax.lab.signals import leave_at_once
 
-Budget = Literal["full", "small"]
+Budget = Literal["full", "small", "paper"]
 Record = dict[str, Any]
 
 
