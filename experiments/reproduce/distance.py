@@ -239,7 +239,7 @@ _NOTE = (
     "points, two for images), learn at the rate 5e-4 on minibatches of 64 and have five updates per generator update "
     "unless the row says otherwise. `clip` has RMSProp and weights in [-.05, .05], the others Adam with b1 0, b2 .9. "
     "`penalty` has the weight of its authors, 10 for images and .1 for points; `other weight` exchanges the two. The "
-    "other weight, 1 update and 20 updates are  measured on the ring alone; `--budget paper` has all of it on all "
+    "other weight, 1 update and 20 updates are measured on the ring alone; `--budget paper` has all of it on all "
     "data, ten seeds and ten times the steps. The generators have ReLUs and no average of weights. Brackets are 95 % "
     "bootstrap intervals of the interquartile mean over seeds (Agarwal et al. 2021, arXiv:2108.13264; too narrow "
     "where seeds are fewer than five)."
