@@ -53,7 +53,7 @@ _SHALLOW = (
 
 MADE: Mapping[str, Case] = {
     # What a learning rate of a hundred times the default does to a game of probabilities, and of a clipped critic.
-    "gan-lr": _made("gan", 600, "d_wins", "--lr", 2e-2),
+    "gan-lr": _made("gan", 2000, "d_wins collapsed", "--lr", 2e-2),
     "wgan-lr": _made("wgan", 200, "flat", "--lr", 5e-2),
     "dcgan-lr": _made("dcgan", 300, "d_wins flat collapsed diverging", "--lr", 2e-2),
     "lsgan-lr": _made("lsgan", 300, "d_wins flat collapsed diverging", "--lr", 2e-2),
