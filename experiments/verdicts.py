@@ -84,7 +84,8 @@ def main(argv: list[str]) -> int:
     known, wrong = cases(options.share), 0
     print("| run | steps | verdict |  | in words |\n|---|---|---|---|---|")
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        for name, code in zip(options.only, pool.map(lambda n: trained(known[n], options.runs / n), options.only)):
+        codes = pool.map(lambda name: trained(known[name], options.runs / name), options.only)
+        for name, code in zip(options.only, codes, strict=True):
             if code not in (0, 1):
                 pool.shutdown(cancel_futures=True)
                 return code if code > 0 else 128 - code

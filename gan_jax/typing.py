@@ -92,7 +92,7 @@ class Metrics(TypedDict, total=False):
       d_grad: Euclidean norm of the gradient by D's parameters, with the penalty, before its optimizer sees it.
       g_loss: generator's loss with the terms that both nets sow.
       d_fake_after: mean score of generated examples after the discriminator's update and before the generator's.
-      g_grad: norm of the gradient by G's parameters.
+      g_grad: norm of the gradient by G's parameters. Both are -1 at a step that was told not to take them.
     """
 
     d_loss: Scalar

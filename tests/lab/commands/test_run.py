@@ -338,9 +338,9 @@ def test_a_run_that_is_no_longer_finite_stops_at_the_last_finite_state_and_says_
     tmp_path: Path, capsys: pytest.CaptureFixture[str], stream: str
 ) -> None:
     rng = jax.random.split(jax.random.key(0), 3)[1]
-    drawn = np.stack([draw_indices(rng, jnp.int32(step), 1, 6, 200)[0] for step in range(60)])
-    # An example that is first drawn at step number 40, after 40 steps.
-    odd = next(i for i in drawn[40] if i not in drawn[:40])
+    drawn = np.stack([draw_indices(rng, jnp.int32(step), 1, 6, 200)[0] for step in range(70)])
+    # An example that is first drawn at step number 48, which takes norms, after 48 steps.
+    odd = next(i for i in drawn[48] if i not in drawn[:48])
     points = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
     points[odd] = 3e38  # The norm of the critic's gradient is beyond float32.
     np.savez(tmp_path / "odd.npz", images=points)
@@ -349,12 +349,12 @@ def test_a_run_that_is_no_longer_finite_stops_at_the_last_finite_state_and_says_
     assert call("run", *options, "--steps", 100, "--out", "a") == 1
 
     error = capsys.readouterr().err
-    assert "d_grad stopped being finite at step 41; the state of step 40" in error
+    assert "d_grad stopped being finite at step 49; the state of step 48" in error
     assert error.count("\n") == 1
-    assert call("run", *options, "--steps", 40, "--out", "b") == 0
+    assert call("run", *options, "--steps", 48, "--out", "b") == 0
     _assert_same_bits(_state(Path("a")), _state(Path("b")))
     whole = _metrics(Path("b"))
-    del whole[40]["diversity"]  # Of the picture that a run which ends well makes at its end.
+    del whole[48]["diversity"]  # Of the picture that a run which ends well makes at its end.
     assert _metrics(Path("a")) == whole
     assert call("run", *options, "--steps", 100, "--out", "a", "--resume", "auto") == 1
 
