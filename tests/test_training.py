@@ -320,9 +320,7 @@ def test_only_bytes_and_floats_are_scaled() -> None:
 
 def test_a_step_is_traced_once(monkeypatch: pytest.MonkeyPatch) -> None:
     traced, step = [], GAN.train_step
-    monkeypatch.setattr(
-        GAN, "train_step", lambda self, *inputs, **how: traced.append(inputs) or step(self, *inputs, **how)
-    )
+    monkeypatch.setattr(GAN, "train_step", lambda self, *x, **how: traced.append(x) or step(self, *x, **how))
     jax.make_jaxpr(lambda state, stop: train_until(gan(), state, data(), KEY, stop, batch_size=BATCH, capacity=3))(
         start(), 3
     )
