@@ -68,6 +68,8 @@ def test_a_healthy_game_is_done_and_nobody_says_that_it_is_good() -> None:
         ("d_wins", {"saturated": np.minimum(1, 2 * _T)}),
         ("collapsed", {"diversity": np.maximum(0.2, 1 - 2 * _T)}),
         ("collapsed", {"diversity": 0.0}),
+        ("collapsed", {"gap": 0.2}),
+        ("collapsed", {"gap": np.maximum(0.15, 1 - 2 * _T)}),
         ("diverging", {"d_grad": np.exp(20 * _T)}),
         ("diverging", {"g_loss": np.exp(20 * _T)}),
         ("diverging", {"d_loss": -np.exp(20 * _T)}),
@@ -75,6 +77,8 @@ def test_a_healthy_game_is_done_and_nobody_says_that_it_is_good() -> None:
         # Strong at the start, or for a while, and not at the end.
         ("done", {"saturated": np.maximum(0.1, 1 - 2 * _T)}),
         ("done", {"diversity": 0.3 + 0.6 * _T}),
+        ("done", {"gap": 1 - _T}),
+        ("done", {"gap": np.where(_T > 0.95, 0.05, 0.3)}),
         ("done", {"d_grad": 2 + 1000 * (np.abs(_T - 0.5) < 0.1)}),
         # A loss of almost nothing that is a hundred times larger is still none.
         ("done", {"d_loss": 1e-4 * np.exp(6 * _T)}),
