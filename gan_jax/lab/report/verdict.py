@@ -147,8 +147,8 @@ def _leaves_out(rows: Rows) -> Verdict | None:
     return Verdict(
         "collapsed",
         "G leaves out modes",
-        f"A real point is {gap[-1]:.2g} of their mean distance away from the nearest sample, so samples leave out part of "
-        "the data. Try a lower learning rate, or another game (--loss wasserstein --penalty wgan_gp:10).",
+        f"A real point is {gap[-1]:.2g} of their mean distance away from the nearest sample: part of the data is left "
+        "out. Try a lower learning rate, or another game (--loss wasserstein --penalty wgan_gp:10).",
     )
 
 
