@@ -120,7 +120,8 @@ def described(start: Start, weights: Weights) -> str:
     reasons += [f"{name} ({'has another shape' if name in weights else 'missing'})" for name in fresh[:_NAMED]]
     more = len(fresh) - len(fresh[:_NAMED])
     rest = f" and {more} more" if more else ""
-    return f"{text}{len(start.taken)} arrays fit, drawn at random are {', '.join(reasons)}{rest}"
+    count = f"{len(start.taken)} of {len(start.taken) + len(start.fresh)} arrays fit{'s' * (len(start.taken) == 1)}"
+    return f"{text}{count}, drawn at random are {', '.join(reasons)}{rest}"
 
 
 def _named(tree: Any) -> dict[str, Any]:
