@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 from orbax.checkpoint import v1 as ocp
 
-from gan_jax import checkpoint
+from gan_jax import checkpoint, losses
 from gan_jax.gan import GANState
 from gan_jax.lab import EXPERIMENTS, files
+from gan_jax.lab.report import verdict
 from gan_jax.lab.runs import directory, logs, loop
 from gan_jax.training import draw_indices
 from tests.helpers import few, read_png
@@ -46,6 +47,18 @@ def _tiny(name: str, data: str) -> list[object]:
     # A falling rate, as most defaults have, spans the steps that a run was started with.
     every = ["--log-every", 3, "--sample-every", 3, "--save-every", 3]
     return [name, "--data", data, "--batch-size", 6, *width, "--lr", 2e-4, *every]
+
+
+def test_a_run_ends_with_the_verdict_on_its_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    every = ["--log-every", 1, "--sample-every", 3]
+    assert call("run", *_tiny("gan", "ring"), *every, "--steps", 10, "--out", "a") == 0
+    said = verdict.of(
+        logs.read(Path("a/metrics.jsonl")), status="finished", step=10, steps=10, loss=losses.non_saturating()
+    )
+    assert said.kind != "early"
+    assert capsys.readouterr().out.endswith(f"\n{said.title}. {said.text}\n")
+    assert call("run", *_tiny("gan", "ring"), *every, "--steps", 3, "--out", "b") == 0
+    assert capsys.readouterr().out.endswith("samples.png\n")  # Too early to say anything.
 
 
 def _state(path: Path) -> GANState:
@@ -87,10 +100,11 @@ def test_every_recipe_runs_and_a_resumed_run_ends_in_the_same_bits(
     # A line is the mean over its steps, exactly, but for what is of its step alone.
     for step, record in whole.items():
         of_step = {name: cut[step][name] for name in ("images_seen", "diversity")}
-        means = {
-            name: sum((cut[step - i][name] for i in (2, 1, 0)), 0.0) / 3 for name in record.keys() - of_step.keys()
-        }
-        assert record == of_step | means
+        own = [cut[step - i] for i in (2, 1, 0)]
+        for name in ("d_grad", "g_grad"):  # Taken at every sixteenth step: the first.
+            assert [name in line for line in own] == [step == 3, False, False]
+        values = {name: [line[name] for line in own if name in line] for name in record.keys() - of_step.keys()}
+        assert record == of_step | {name: sum(found, 0.0) / len(found) for name, found in values.items()}
 
 
 @pytest.mark.parametrize("stream", ["no", "yes"])
