@@ -15,11 +15,9 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-from PIL import Image
-
 from gan_jax.errors import InputError
 from gan_jax.files import atomic
-from gan_jax.lab import EXPERIMENTS, cli, files
+from gan_jax.lab import EXPERIMENTS, animation, cli, files
 from gan_jax.lab.experiment import Config, config
 from gan_jax.lab.job import Job
 from gan_jax.lab.options import several
@@ -118,12 +116,9 @@ def _animate(grids: Path, to: Path) -> None:
     if not found:
         raise InputError(f"{grids} has no sample grids: remove what lies there, or choose a different --runs")
     chosen = sorted({round((len(found) - 1) * (k / (_FRAMES - 1)) ** 2) for k in range(_FRAMES)})
-    frames = [Image.open(found[k]).convert("RGB") for k in chosen]
-    durations = [_MILLISECONDS] * (len(frames) - 1) + [_LAST_MILLISECONDS]
-    with files.write_errors(to), atomic(to) as partial:
-        frames[0].save(
-            partial, format="WEBP", save_all=True, append_images=frames[1:], duration=durations, loop=0, quality=45
-        )
+    durations = [_MILLISECONDS] * (len(chosen) - 1) + [_LAST_MILLISECONDS]
+    with files.write_errors(to):
+        animation.write_moving(to, [animation.read(found[k]) for k in chosen], durations, quality=45)
     print(to)
 
 

@@ -127,7 +127,7 @@ def compile_program(
     mapping = mapping or population.suitable_mapping(job.gan(), job.example, jax.default_backend())
     train, mesh = jit_training(population.train_until, donate=["states"]), devices.population_mesh()
     static: dict[str, Any] = {"batch_size": job.options["batch_size"], "capacity": capacity}
-    static |= {"mapping": mapping, "mesh": mesh}
+    static |= {"norms_every": chunks.NORMS_EVERY, "mapping": mapping, "mesh": mesh}
     slots = -(-len(members) // mesh.size) * mesh.size
     while True:
         numbers, rngs, states = (_placed(tree) for tree in _shapes(job, slots))

@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 from orbax.checkpoint import v1 as ocp
 
-from gan_jax import checkpoint
+from gan_jax import checkpoint, losses
 from gan_jax.gan import GANState
 from gan_jax.lab import EXPERIMENTS, files
+from gan_jax.lab.report import verdict
 from gan_jax.lab.runs import directory, logs, loop
 from gan_jax.training import draw_indices
 from tests.helpers import few, read_png
@@ -46,6 +47,18 @@ def _tiny(name: str, data: str) -> list[object]:
     # A falling rate, as most defaults have, spans the steps that a run was started with.
     every = ["--log-every", 3, "--sample-every", 3, "--save-every", 3]
     return [name, "--data", data, "--batch-size", 6, *width, "--lr", 2e-4, *every]
+
+
+def test_a_run_ends_with_the_verdict_on_its_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    every = ["--log-every", 1, "--sample-every", 3]
+    assert call("run", *_tiny("gan", "ring"), *every, "--steps", 10, "--out", "a") == 0
+    said = verdict.of(
+        logs.read(Path("a/metrics.jsonl")), status="finished", step=10, steps=10, loss=losses.non_saturating()
+    )
+    assert said.kind != "early"
+    assert capsys.readouterr().out.endswith(f"\n{said.title}. {said.text}\n")
+    assert call("run", *_tiny("gan", "ring"), *every, "--steps", 3, "--out", "b") == 0
+    assert capsys.readouterr().out.endswith("samples.png\n")  # Too early to say anything.
 
 
 def _state(path: Path) -> GANState:
@@ -87,10 +100,11 @@ def test_every_recipe_runs_and_a_resumed_run_ends_in_the_same_bits(
     # A line is the mean over its steps, exactly, but for what is of its step alone.
     for step, record in whole.items():
         of_step = {name: cut[step][name] for name in ("images_seen", "diversity")}
-        means = {
-            name: sum((cut[step - i][name] for i in (2, 1, 0)), 0.0) / 3 for name in record.keys() - of_step.keys()
-        }
-        assert record == of_step | means
+        own = [cut[step - i] for i in (2, 1, 0)]
+        for name in ("d_grad", "g_grad"):  # Taken at every sixteenth step: the first.
+            assert [name in line for line in own] == [step == 3, False, False]
+        values = {name: [line[name] for line in own if name in line] for name in record.keys() - of_step.keys()}
+        assert record == of_step | {name: sum(found, 0.0) / len(found) for name, found in values.items()}
 
 
 @pytest.mark.parametrize("stream", ["no", "yes"])
@@ -338,9 +352,9 @@ def test_a_run_that_is_no_longer_finite_stops_at_the_last_finite_state_and_says_
     tmp_path: Path, capsys: pytest.CaptureFixture[str], stream: str
 ) -> None:
     rng = jax.random.split(jax.random.key(0), 3)[1]
-    drawn = np.stack([draw_indices(rng, jnp.int32(step), 1, 6, 200)[0] for step in range(60)])
-    # An example that is first drawn at step number 40, after 40 steps.
-    odd = next(i for i in drawn[40] if i not in drawn[:40])
+    drawn = np.stack([draw_indices(rng, jnp.int32(step), 1, 6, 200)[0] for step in range(70)])
+    # An example that is first drawn at step number 48, which takes norms, after 48 steps.
+    odd = next(i for i in drawn[48] if i not in drawn[:48])
     points = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
     points[odd] = 3e38  # The norm of the critic's gradient is beyond float32.
     np.savez(tmp_path / "odd.npz", images=points)
@@ -349,12 +363,13 @@ def test_a_run_that_is_no_longer_finite_stops_at_the_last_finite_state_and_says_
     assert call("run", *options, "--steps", 100, "--out", "a") == 1
 
     error = capsys.readouterr().err
-    assert "d_grad stopped being finite at step 41; the state of step 40" in error
+    assert "d_grad stopped being finite at step 49; the state of step 48" in error
     assert error.count("\n") == 1
-    assert call("run", *options, "--steps", 40, "--out", "b") == 0
+    assert call("run", *options, "--steps", 48, "--out", "b") == 0
     _assert_same_bits(_state(Path("a")), _state(Path("b")))
     whole = _metrics(Path("b"))
-    del whole[40]["diversity"]  # Of the picture that a run which ends well makes at its end.
+    for name in ("diversity", "gap"):  # Of the picture that a run which ends well makes at its end.
+        del whole[48][name]
     assert _metrics(Path("a")) == whole
     assert call("run", *options, "--steps", 100, "--out", "a", "--resume", "auto") == 1
 
