@@ -13,9 +13,9 @@ from gan_jax import InputError, checkpoint
 from gan_jax.lab import EXPERIMENTS, files
 from gan_jax.lab.runs import directory
 from tests.helpers import assert_same
-from tests.lab.helpers import call
+from tests.lab.helpers import call, tiny
 
-_TINY = ["gan", "--data", "ring", "--width", 4, "--batch-size", 4, "--log-every", 1, "--save-every", 2]
+_TINY = ["gan", "--data", "ring", *tiny("gan"), "--log-every", 1, "--save-every", 2]
 
 
 @pytest.fixture(autouse=True)
@@ -186,8 +186,8 @@ def test_a_configuration_that_was_edited_is_not_that_of_its_checkpoints(
 def test_an_experiment_of_another_name_with_the_same_networks_is_not_that_of_its_checkpoints(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    tiny = ["--data", "ring", "--width", 4, "--batch-size", 4, "--steps", 1]
-    assert call("run", "wgan", *tiny, "--out", "a") == 0
+    typed = ["--data", "ring", *tiny("wgan"), "--steps", 1]
+    assert call("run", "wgan", *typed, "--out", "a") == 0
     _edit(Path("a"), experiment="wgan_4x512")
     _refused("was trained with experiment wgan", capsys, "run", "wgan_4x512", "--resume", "a", "--steps", 2)
 
