@@ -75,7 +75,7 @@ def test_a_run_keeps_its_report_while_it_trains_and_the_command_writes_the_same(
     assert [run["step"] for run in data["runs"]] == [12, 2]
     assert "in 2 sessions" in dict(data["runs"][0]["facts"])["training took"]
     assert {row["name"]: row["values"] for row in data["differences"]} == {
-        "steps": ["10", "2"], "seed": ["0", "3"], "lr": ["cosine:0.0005:0.0", "0.001"]
+        "steps": ["10", "2"], "seed": ["0", "3"], "lr": ["0.0002", "0.001"]
     }  # fmt: skip
     (row,) = data["runs"][0]["metrics"]["rows"]
     assert (row["name"], row["better"], row["value"], row["floor"]) == ("kl", "lower", 1.0, 0.0)
