@@ -19,6 +19,7 @@ from gan_jax.lab.runs import tracking
 from gan_jax.metrics import features, modes, random_net
 from gan_jax.nets.recognition import recognised
 from gan_jax.training import Examples, as_batch
+from tests.lab.exports.helpers import made
 from tests.lab.helpers import call, tiny
 
 
@@ -37,8 +38,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     images = f"npz:{folder / 'tiny.npz'}"
     for name, spec in (("gan", images), ("cgan", images), ("completion", images), ("wgan", "ring")):
-        arguments = ["--data", spec, "--steps", 1, *tiny(name), "--out", folder / name]
-        assert call("run", name, *arguments) == 0
+        made(folder / name, name, spec)
     assert call("classifier", images, "--steps", 5, "--out", folder / "classifier.npz") == 0
     return folder
 
