@@ -17,13 +17,14 @@ from gan_jax.lab.signals import leave_at_once
 # Recipes, and widths at which sixteen members train quickly.
 _POPULATIONS = {"wgan": 128}
 _WHOLE = ("population", "stream", "startup", "sweep")
+_ACCELERATOR = "accelerator"  # Only where it is asked for: its nets take hours on a CPU.
 
 
 def main(argv: list[str]) -> int:
     """Measures case by case, and writes results.json, table.md and speed.png after each."""
     parser = _parser()
     options = parser.parse_args(argv)
-    known = [*CASES, *_WHOLE]
+    known = [*CASES, *_WHOLE, _ACCELERATOR]
     for case in options.cases:
         if case not in known:
             parser.error(f"there is no case {case!r}{nearest(case, known)}")
@@ -36,11 +37,11 @@ def main(argv: list[str]) -> int:
     jax.config.update("jax_num_cpu_devices", devices.cores())
     jax.config.update("jax_enable_compilation_cache", False)
     cli.check_platform()
-    from experiments.benchmark import commands, population, report, steps, stream
+    from experiments.benchmark import accelerator, commands, population, report, steps, stream
 
     options.out.mkdir(parents=True, exist_ok=True)
     results = report.read(options.out)
-    cases = options.cases or known
+    cases = options.cases or [*CASES, *_WHOLE]
     timed: dict[str, Any] = {"turns": options.turns, "seconds": options.seconds}
 
     def measure(case: str) -> Any:
@@ -53,6 +54,8 @@ def main(argv: list[str]) -> int:
                 return commands.startup(options.turns)
             case "sweep":
                 return commands.sweep(steps=options.sweep_steps, runs=options.sweep_runs)
+            case "accelerator":
+                return accelerator.measure(**timed)
         return steps.measure(case, peer=options.peer is not None, **timed)
 
     kept = f"interrupted; the cases that are done are in {options.out}"
@@ -75,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         "populations, of streamed data and of whole sweeps, and start-up times. Contenders take turns; medians and\n"
         "quartiles are reported. "
         "Results of earlier cases in --out are kept.\n\n"
-        f"cases: {', '.join([*CASES, *_WHOLE])} (default: all)",
+        f"cases: {', '.join([*CASES, *_WHOLE])} (default: all of these); {_ACCELERATOR} (a GPU or TPU)",
     )
     parser.add_argument("cases", nargs="*", metavar="CASE", help="what to measure")
     parser.add_argument("--peer", choices=["torch"], help="measure PyTorch too, if it is installed")

@@ -83,6 +83,24 @@ def table(results: Results) -> str:
         lines += ["", f"| {r['case']}, its defaults | steps/s | against resident |", "|---|---|---|"]
         for key, rate in r["steps_per_s"].items():
             lines.append(f"| {key} | {rate['median']:.4g} | {_ratio(r['ratio_to_resident'].get(key))} |")
+    if "accelerator" in results:
+        r = results["accelerator"]["record"]
+        peaks = ", ".join(f"{key} {value / 1e12:.0f} TFLOP/s" for key, value in r["peak_flop_per_s"].items())
+        lines += [
+            "",
+            f"On one {results['accelerator']['machine']['device']} (matrix product: {peaks}):",
+            "",
+            "| `run ...` | type | batch | GFLOP/step | steps/s | images/s | share of peak | compile, s |",
+            "|---|---|---|---|---|---|---|---|",
+        ]
+        for own in r["steps"]:
+            lines.append(
+                f"| `{own['command']}` | {own['dtype']} | {own['batch_size']} | {own['gflop_per_step']:.2f} | "
+                f"{own['steps_per_s']['median']:.4g} | {own['images_per_s']:.3g} | {own['share_of_peak']:.1%} | "
+                f"{own['compile_s']:.0f} |"
+            )
+        lines += ["", f"| {r['population']['members']} x wgan, one device | total steps/s |", "|---|---|"]
+        lines += [f"| {key} | {rate['median']:.4g} |" for key, rate in r["population"]["total_steps_per_s"].items()]
     if "sweep" in results:
         r = results["sweep"]["record"]
         alone = sorted(r["run_s"])[len(r["run_s"]) // 2]

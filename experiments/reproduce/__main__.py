@@ -22,6 +22,7 @@ class _Entry(NamedTuple):
 
 TABLES = {
     "defaults": _Entry("defaults", "table", "every experiment at its defaults: quality, failures, seconds"),
+    "papers": _Entry("defaults", "papers", "every experiment at its paper's settings: quality, failures"),
     "augment": _Entry("augment", "table", "500 images of MNIST with and without augmentation (Zhao et al. 2020)"),
     "dirac": _Entry("dirac", "table", "Dirac-GAN (Mescheder et al. 2018): eigenvalues, closed form and train step"),
     "ring": _Entry("points", "ring", "eight Gaussians on a ring (Lin et al. 2018): modes, quality, reverse KL, width"),
@@ -36,12 +37,18 @@ TABLES = {
 }
 
 
+_OF_EXPERIMENTS = ("defaults", "papers")
+"""Tables with a row for every experiment."""
+
+
 def main(argv: list[str]) -> int:
     """Parses, measures what is missing, prints the table; returns 0, or 1 if training became non-finite."""
     parser = _parser()
     options = parser.parse_args(argv)
-    if options.table != "defaults" and (options.only or options.time):
-        parser.error("--only and --time are for the table defaults")
+    if options.table not in _OF_EXPERIMENTS and options.only:
+        parser.error(f"--only is for the tables {' and '.join(_OF_EXPERIMENTS)}")
+    if options.table != "defaults" and options.time:
+        parser.error("--time is for the table defaults")
 
     # One seed per core: a small net does not fill two. What is timed is one run, which has all of them.
     cli.start_jax(devices=None if options.time else devices.cores())
@@ -51,7 +58,7 @@ def main(argv: list[str]) -> int:
     module = importlib.import_module(f"experiments.reproduce.{entry.module}")
     table = getattr(module, entry.function)(options.budget)
     name = options.table if options.budget == "full" else f"{options.table}-small"
-    only = None if options.table != "defaults" else _rows(options)
+    only = _rows(options) if options.table in _OF_EXPERIMENTS else None
     try:
         tables.make(name, table, _command(options), options.out, only=only, seeds=options.seeds)
     except FloatingPointError as error:
@@ -64,7 +71,7 @@ def main(argv: list[str]) -> int:
 
 
 def _rows(options: argparse.Namespace) -> list[str]:
-    """The rows of the table of defaults that are asked for."""
+    """The rows of the experiments that are asked for."""
     from experiments.reproduce import defaults
 
     names = options.only or EXPERIMENTS
@@ -117,7 +124,7 @@ def _parser() -> argparse.ArgumentParser:
         "--only",
         type=cli.reader(several(*EXPERIMENTS)),
         metavar="A,B",
-        help="of defaults: these experiments; several such commands may be at work on one table",
+        help="of defaults and papers: these experiments; several such commands may fill one table",
     )
     add("--time", action="store_true", help="of defaults: measure seconds alone, for a quiet machine")
     return parser

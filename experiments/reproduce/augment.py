@@ -6,10 +6,8 @@ The paper's claim, on data of ours: its own tables are of CIFAR-10, FFHQ and LSU
 import functools
 from collections.abc import Sequence
 
-import jax
-
 from experiments.reproduce import images
-from experiments.reproduce.seeds import configured, settings
+from experiments.reproduce.seeds import at_once, configured, settings
 from experiments.reproduce.table import Budget, Column, Outcome, Row, Table
 from gan_jax.lab import Config
 from gan_jax.lab.measuring import reference as real_data
@@ -30,7 +28,7 @@ def table(budget: Budget) -> Table:
         chosen = configured("dcgan", data=_SPEC, augment=policy, steps=_STEPS)
         chosen, seeds = (chosen, range(3)) if full else (images.small(chosen), range(1))
         measure = functools.partial(_measure, chosen, n)
-        rows.append(Row(name, settings(chosen) | {"data": _SPEC, "n": n}, measure, seeds, jax.device_count()))
+        rows.append(Row(name, settings(chosen) | {"data": _SPEC, "n": n}, measure, seeds, at_once()))
     return Table(
         "500 images",
         f"`dcgan` with its defaults, {_STEPS} steps on `--data {_SPEC}`, 256 times each image; `augmented` has "

@@ -1,4 +1,4 @@
-"""All experiments at their defaults on MNIST: how good, how often they fail, and how long a run takes.
+"""All experiments at their defaults, or at their papers' settings, on MNIST: how good, and how often they fail.
 
 Samples are those that the command `evaluate` measures first (of a run with the same state): of the averaged generator
 where there is one, equally many of each label, by the same key. Only results of today's defaults count: the record of
@@ -51,27 +51,43 @@ _COLUMNS = {
 
 
 def table(budget: Budget) -> Table:
-    """A row of seeds for every experiment, then one of seconds for each."""
-    chosen = {name: config(EXPERIMENTS, name, {}) for name in EXPERIMENTS}
-    if budget == "small":
-        chosen = {name: images.small(own) for name, own in chosen.items()}
-    counts = _COUNTS if budget == "full" else (100, 200)
-    trained = [
-        Row(
-            name,
-            settings(own) | {"samples": list(counts)},
-            functools.partial(_measure, own, counts),
-            range(_OTHER_SEEDS.get(name, _SEEDS) if budget == "full" else 2),
-            jax.device_count(),
-        )
-        for name, own in chosen.items()
-    ]
+    """A row of seeds for every experiment at its defaults, then one of seconds for each."""
+    chosen = _chosen(budget, paper=False)
     seconds = _SECONDS if budget == "full" else 0.01
     timed = [
         Row(timed_row(name), settings(own), functools.partial(_measure_seconds, own, seconds), range(1), 1)
         for name, own in chosen.items()
     ]
-    return Table("Defaults on MNIST", _NOTE, _COLUMNS, [], [*trained, *timed], body=body)
+    rows = [*_trained(chosen, budget), *timed]
+    return Table(
+        "Defaults on MNIST", f"{_NOTE}\n\n{_NOTE_SECONDS}", _COLUMNS, [], rows, body=functools.partial(body, timed=True)
+    )
+
+
+def papers(budget: Budget) -> Table:
+    """A row of seeds for every experiment at its paper's settings and length."""
+    rows = _trained(_chosen(budget, paper=True), budget)
+    note = f"{_NOTE_PAPERS} {_NOTE}"
+    return Table("The papers' settings on MNIST", note, _COLUMNS, [], rows, body=body)
+
+
+def _chosen(budget: Budget, *, paper: bool) -> dict[str, Config]:
+    chosen = {name: config(EXPERIMENTS, name, {}, paper=paper) for name in EXPERIMENTS}
+    return chosen if budget == "full" else {name: images.small(own) for name, own in chosen.items()}
+
+
+def _trained(chosen: Mapping[str, Config], budget: Budget) -> list[Row]:
+    counts = _COUNTS if budget == "full" else (100, 200)
+    return [
+        Row(
+            name,
+            settings(own) | {"samples": list(counts)},
+            functools.partial(_measure, own, counts),
+            range(_OTHER_SEEDS.get(name, _SEEDS) if budget == "full" else 2),
+            seeding.at_once(),
+        )
+        for name, own in chosen.items()
+    ]
 
 
 def timed_row(name: str) -> str:
@@ -86,19 +102,21 @@ def settings(chosen: Config) -> dict[str, Any]:
     return {name: value for name, value in run.identity.items() if name not in left_out}
 
 
-def body(rows: Mapping[str, Record]) -> str:
-    """The table: a row for every experiment that has results."""
+def body(rows: Mapping[str, Record], *, timed: bool = False) -> str:
+    """The table: a row for every experiment that has results; `timed`, with the seconds of a run."""
     keys = [key for key in _COLUMNS if key != "seconds"]
-    head = ["", "steps", "seconds of a run", "seeds", "failed", *(_COLUMNS[key].heading for key in keys)]
+    head = ["", "steps", *[_COLUMNS["seconds"].heading] * timed, "seeds", "failed"]
+    head += [_COLUMNS[key].heading for key in keys]
     lines = [head, ["---"] * len(head)]
     for name in dict.fromkeys(row.removesuffix(_TIMED) for row in rows):
-        results, timed = (rows.get(row, {"results": []})["results"] for row in (name, timed_row(name)))
-        if not results and not timed:
+        results, paces = (rows.get(row, {"results": []})["results"] for row in (name, timed_row(name)))
+        if not results and not paces:
             continue
         steps = next(rows[row]["settings"]["steps"] for row in (name, timed_row(name)) if row in rows)
         count = [str(len(results)), str(len(failed(results)))] if results else ["", ""]
         numbers = [shown(results, key, _COLUMNS[key]) for key in keys]
-        lines.append([f"`{name}`", str(steps), shown(timed, "seconds", _COLUMNS["seconds"]), *count, *numbers])
+        seconds = [shown(paces, "seconds", _COLUMNS["seconds"])] * timed
+        lines.append([f"`{name}`", str(steps), *seconds, *count, *numbers])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -183,18 +201,25 @@ def _measure_seconds(chosen: Config, least: float, seeds: Sequence[int]) -> list
 
 
 _NOTE = (
-    "`python -m experiments.run NAME` on MNIST, every option at its default. Median over seeds, and in brackets the "
-    "worst seed. Distances are to MNIST's test set, in the features of the project's classifier, of 2,000 and of "
-    "10,000 samples (of the averaged generator where there is one); coverage is of 10,000. GAN-test is the share of "
-    "the samples that the classifier reads as the digit that was asked for, the smallest class the share of the digit "
-    "that it reads least often (of the test set 8.9 %).\n\n"
+    "Runs on MNIST, every option at its default or, in the table of papers, as `--preset paper` sets it. Median over "
+    "seeds, and in brackets the worst seed. Distances are to MNIST's test set, in the features of "
+    "the project's classifier, of 2,000 and of 10,000 samples (of the averaged generator where there is one); coverage "
+    "is of 10,000. GAN-test is the share of the samples that the classifier reads as the digit that was asked for, the "
+    "smallest class the share of the digit that it reads least often (of the test set 8.9 %).\n\n"
     f"A seed failed if something stopped being finite, if one of the ten digits is less than {LEAST_SHARE:.0%} of its "
     "samples, or if its distance (of 10,000) is above twice the median of all seeds.\n\n"
     "`completion` paints the lower half of the test images, each once, so that half of every sample is real: its "
     "distances do not compare with others, and its GAN-test is the share that is read as the digit that the image "
     "showed.\n\n"
+    "Seeds are trained as a population: on a CPU one per core, with the bits of their runs (on several cores, nets "
+    "with both convolutions and BatchNorm up to the last bits); on a GPU with JAX_DEFAULT_MATMUL_PRECISION=highest, "
+    "that is in float32 as on a CPU. Each result in the JSON file says its device."
+)
+_NOTE_SECONDS = (
     "Seconds are those of all steps of one run alone on all cores: its pace (the median of three stretches of "
-    f"{_SECONDS:.0f} s, compiled and warm) times its steps. Starting, compiling, pictures and checkpoints come on top. "
-    "Seeds are trained one per core, as a population whose members have the bits of their runs (on several cores, nets "
-    "with both convolutions and BatchNorm up to the last bits)."
+    f"{_SECONDS:.0f} s, compiled and warm) times its steps. Starting, compiling, pictures and checkpoints come on top."
+)
+_NOTE_PAPERS = (
+    "How often do methods fail at their papers' own settings? Their networks, rates and lengths, without an average of "
+    "the weights where the paper has none; what a preset leaves out is said by `run NAME --help`."
 )

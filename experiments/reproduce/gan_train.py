@@ -10,10 +10,8 @@ import dataclasses
 import functools
 from collections.abc import Sequence
 
-import jax
-
 from experiments.reproduce import images
-from experiments.reproduce.seeds import configured, settings
+from experiments.reproduce.seeds import at_once, configured, settings
 from experiments.reproduce.table import Budget, Column, Outcome, Published, Row, Table
 from gan_jax.lab import Config
 
@@ -56,7 +54,7 @@ def table(budget: Budget) -> Table:
             chosen, seeds = images.small(chosen), range(1)
         record = settings(chosen) | {"n": n} | ({} if setting.accepted == 1 else {"accepted": setting.accepted})
         measure = functools.partial(_measure, chosen, setting.accepted, n)
-        rows.append(Row(name, record, measure, seeds, jax.device_count()))
+        rows.append(Row(name, record, measure, seeds, at_once()))
     return Table(
         "GAN-train on MNIST",
         f"A classifier trained on {n} generated images, equally many per class, and read on the 10,000 real "

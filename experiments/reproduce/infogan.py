@@ -39,7 +39,7 @@ def table(budget: Budget) -> Table:
             "frechet": Column("Frechet distance", 1, "lower"),
         },
         [Published("InfoGAN", "Chen et al. 2016, section 7.2", {"code_error": ".05"})],
-        [Row("infogan", settings(chosen) | {"n": n}, measure, seeds, jax.device_count())],
+        [Row("infogan", settings(chosen) | {"n": n}, measure, seeds, seeding.at_once())],
     )
 
 

@@ -8,10 +8,8 @@ training set is a row too, and rows are also scored on their images blurred and 
 import functools
 from collections.abc import Sequence
 
-import jax
-
 from experiments.reproduce import images, seeds
-from experiments.reproduce.seeds import SHALLOW, configured, settings
+from experiments.reproduce.seeds import SHALLOW, at_once, configured, settings
 from experiments.reproduce.table import Budget, Column, Outcome, Published, Row, Table
 from gan_jax.lab import Config
 
@@ -42,7 +40,7 @@ def table(budget: Budget) -> Table:
         chosen = chosen if full else images.small(chosen)
         measure = functools.partial(_measure, chosen, counts)
         record = settings(chosen) | {"samples": counts}
-        rows.append(Row(name, record, measure, range(count), jax.device_count()))
+        rows.append(Row(name, record, measure, range(count), at_once()))
     return Table(
         "Parzen-window log-likelihood of MNIST, nats",
         _NOTE,

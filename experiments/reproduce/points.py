@@ -229,7 +229,7 @@ def _table(
         if budget == "small":
             chosen = chosen.replace(steps=20)
         measure = functools.partial(_measure, name, chosen)
-        rows.append(Row(key, settings(chosen), measure, seeds, jax.device_count()))
+        rows.append(Row(key, settings(chosen), measure, seeds, seeding.at_once()))
     return Table(title, _NOTE, _COLUMNS, published, rows)
 
 

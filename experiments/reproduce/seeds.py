@@ -1,4 +1,7 @@
-"""Seeds of one configuration as a population, one per device: each trains as a run with its options and seed."""
+"""Seeds of one configuration as a population: each trains as a run with its options and seed.
+
+A CPU has one device per core, and a member on each. An accelerator's members are mapped as suits their networks.
+"""
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +30,14 @@ SHALLOW: Mapping[str, Any] = {
 """Options of `gan` and `cgan` with one hidden layer in each net, as the sources have them, and a constant rate."""
 
 
+_PER_ACCELERATOR = 5
+
+
+def at_once() -> int:
+    """How many seeds one program trains here."""
+    return jax.device_count() * (1 if jax.default_backend() == "cpu" else _PER_ACCELERATOR)
+
+
 def configured(name: str, **options: Any) -> Config:
     """The built-in experiment's configuration with some options changed, spelled as on the command line."""
     experiment = EXPERIMENTS[name]
@@ -52,7 +63,7 @@ def train(
     Args:
       job: what is trained.
       examples: the data, on the device.
-      seeds: the members' seeds, at most one per device.
+      seeds: the members' seeds.
       every: steps between results; None for one result, at the end.
 
     Yields:
@@ -83,7 +94,8 @@ def train_finite(
     mesh = Mesh(np.array(jax.devices()[: len(seeds)]), (population.AXIS,))
     run = jit_training(population.train_until, donate=["states"])
     states = jax.jit(population.initial_states, static_argnums=0)(job.gan, numbers, init_rngs, examples)
-    fixed = {"rngs": rngs, "mesh": mesh, "batch_size": job.options["batch_size"], "capacity": every}
+    mapping = population.suitable_mapping(job.gan(), job.example, jax.default_backend())
+    fixed = {"rngs": rngs, "mesh": mesh, "batch_size": job.options["batch_size"], "capacity": every, "mapping": mapping}
     phases = chunks.makers(job)
     start, finite, since = 0, np.ones(len(seeds), bool), []
     for stop in sorted({*range(every, steps + 1, every), *(first for first in phases if 0 < first < steps)}):

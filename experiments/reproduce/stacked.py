@@ -7,10 +7,8 @@ The settings are ones that two cores can train.
 import functools
 from collections.abc import Sequence
 
-import jax
-
 from experiments.reproduce import images
-from experiments.reproduce.seeds import configured, settings
+from experiments.reproduce.seeds import at_once, configured, settings
 from experiments.reproduce.table import Budget, Column, Outcome, Published, Row, Table
 from gan_jax.lab import Config
 from gan_jax.lab.measuring.reference import Reference
@@ -34,7 +32,7 @@ def table(budget: Budget) -> Table:
     for name, (chosen, seeds) in _ROWS.items():
         chosen, seeds = (chosen, seeds) if full else (images.small(chosen), range(1))
         measure = functools.partial(_measure, chosen, n)
-        rows.append(Row(name, settings(chosen) | {"n": n}, measure, seeds, jax.device_count()))
+        rows.append(Row(name, settings(chosen) | {"n": n}, measure, seeds, at_once()))
     return Table(
         "Stacked MNIST",
         f"{n} samples of the averaged generator, each colour read by the project's MNIST classifier. The published "

@@ -152,7 +152,7 @@ def make(
                     started = time.perf_counter()
                     with bar.doing(f"{row.name}, seeds {', '.join(map(str, missing))}", counts=True):
                         outcomes = row.measure(missing)
-                    core_seconds = (time.perf_counter() - started) * devices.cores() / len(missing)
+                    core_seconds = (time.perf_counter() - started) * _computing() / len(missing)
                     for seed, outcome in zip(missing, outcomes, strict=True):
                         if outcome.picture is not None and seed == row.seeds[0]:
                             images.save_png(out / f"{name}-{picture_name(row.name)}.png", outcome.picture)
@@ -248,8 +248,6 @@ class _Store:
 def markdown(table: Table, record: Mapping[str, Any]) -> str:
     """The text of TABLE.md: title, the table itself, how it was made, and the note."""
     everything = [result for row in record["rows"].values() for result in row["results"]]
-    machine, seconds = record["machine"], sum(result["core_seconds"] for result in everything)
-    took = f"{seconds / 60:.0f} core minutes" if seconds > 600 else f"{seconds:.0f} core seconds"
     ours = (
         "Ours: interquartile mean over seeds and its 95 % bootstrap interval (Agarwal et al. 2021, arXiv:2108.13264; "
         "too narrow where seeds are fewer than five). Each row's settings and the numbers of every seed are"
@@ -257,13 +255,27 @@ def markdown(table: Table, record: Mapping[str, Any]) -> str:
     if table.body is not None:
         ours = "The numbers of every seed are"
     made = (
-        f"`{record['command']}`: {took} in all, {machine['device']}, jax {machine['jax']}, "
+        f"`{record['command']}`: {_took(everything, record['machine'])}, "
         f"finished {max(result['date'] for result in everything)}. {ours} in the JSON file beside this one."
         if everything
         else f"`{record['command']}` has no result yet."
     )
     body = lines(table, record) if table.body is None else table.body(record["rows"])
     return "\n\n".join([f"# {table.title}", body, made, table.note]) + "\n"
+
+
+def _took(results: Sequence[Record], machine: Record) -> str:
+    """The time of all results by device and version of JAX; `machine` has those of results which do not say theirs."""
+    seconds: dict[tuple[str, str], float] = {}
+    for result in results:
+        device, version = ((machine | result)[key] for key in ("device", "jax"))
+        seconds[device, version] = seconds.get((device, version), 0) + result["core_seconds"]
+    spent = []
+    for (device, version), total in seconds.items():
+        core = "core " if device == "cpu" else ""
+        time = f"{total / 60:.0f} {core}minutes" if total > 600 else f"{total:.0f} {core}seconds"
+        spent.append(f"{time} in all, {device}, jax {version}")
+    return "; ".join(spent)
 
 
 def lines(table: Table, record: Mapping[str, Any]) -> str:
@@ -330,12 +342,22 @@ def _line(table: Table, row: Row, results: Sequence[Mapping[str, Any]]) -> str:
 def _result(seed: int, outcome: Outcome, core_seconds: float) -> Record:
     """One seed's entry in TABLE.json, with null for non-finite numbers, which JSON lacks.
 
-    `core_seconds` is its share of wall-clock time, times the cores available to the command, busy or not.
+    `core_seconds` is its share of wall-clock time, times the cores (of accelerators, the devices) available to the
+    command, busy or not.
     """
     numbers = {key: float(value) if math.isfinite(value) else None for key, value in outcome.numbers.items()}
     curves = {key: [float(f"{value:.5g}") for value in curve] for key, curve in outcome.curves.items()}
-    date = datetime.datetime.now().astimezone().date().isoformat()
-    return {"seed": seed, "numbers": numbers, "curves": curves, "core_seconds": round(core_seconds, 2), "date": date}
+    made = {
+        "core_seconds": round(core_seconds, 2),
+        **{key: value for key, value in _machine().items() if key in ("device", "jax")},
+        "date": datetime.datetime.now().astimezone().date().isoformat(),
+    }
+    return {"seed": seed, "numbers": numbers, "curves": curves, **made}
+
+
+def _computing() -> int:
+    """Cores of a CPU, or accelerators."""
+    return devices.cores() if jax.default_backend() == "cpu" else jax.device_count()
 
 
 def _machine() -> Record:

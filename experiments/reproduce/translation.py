@@ -43,7 +43,7 @@ def table(budget: Budget) -> Table:
     for name, spec, chosen, count in settings:
         chosen, n, seeds = (chosen, _SAMPLES, range(count)) if full else (images.small(chosen), 100, range(1))
         measure = functools.partial(_measure, chosen, spec, n)
-        rows.append(Row(name, seeding.settings(chosen) | {"data": spec, "n": n}, measure, seeds, jax.device_count()))
+        rows.append(Row(name, seeding.settings(chosen) | {"data": spec, "n": n}, measure, seeds, seeding.at_once()))
     return Table(
         "Images from pictures",
         "Every image of the test set (10,000 at most) is made once by the averaged generator, with dropout, from what "

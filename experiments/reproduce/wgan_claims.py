@@ -24,7 +24,7 @@ import scipy.stats
 
 from experiments.reproduce import images, seeds
 from experiments.reproduce import table as tables
-from experiments.reproduce.seeds import SHALLOW, configured, settings
+from experiments.reproduce.seeds import SHALLOW, at_once, configured, settings
 from experiments.reproduce.table import Budget, Column, Outcome, Published, Record, Row, Table
 from gan_jax import recipes
 from gan_jax.gan import GAN
@@ -76,7 +76,7 @@ def table(budget: Budget) -> Table:
         if budget == "small":
             chosen, count, stops = chosen.replace(steps=30), 1, 3
         record = settings(chosen) | {"stops": stops, "samples": _SAMPLES}
-        rows.append(Row(name, record, functools.partial(_measure, chosen, stops), range(count), jax.device_count()))
+        rows.append(Row(name, record, functools.partial(_measure, chosen, stops), range(count), at_once()))
     return Table(
         "The claims of Wasserstein GAN",
         _NOTE,

@@ -20,7 +20,7 @@ from tests.lab.helpers import call as lab_call
 
 _TINY: dict[str, Any] = {"steps": 2, "batch_size": 4, "width": 4, "latent": 2}
 _TABLE = {
-    "gan": Experiment(recipes.gan, **_TINY, ema=0.5),
+    "gan": Experiment(recipes.gan, **_TINY, ema=0.5, paper={"lr": 0.5}),
     "cgan": Experiment(recipes.cgan, **_TINY),
     "completion": Experiment(recipes.completion, **_TINY),
 }
@@ -129,7 +129,18 @@ def test_which_seeds_failed() -> None:
     assert defaults.failed(results) == [1, 5, 6]
 
 
-@pytest.mark.parametrize("option", [["--time"], ["--only", "gan"]])
-def test_options_of_the_defaults_alone(option: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert call(reproduce.main, "ring", *option) == 2
-    assert "are for the table defaults" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("table", "option"), [("ring", ["--time"]), ("ring", ["--only", "gan"]), ("papers", ["--time"])]
+)
+def test_options_of_the_tables_of_experiments_alone(
+    table: str, option: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(reproduce.main, table, *option) == 2
+    assert "for the table" in capsys.readouterr().err
+
+
+def test_papers_settings_have_no_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(reproduce.main, "papers", "--only", "gan", "--seeds", "1") == 0
+    (row,) = json.loads((Path("tables") / "papers.json").read_text())["rows"].values()
+    assert row["settings"]["lr"] == 0.5 and len(row["results"]) == 1
+    assert "seconds of a run" not in capsys.readouterr().out
