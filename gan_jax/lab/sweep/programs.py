@@ -8,8 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding
-from jax.sharding import PartitionSpec as P
+from jax.sharding import NamedSharding
 from jaxtyping import Array
 
 from gan_jax import population
@@ -86,8 +85,13 @@ class Program:
 
     def fresh_states(self, hyperparams: Hyperparams, rngs: Array) -> GANState:
         """Members' states before their first step, on their devices, of their `inputs`."""
-        mesh = devices.population_mesh()
-        return _initialising(mesh)(self.job.maker(), hyperparams, rngs, self.job.example, mesh=mesh)
+        start = jax.jit(
+            population.initial_states,
+            static_argnums=0,
+            static_argnames="mesh",
+            out_shardings=devices.member_sharding(),
+        )
+        return start(self.job.maker(), hyperparams, rngs, self.job.example, mesh=devices.population_mesh())
 
     def abstract_states(self, count: int) -> GANState:
         """Shapes of the states of so many members."""
@@ -158,20 +162,9 @@ def _shapes(job: Job, count: int) -> tuple[Hyperparams, Any, GANState]:
     """Shapes of the numbers, keys and states of so many members."""
     numbers = jax.tree.map(lambda _: jax.ShapeDtypeStruct((count,), jnp.float32), job.numbers)
     rngs = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), count))
-    mesh = devices.population_mesh()
-    states = _initialising(mesh).eval_shape(job.maker(), numbers, rngs, job.example, mesh=mesh)
-    return numbers, rngs, jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), states)
-
-
-@functools.cache
-def _initialising(mesh: Mesh) -> Any:
-    """`population.initial_states` compiled for a mesh: one function, so that shapes and states are of one trace."""
-    return jax.jit(
-        population.initial_states,
-        static_argnums=0,
-        static_argnames="mesh",
-        out_shardings=NamedSharding(mesh, P(population.AXIS)),
-    )
+    start = jax.jit(population.initial_states, static_argnums=0)
+    states = start.eval_shape(job.maker(), numbers, rngs, job.example)
+    return numbers, rngs, states
 
 
 def _placed(tree: Any) -> Any:

@@ -85,8 +85,7 @@ def test_images(name: str, expected: list[str], runs: Path, capsys: pytest.Captu
 
 def test_that_nothing_was_held_out_is_said(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     np.savez(tmp_path / "all.npz", images=np.random.default_rng(1).integers(0, 256, (20, 8, 8, 1)).astype(np.uint8))
-    options = ["--data", f"npz:{tmp_path / 'all.npz'}", "--steps", 1, *tiny("gan")]
-    assert call("run", "gan", *options, "--out", tmp_path / "run") == 0
+    made(tmp_path / "run", "gan", f"npz:{tmp_path / 'all.npz'}")
     for path, held_out in ((tmp_path / "run", False), (runs / "gan", True)):
         assert call("evaluate", path, "--metrics", "parzen", "--n", 10, "--sets", 1) == 0
         assert ("against the training data: there is no test split" in capsys.readouterr().out) == (not held_out)
@@ -290,8 +289,7 @@ def test_labels_that_the_test_set_has_unequally_often_are_said(
     pixels = np.random.default_rng(0).integers(0, 256, (60, 8, 8, 1)).astype(np.uint8)
     for name, labels in (("even", np.arange(60) % 3), ("uneven", np.minimum(np.arange(60) % 10, 2))):
         np.savez(tmp_path / f"{name}.npz", images=pixels, labels=labels)
-        options = ["--data", f"npz:{tmp_path / name}.npz", "--steps", 1, *tiny("cgan")]
-        assert call("run", "cgan", *options, "--out", tmp_path / name) == 0
+        made(tmp_path / name, "cgan", f"npz:{tmp_path / name}.npz")
         assert call("evaluate", tmp_path / name, "--n", 20, "--sets", 1, "--metrics", "sliced") == 0
         assert ("between 10.0% and 80.0% of each" in capsys.readouterr().out) == (name == "uneven")
 

@@ -114,8 +114,7 @@ def test_the_data_of_the_conditions_must_be_that_of_the_run(
     with np.load(runs / "tiny.npz") as arrays:
         np.savez(tmp_path / "tiny.npz", images=arrays["images"], labels=arrays["labels"])
     pixels = np.zeros((61, 8, 8, 1), np.uint8)
-    arguments = ["--steps", 1, *tiny("completion"), "--out", tmp_path / "run"]
-    assert call("run", "completion", "--data", f"npz:{tmp_path / 'tiny.npz'}", *arguments) == 0
+    made(tmp_path / "run", "completion", f"npz:{tmp_path / 'tiny.npz'}")
     np.savez(tmp_path / "tiny.npz", images=pixels, labels=np.arange(61) % 3)
     capsys.readouterr()
     assert call("sample", tmp_path / "run", "--out", tmp_path / "a.png") == 2
@@ -429,8 +428,7 @@ def test_points_are_drawn_over_those_of_the_data(runs: Path, tmp_path: Path, mon
 
 def test_points_of_data_that_is_gone_are_drawn_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     np.savez(tmp_path / "points.npz", images=np.random.default_rng(0).standard_normal((50, 2)).astype(np.float32))
-    options = ["--data", f"npz:{tmp_path / 'points.npz'}", "--steps", 1, *tiny("gan")]
-    assert call("run", "gan", *options, "--out", tmp_path / "run") == 0
+    made(tmp_path / "run", "gan", f"npz:{tmp_path / 'points.npz'}")
     (tmp_path / "points.npz").unlink()
     capsys.readouterr()
     assert call("sample", tmp_path / "run", "--out", tmp_path / "a.png") == 0
