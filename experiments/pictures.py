@@ -24,7 +24,10 @@ from gan_jax.lab.options import several
 from gan_jax.lab.runs import directory
 from gan_jax.lab.runs.directory import RunDir
 
-SWEEP = "wgan --width 64 --depth 2 --steps 2000 --lr log:5e-4:3e-3 --clip log:0.02:0.1 --draws 6 --seeds 2"
+SWEEP = (
+    "wgan --width 128 --d-width 256 --steps 2000 --lr cosine:5e-4:0,cosine:1e-3:0,cosine:2e-3:0 "
+    "--clip 0.01,0.02,0.04 --seeds 2"
+)
 """What the guide's sweep of pictures is typed with."""
 SEVENS = "--label 7 --n 16"
 """What the guide's sample of `cdcgan` is typed with."""
