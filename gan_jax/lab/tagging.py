@@ -67,4 +67,4 @@ def picture(
     """Pictures y `[N, H, W, C]` in [-1, 1] with their tags `[N, T]` below them, uint8 RGB."""
     texts = [[names[k] for k in np.flatnonzero(row).tolist()] for row in tags]
     pictures = np.asarray(to_uint8(jnp.asarray(y), (-1.0, 1.0)))
-    return images.captioned(pictures, texts, columns, words=names, invert=invert)
+    return images.with_words(pictures, texts, columns, words=names, invert=invert)
