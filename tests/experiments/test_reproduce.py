@@ -51,6 +51,22 @@ def _make(table: Table, out: Path) -> None:
     tables.make("squares", table, "the command", out)
 
 
+def test_time_is_summed_by_what_computed(tmp_path: Path) -> None:
+    _make(_table(Counting()), tmp_path)
+    file = tmp_path / "squares.json"
+    record = json.loads(file.read_text())
+    for result, (seconds, made) in zip(
+        record["rows"]["ours"]["results"],
+        [(500, {}), (200, {}), (30, {"device": "H100", "jax": "0.11"}), (20, {"device": "H100", "jax": "0.11"})],
+        strict=True,
+    ):
+        del result["device"], result["jax"]  # Records from before do not say theirs: it is the machine's.
+        result |= {"core_seconds": seconds, **made}
+    record["machine"] |= {"device": "cpu", "jax": "0.10"}
+    text = tables.markdown(_table(Counting()), record)
+    assert "`the command`: 12 core minutes in all, cpu, jax 0.10; 50 seconds in all, H100, jax 0.11, finished" in text
+
+
 def test_markdown_has_others_and_ours_with_mean_and_interval(tmp_path: Path) -> None:
     _make(_table(Counting()), tmp_path / "new")
     lines = (tmp_path / "new" / "squares.md").read_text().splitlines()
@@ -120,6 +136,17 @@ def test_commands_that_measure_rows_of_one_table_at_the_same_time_lose_nothing(t
     tables.make("squares", _two_rows(a, b), "", tmp_path)
     assert (a.seeds, b.seeds) == ([0, 1, 3], [])
     assert _measured(tmp_path) == {"a": [0, 1, 2, 3], "b": [0, 1]}
+
+
+def test_a_row_gets_the_results_of_those_it_comes_after(tmp_path: Path) -> None:
+    def total(seeds: Sequence[int], *earlier: Sequence[dict[str, Any]]) -> list[Outcome]:
+        return [Outcome({"square": sum(result["numbers"]["square"] for own in earlier for result in own)})]
+
+    rows = _two_rows(Counting(), Counting()).rows
+    table = Table("Squares", "", {}, [], [*rows, Row("both", {}, total, range(1), 1, ("a", "b"))])
+    tables.make("squares", table, "", tmp_path)
+    record = json.loads((tmp_path / "squares.json").read_text())
+    assert record["rows"]["both"]["results"][0]["numbers"] == {"square": 0 + 1 + 4 + 9 + 0 + 1}
 
 
 def test_results_of_other_settings_are_not_shown(tmp_path: Path) -> None:
