@@ -74,11 +74,7 @@ class Consensus(GAN):
     ) -> tuple[GANState, Metrics]:
         """As `GAN.train_step` with one minibatch, but both players move at once; for nets without other variables.
 
-<<<<<<< HEAD
-        Its metrics have no norms of gradients.
-=======
         Norms are those of v, and are always taken.
->>>>>>> conv
         """
         one, rng = jax.tree.map(lambda leaf: leaf[-1], batch), self.step_keys(rng).g
 
