@@ -16,7 +16,7 @@ import jax
 import numpy as np
 import optax
 from flax import linen as nn
-from jaxtyping import Float32
+from jaxtyping import Array, Float32
 
 from experiments.reproduce import intervals, planar
 from experiments.reproduce.planar import Draw, Numbers, Protocol
@@ -69,8 +69,13 @@ class Consensus(GAN):
 
     gamma: Number = 1.0
 
-    def train_step(self, state: GANState, batch: Batch, rng: Key) -> tuple[GANState, Metrics]:
-        """As `GAN.train_step` with one minibatch, but both players move at once; for nets without other variables."""
+    def train_step(
+        self, state: GANState, batch: Batch, rng: Key, *, norms: Array | None = None
+    ) -> tuple[GANState, Metrics]:
+        """As `GAN.train_step` with one minibatch, but both players move at once; for nets without other variables.
+
+        Norms are those of v, and are always taken.
+        """
         one, rng = jax.tree.map(lambda leaf: leaf[-1], batch), self.step_keys(rng).g
 
         def field(params: tuple[Params, Params]) -> tuple[Any, Metrics]:
@@ -96,6 +101,7 @@ class Consensus(GAN):
             updates, opt_state = optimizer.update(gradient, player.opt_state, player.params)
             params = optax.apply_updates(player.params, updates)
             moved.append(dataclasses.replace(player, params=params, opt_state=opt_state))
+        metrics |= {"g_grad": optax.tree.norm(v[0]), "d_grad": optax.tree.norm(v[1])}
         return dataclasses.replace(state, step=state.step + 1, generator=moved[0], discriminator=moved[1]), metrics
 
 

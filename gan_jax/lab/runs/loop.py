@@ -357,7 +357,7 @@ def _grid(job: Job, gan: GAN, dataset: Dataset) -> Callable[[Any], tuple[np.ndar
 
 
 def _tags(job: Job, gan: GAN) -> Callable[[Any], tuple[np.ndarray, dict[str, float]]]:
-    """As `_grid`, of a GAN that draws tags; these have neither diversity nor gap."""
+    """As `_grid`, of a GAN that draws tags; these have no diversity and no gap."""
     y, draw = sampling.held_out(job, gan, job.keys.y, tagging.SHOWN)[1], tagging.drawer(gan)
 
     def picture(state: Any) -> tuple[np.ndarray, dict[str, float]]:
