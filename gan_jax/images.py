@@ -42,22 +42,63 @@ def named_rows(sheet: UInt8[np.ndarray, "h w 3"], names: Sequence[str]) -> UInt8
     """A grid with the name of each row before it, on the grid's own ground.
 
     Args:
-      sheet: what `grid` makes.
-      names: of its rows, from the top.
+      sheet: what `grid` makes, or rows of one height on one ground.
+      names: of its rows, from the top; a name may have several lines.
     """
+    height, width, _ = sheet.shape
+    lines = max(name.count("\n") + 1 for name in names)
+    size = min(_LETTERS, max(_SMALL_LETTERS, height // len(names) // (lines + 1)))
+    margin = 12 + max(_text_width(name, size) for name in names)
+    wider = np.full((height, margin + width, 3), sheet[0, 0], np.uint8)
+    wider[:, margin:] = sheet
+    places = [(margin - 6.0, (k + 0.5) * height / len(names)) for k in range(len(names))]
+    return _written(wider, names, places, size, "rm", ink=255 - sheet[0, 0])
+
+
+def captioned(pictures: Sequence[UInt8[np.ndarray, "h w 3"]], texts: Sequence[str]) -> list[np.ndarray]:
+    """Pictures of one size, each over its text, on white; all are as wide as the widest text needs.
+
+    Args:
+      pictures: uint8 RGB.
+      texts: of one line or of several, as many in each.
+    """
+    height, width, _ = pictures[0].shape
+    wide = max(width, *(_text_width(text, _LETTERS) for text in texts))
+    high = height + _LETTERS // 2 + round(1.5 * _LETTERS) * (texts[0].count("\n") + 1)
+    left = (wide - width) // 2
+    found = []
+    for picture, text in zip(pictures, texts, strict=True):
+        sheet = np.full((high, wide, 3), 255, np.uint8)
+        sheet[:height, left : left + width] = picture
+        found.append(_written(sheet, [text], [(wide / 2, (height + high) / 2)], _LETTERS, "mm", ink=np.zeros(3)))
+    return found
+
+
+def _text_width(text: str, size: int) -> int:
+    from PIL import ImageFont
+
+    font = ImageFont.load_default(size)
+    return round(max(font.getlength(line) for line in text.split("\n")))
+
+
+def _written(
+    sheet: np.ndarray,
+    texts: Sequence[str],
+    places: Sequence[tuple[float, float]],
+    size: int,
+    anchor: str,
+    *,
+    ink: np.ndarray,
+) -> np.ndarray:
+    """The sheet with texts at (x, y), pixels from the upper left corner; all that writes into pictures."""
     from PIL import Image, ImageDraw, ImageFont
 
-    height, width, _ = sheet.shape
-    ground = tuple(int(value) for value in sheet[0, 0])
-    font = ImageFont.load_default(min(_LETTERS, max(_SMALL_LETTERS, height // len(names) // 2)))
-    margin = 12 + round(max(font.getlength(name) for name in names))
-    wider = Image.new("RGB", (margin + width, height), ground)
-    wider.paste(Image.fromarray(sheet), (margin, 0))
-    draw = ImageDraw.Draw(wider)
-    for k, name in enumerate(names):
-        ink = tuple(255 - value for value in ground)
-        draw.text((margin - 6, (k + 0.5) * height / len(names)), name, ink, font, anchor="rm")
-    return np.asarray(wider)
+    image, font = Image.fromarray(sheet), ImageFont.load_default(size)
+    draw, fill = ImageDraw.Draw(image), tuple(int(value) for value in ink)
+    for text, place in zip(texts, places, strict=True):
+        align = "right" if anchor == "rm" else "center"
+        draw.text(place, text, fill, font, anchor=anchor, align=align, spacing=1)
+    return np.asarray(image)
 
 
 def scatter(

@@ -162,3 +162,18 @@ def test_names_stand_before_their_rows(invert: bool) -> None:
     first, second, third = (ink[k * len(ink) // 3 : (k + 1) * len(ink) // 3].sum() for k in range(3))
     assert second > first > 0 == third
     assert (named[0, 0] == (255 if invert else 0)).all()
+
+
+def test_pictures_with_captions_are_all_as_wide_as_the_widest_text() -> None:
+    pictures = [np.full((10, 30, 3), shade, np.uint8) for shade in (50, 100)]
+    short, long = images.captioned(pictures, ["a", "a text that is wider than 30 pixels"])
+    assert short.shape == long.shape
+    left = (short.shape[1] - 30) // 2
+    assert left > 20
+    for found, shade in ((short, 50), (long, 100)):
+        assert (found[:10, left : left + 30] == shade).all()
+        assert (found[:10, :left] == 255).all()
+        assert found[10:].min() < 50
+    assert (short[10:, :left] == 255).all()
+    assert long[10:, :left].min() < 50
+    assert images.captioned(pictures, ["a", "b"])[0].shape == (10 + 28, 30, 3)

@@ -27,6 +27,16 @@ TABLES = {
     "defaults": _Entry("defaults", "table", "every experiment at its defaults: quality, failures, seconds"),
     "papers": _Entry("defaults", "papers", "every experiment at its paper's settings: quality, failures"),
     "augment": _Entry("augment", "table", "500 images of MNIST with and without augmentation (Zhao et al. 2020)"),
+    "created_equal": _Entry(
+        "created_equal",
+        "mnist",
+        "eight objectives, each at the best of 64 settings, 30 seeds (Lucic et al. 2018): MNIST",
+        _WITH_PAPER,
+    ),
+    "created_equal_fashion": _Entry("created_equal", "fashion_mnist", "the same on Fashion-MNIST", _WITH_PAPER),
+    "convergence": _Entry(
+        "convergence", "table", "which methods converge in the plane? (Mescheder et al. 2018)", _WITH_PAPER
+    ),
     "dirac": _Entry("dirac", "table", "Dirac-GAN (Mescheder et al. 2018): eigenvalues, closed form and train step"),
     "distance": _Entry(
         "distance", "table", "the critic's estimate against the exact Wasserstein distance", _WITH_PAPER
@@ -35,6 +45,12 @@ TABLES = {
     "grid": _Entry("points", "grid", "25 Gaussians on a grid, as ring"),
     "gan_train": _Entry("gan_train", "table", "MNIST, one conditional model (Lesort et al. 2018): GAN-train, GAN-test"),
     "infogan": _Entry("infogan", "table", "InfoGAN on MNIST (Chen et al. 2016): error of the code as a classifier"),
+    "lazy": _Entry(
+        "lazy", "table", "R1 + R2 at every k-th step: quality, cost, failures; lengths of averages", _WITH_PAPER
+    ),
+    "one_step": _Entry(
+        "one_step", "table", "GANs as one-step generators in the plane: what do priors cover?", _WITH_PAPER
+    ),
     "parzen": _Entry("parzen", "table", "MNIST, Parzen windows (Goodfellow et al. 2014; Mirza & Osindero 2014)"),
     "random_net": _Entry("random_net", "table", "does a net of random weights rank samples as a classifier does?"),
     "spectrum": _Entry("spectrum", "table", "eigenvalues of the game's Jacobian, every loss and penalty", _WITH_PAPER),

@@ -176,7 +176,9 @@ class Job:
           InputError: such a state would not fit the memory.
         """
         initial = functools.partial(_initial_state, self.maker())
-        abstract = jax.eval_shape(initial, self.numbers, self.keys.init, self.example)
+        # Not a key of the run's, which would compile a program, a third of a second for who loads a GAN.
+        rng = jax.eval_shape(lambda: jax.random.key(0))
+        abstract = jax.eval_shape(initial, self.numbers, rng, self.example)
         needed = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(abstract))
         if needed > (memory := devices.total_memory()):
             raise InputError(

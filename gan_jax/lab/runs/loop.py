@@ -222,8 +222,8 @@ def _train(
                 measured = track(state)
             drawing = step % options["sample_every"] == 0 or step == last
             if drawing and first:
-                pixels, diversity = picture(devices.local(state))
-                measured |= {} if diversity is None else {"diversity": diversity}
+                pixels, found = picture(devices.local(state))
+                measured |= found
             if step % options["log_every"] == 0 or drawing or measured:
                 report()
                 shown = _shown(gan, record)
@@ -305,8 +305,8 @@ def _until_next(step: int, last: int, options: Mapping[str, Any]) -> int:
     return min(ends) - step
 
 
-def _grid(job: Job, gan: GAN, dataset: Dataset) -> Callable[[Any], tuple[np.ndarray, float | None]]:
-    """`state -> uint8 RGB, diversity`, of samples from latents and conditions that are the same at every step.
+def _grid(job: Job, gan: GAN, dataset: Dataset) -> Callable[[Any], tuple[np.ndarray, dict[str, float]]]:
+    """`state -> uint8 RGB, diversity and gap`, of samples from latents and conditions that are the same at every step.
 
     A GAN whose conditions are made from data has its samples after the examples that these are of; where the conditions
     are pictures, given, made and true stand side by side. One with codes has a column for each value of the first.
@@ -334,16 +334,21 @@ def _grid(job: Job, gan: GAN, dataset: Dataset) -> Callable[[Any], tuple[np.ndar
     reference = sampling.points_of(dataset)
     # Samples of given conditions can differ as much as the examples that these were made of.
     diversity = Diversity(originals) if originals is not None else diversities.of_data(dataset, labels)
+    gap = diversities.gap_of_data(dataset)
     few = slice(None, None, max(1, len(z) // _COMPARED))
 
-    def picture(state: Any) -> tuple[np.ndarray, float | None]:
+    def picture(state: Any) -> tuple[np.ndarray, dict[str, float]]:
         samples = generate(state, z, y)
-        found = diversity(samples[few], None if labels is None else labels[few])
+        found = {"diversity": diversity(samples[few], None if labels is None else labels[few])}
+        if gap is not None:
+            found["gap"] = gap(samples[few])
         if view is not None and originals is not None:
             samples = sampling.side_by_side(sampling.given_pictures(view, y, job.shape[-1]), samples, originals)
         elif originals is not None:
             samples = sampling.side_by_side(originals, samples)
-        return sampling.picture(samples, reference, columns=columns, invert=job.options["invert"]), found
+        return sampling.picture(samples, reference, columns=columns, invert=job.options["invert"]), {
+            name: number for name, number in found.items() if number is not None
+        }
 
     return picture
 

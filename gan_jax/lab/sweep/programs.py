@@ -83,16 +83,15 @@ class Program:
         hyperparams = jax.tree.map(placed, *(job.numbers for job in jobs))
         return hyperparams, keys([key.init for key in own]), keys([key.train for key in own])
 
-    def fresh_states(self, plan: Plan, members: Sequence[Member]) -> GANState:
-        """The members' states before their first step, on their devices."""
-        hyperparams, init_rngs, _ = self.inputs(plan, members)
+    def fresh_states(self, hyperparams: Hyperparams, rngs: Array) -> GANState:
+        """Members' states before their first step, on their devices, of their `inputs`."""
         start = jax.jit(
             population.initial_states,
             static_argnums=0,
             static_argnames="mesh",
             out_shardings=devices.member_sharding(),
         )
-        return start(self.job.maker(), hyperparams, init_rngs, self.job.example, mesh=devices.population_mesh())
+        return start(self.job.maker(), hyperparams, rngs, self.job.example, mesh=devices.population_mesh())
 
     def abstract_states(self, count: int) -> GANState:
         """Shapes of the states of so many members."""
@@ -127,7 +126,7 @@ def compile_program(
     mapping = mapping or population.suitable_mapping(job.gan(), job.example, jax.default_backend())
     train, mesh = jit_training(population.train_until, donate=["states"]), devices.population_mesh()
     static: dict[str, Any] = {"batch_size": job.options["batch_size"], "capacity": capacity}
-    static |= {"mapping": mapping, "mesh": mesh}
+    static |= {"norms_every": chunks.NORMS_EVERY, "mapping": mapping, "mesh": mesh}
     slots = -(-len(members) // mesh.size) * mesh.size
     while True:
         numbers, rngs, states = (_placed(tree) for tree in _shapes(job, slots))

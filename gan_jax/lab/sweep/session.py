@@ -251,7 +251,7 @@ def train(
             reference = scoring.reference_of(program.gan)
             drawers[program] = evaluation.sample_drawer(program.gan, reference, scoring.samples)
         try:
-            draw = drawers[program](jax.tree.map(jnp.asarray, state), rng)
+            draw = drawers[program](jax.device_put(state), rng)
         except sampling.NotFiniteError:
             return math.nan
         return measures.MEASURES[scoring.measure].of(scoring.reference, draw)[scoring.metric].value
@@ -379,7 +379,7 @@ def _samples(
                 y = gan.conditioning.draw(z_rng, n)
             generators[program] = sampling.generator_of(gan), gan.prior(z_rng, n), y
         generate, z, y = generators[program]
-        rows.append(generate(jax.tree.map(jnp.asarray, state), z, y))
+        rows.append(generate(jax.device_put(state), z, y))
     if dataset.is_image:
         return members, [images.grid(row, sampling.COLUMNS) for row in rows]
     reference = sampling.points_of(dataset)
