@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from gan_jax.errors import InputError
 from gan_jax.lab import EXPERIMENTS, cli, devices
 from gan_jax.lab.options import integer, several
 
@@ -100,7 +101,9 @@ def _rows(options: argparse.Namespace) -> list[str]:
     """The rows of the experiments that are asked for."""
     from experiments.reproduce import defaults
 
-    names = options.only or EXPERIMENTS
+    names = options.only or defaults.names()
+    if others := [name for name in names if name not in defaults.names()]:
+        raise InputError(f"the defaults of {', '.join(others)} are not for MNIST: leave out --only {','.join(others)}")
     return [defaults.timed_row(name) if options.time else name for name in names]
 
 

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 import optax
 from flax import linen as nn
-from jaxtyping import Float32
+from jaxtyping import Array, Float32
 
 from experiments.reproduce import intervals, planar
 from experiments.reproduce.planar import Draw, Numbers, Protocol
@@ -69,8 +69,13 @@ class Consensus(GAN):
 
     gamma: Number = 1.0
 
-    def train_step(self, state: GANState, batch: Batch, rng: Key) -> tuple[GANState, Metrics]:
-        """As `GAN.train_step` with one minibatch, but both players move at once; for nets without other variables."""
+    def train_step(
+        self, state: GANState, batch: Batch, rng: Key, *, norms: Array | None = None
+    ) -> tuple[GANState, Metrics]:
+        """As `GAN.train_step` with one minibatch, but both players move at once; for nets without other variables.
+
+        Its metrics have no norms of gradients.
+        """
         one, rng = jax.tree.map(lambda leaf: leaf[-1], batch), self.step_keys(rng).g
 
         def field(params: tuple[Params, Params]) -> tuple[Any, Metrics]:

@@ -38,8 +38,8 @@ _OTHER: dict[str, tuple[np.ndarray, Any, str]] = {
     "another order": (_PIXELS[::-1], _LABELS, "its examples are other ones, or in another order"),
     "other labels": (_PIXELS, _LABELS[::-1], "its examples are other ones, or in another order"),
     "other names of as many classes": (_PIXELS, _LABELS + 1, "its classes have other names"),
-    "more classes": (_PIXELS, np.arange(30) % 4, "its examples have another shape or other classes"),
-    "another size": (_PIXELS[:, :4], _LABELS, "its examples have another shape or other classes"),
+    "more classes": (_PIXELS, np.arange(30) % 4, "its examples have another shape, or other classes or tags"),
+    "another size": (_PIXELS[:, :4], _LABELS, "its examples have another shape, or other classes or tags"),
 }
 
 

@@ -32,7 +32,9 @@ def options(name: str) -> dict[str, inspect.Parameter]:
 
 
 def tiny(name: str, shape: tuple[int, ...], num_classes: int = CLASSES, **kwargs: Any) -> GAN:
-    small = {"width": 8, "latent": 4, "n_critic": 2}
+    """A small GAN of a recipe for examples of this shape; for pictures of it, where the recipe draws tags for them."""
+    shape = (TAGS,) if name in TAGGED else shape
+    small = {"width": 8, "hidden": 8, "latent": 4, "n_critic": 2}
     return RECIPES[name](shape, num_classes, **{k: v for k, v in small.items() if k in options(name)} | kwargs)
 
 
@@ -58,7 +60,10 @@ CONDITIONAL = [(name, {}) for name in LABELLED] + [(name, {"conditional": True})
 
 
 # Conditioned on pictures: they take images only.
-PICTURED = ("completion", "translation")
+PICTURED = ("completion", "translation", "tagger")
+
+
+TAGGED, TAGS = {"tagger"}, 5
 
 
 ON_POINTS = [(name, kwargs) for name, kwargs in CASES if name not in PICTURED]
@@ -67,7 +72,7 @@ ON_POINTS = [(name, kwargs) for name, kwargs in CASES if name not in PICTURED]
 CODED = {"infogan"}
 
 
-CONVOLUTIONAL = RECIPES.keys() - {"gan", "gan_deep", "wgan", "cgan", "cgan_embedding"}
+CONVOLUTIONAL = RECIPES.keys() - {"gan", "gan_deep", "wgan", "cgan", "cgan_embedding", *TAGGED}
 
 
 # A dense net with a clipped critic, one with labels, convolutions with BatchNorm: these are quick where a test compiles
@@ -114,6 +119,9 @@ def draw(gan: GAN, shape: tuple[int, ...], seed: int = 0) -> Batch:
     size = (gan.n_critic, BATCH)
     x = rng.integers(0, 256, (*size, *shape)).astype(np.uint8) if len(shape) == 3 else rng.normal(size=(*size, *shape))
     labels = jnp.asarray(rng.integers(0, CLASSES, size), jnp.int32)
+    if gan.conditioning.view is not None and gan.conditioning.view.tags:
+        tags = jnp.asarray(rng.integers(0, 2, (*size, TAGS)), jnp.float32)
+        return training.as_batch(gan, training.Examples(tags, jnp.asarray(x, jnp.uint8)))
     return training.as_batch(gan, training.Examples(jnp.asarray(x, None if len(shape) == 3 else jnp.float32), labels))
 
 

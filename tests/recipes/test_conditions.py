@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import GAN, GANState, InputError
+from gan_jax import GAN, GANState, InputError, recipes, training
 from tests.helpers import assert_close, differ, jit
-from tests.recipes.helpers import BATCH, KEY, draw, filled, tiny
+from tests.recipes.helpers import BATCH, KEY, TAGS, draw, filled, tiny
 
 
 def test_both_players_of_infogan_minimise_what_the_codes_of_fakes_cost_to_read() -> None:
@@ -93,3 +93,40 @@ def test_completion_samples_below_the_half_that_is_given_and_asks_for_one() -> N
     np.testing.assert_array_equal(samples[:, :4], batch.y[0])
     with pytest.raises(InputError, match=r"give them as y \[n, H // 2, W, C\]"):
         gan.sample(state, KEY, 3)
+
+
+def test_tagger_draws_a_tag_where_its_probability_is_above_its_number_of_z() -> None:
+    gan = tiny("tagger", (8, 8, 1))
+    batch = jax.tree.map(lambda leaf: leaf[0], draw(gan, (8, 8, 1)))
+    state = filled(jax.eval_shape(gan.init, KEY, jax.tree.map(lambda leaf: leaf[None], batch)))
+    z = np.array(gan.prior(KEY, BATCH))
+    assert z.shape == (BATCH, 4 + TAGS)
+    levels = np.linspace(-1, 1, 101)
+
+    @jit
+    def drawn(level: jax.Array) -> jax.Array:
+        return gan.generate(state, jnp.asarray(z).at[:, 4:].set(level), batch.y)
+
+    tags = np.stack([drawn(level) for level in levels])
+    assert set(np.unique(tags)) == {0.0, 1.0}
+    assert (np.diff(tags, axis=0) <= 0).all()
+    assert (tags[0] == 1).all() and (tags[-1] == 0).all()
+    # The share of levels at which a tag is drawn is its probability, and its gradient is that of the draw.
+    probability = tags.mean(axis=0)
+    params = state.generator.params
+
+    def total(params: Any) -> jax.Array:
+        return jnp.sum(gan.generator.apply({"params": params}, jnp.asarray(z), batch.y, False), axis=0)[0]
+
+    slope = jit(jax.grad(total))(params)["Dense_1"]["bias"]
+    expected = np.zeros(TAGS)
+    expected[0] = np.sum(probability * (1 - probability), axis=0)[0]
+    np.testing.assert_allclose(slope, expected, atol=0.02)
+
+
+def test_tagger_takes_tags_of_pictures_alone() -> None:
+    with pytest.raises(InputError, match="this data is images: choose --data tags:SPEC"):
+        recipes.tagger((8, 8, 1))
+    gan = recipes.tagger((2,))
+    with pytest.raises(InputError, match="no pictures with tags"):
+        training.as_batch(gan, training.Examples(jnp.zeros((3, 2)), jnp.zeros(3, jnp.int32)))

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import GAN, training
+from gan_jax import GAN, recipes, training
 from tests.helpers import few, jit
 from tests.recipes.helpers import LABELLED, RECIPES, options
 
@@ -100,3 +100,13 @@ def test_learns_what_images_look_like(name: str, width: int, lr: float, steps: i
 
     before, after = learn(gan, stripes(), steps, conditions)
     assert distance(after) < distance(before) / 2
+
+
+def test_tagger_learns_which_tags_a_picture_has() -> None:
+    pictures = stripes()
+    tags = jnp.stack([pictures.labels == 0, pictures.labels == 1, pictures.labels >= 0], axis=1).astype(jnp.float32)
+    gan = recipes.tagger((3,), width=4, hidden=16, latent=2, lr=3e-3, dropout=0.0)
+    _, after = learn(
+        gan, training.Examples(tags, pictures.x), 150, [training.from_uint8(pictures.x[:128], (-1.0, 1.0))]
+    )
+    assert (after[0] == tags[:128]).all(axis=1).mean() > 0.9

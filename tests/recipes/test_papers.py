@@ -47,6 +47,7 @@ SPECS = {
     "r3gan": Spec(losses.relativistic_pairing(), 50.0, b2=0.99),
     "completion": Spec(),
     "translation": Spec(),
+    "tagger": Spec(losses.relativistic_pairing(), 25.0),  # 2 / 2 * 5^2.
 }
 
 
