@@ -74,7 +74,7 @@ class Consensus(GAN):
     ) -> tuple[GANState, Metrics]:
         """As `GAN.train_step` with one minibatch, but both players move at once; for nets without other variables.
 
-        Its metrics have no norms of gradients.
+        Norms are those of v, and are always taken.
         """
         one, rng = jax.tree.map(lambda leaf: leaf[-1], batch), self.step_keys(rng).g
 
@@ -101,6 +101,7 @@ class Consensus(GAN):
             updates, opt_state = optimizer.update(gradient, player.opt_state, player.params)
             params = optax.apply_updates(player.params, updates)
             moved.append(dataclasses.replace(player, params=params, opt_state=opt_state))
+        metrics |= {"g_grad": optax.tree.norm(v[0]), "d_grad": optax.tree.norm(v[1])}
         return dataclasses.replace(state, step=state.step + 1, generator=moved[0], discriminator=moved[1]), metrics
 
 

@@ -71,6 +71,7 @@ def test_consensus_on_the_dirac_gan_is_its_closed_form(gamma: float) -> None:
     for number in range(1, 4):
         state, metrics = gan.train_step(state, batch, jax.random.key(number))
         assert metrics["d_loss"] == pytest.approx(psi * theta, rel=1e-5)
+        assert (metrics["g_grad"], metrics["d_grad"]) == pytest.approx((abs(psi), abs(theta)), rel=1e-5)
         theta, psi = theta - rate * (-psi + gamma * theta), psi - rate * (theta + gamma * psi)
         assert int(state.step) == number
         assert state.generator.params["theta"] == pytest.approx(theta, rel=1e-5)

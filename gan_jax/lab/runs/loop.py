@@ -356,12 +356,12 @@ def _grid(job: Job, gan: GAN, dataset: Dataset) -> Callable[[Any], tuple[np.ndar
     return picture
 
 
-def _tags(job: Job, gan: GAN) -> Callable[[Any], tuple[np.ndarray, float | None]]:
-    """As `_grid`, of a GAN that draws tags; these have no diversity."""
+def _tags(job: Job, gan: GAN) -> Callable[[Any], tuple[np.ndarray, dict[str, float]]]:
+    """As `_grid`, of a GAN that draws tags; these have no diversity and no gap."""
     y, draw = sampling.held_out(job, gan, job.keys.y, tagging.SHOWN)[1], tagging.drawer(gan)
 
-    def picture(state: Any) -> tuple[np.ndarray, float | None]:
-        return tagging.picture(job.tags, y, draw(state, y, job.keys.z), invert=job.options["invert"]), None
+    def picture(state: Any) -> tuple[np.ndarray, dict[str, float]]:
+        return tagging.picture(job.tags, y, draw(state, y, job.keys.z), invert=job.options["invert"]), {}
 
     return picture
 
