@@ -15,18 +15,19 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-from PIL import Image
-
 from gan_jax.errors import InputError
 from gan_jax.files import atomic
-from gan_jax.lab import EXPERIMENTS, cli, files
+from gan_jax.lab import EXPERIMENTS, animation, cli, files
 from gan_jax.lab.experiment import Config, config
 from gan_jax.lab.job import Job
 from gan_jax.lab.options import several
 from gan_jax.lab.runs import directory
 from gan_jax.lab.runs.directory import RunDir
 
-SWEEP = "wgan --width 64 --depth 2 --steps 2000 --lr log:5e-4:3e-3 --clip log:0.02:0.1 --draws 6 --seeds 2"
+SWEEP = (
+    "wgan --width 128 --d-width 256 --steps 2000 --lr cosine:5e-4:0,cosine:1e-3:0,cosine:2e-3:0 "
+    "--clip 0.01,0.02,0.04 --seeds 2"
+)
 """What the guide's sweep of pictures is typed with."""
 SEVENS = "--label 7 --n 16"
 """What the guide's sample of `cdcgan` is typed with."""
@@ -117,12 +118,9 @@ def _animate(grids: Path, to: Path) -> None:
     if not found:
         raise InputError(f"{grids} has no sample grids: remove what lies there, or choose a different --runs")
     chosen = sorted({round((len(found) - 1) * (k / (_FRAMES - 1)) ** 2) for k in range(_FRAMES)})
-    frames = [Image.open(found[k]).convert("RGB") for k in chosen]
-    durations = [_MILLISECONDS] * (len(frames) - 1) + [_LAST_MILLISECONDS]
-    with files.write_errors(to), atomic(to) as partial:
-        frames[0].save(
-            partial, format="WEBP", save_all=True, append_images=frames[1:], duration=durations, loop=0, quality=45
-        )
+    durations = [_MILLISECONDS] * (len(chosen) - 1) + [_LAST_MILLISECONDS]
+    with files.write_errors(to):
+        animation.write_moving(to, [animation.read(found[k]) for k in chosen], durations, quality=45)
     print(to)
 
 

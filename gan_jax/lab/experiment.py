@@ -42,6 +42,7 @@ ADDED: Mapping[str, Any] = {
     "d_depth": None,
     "d_activation": "relu",
     "dropout": 0.0,
+    "code_scale": 1.0,
 }
 """Options that there have not always been, and the values that are what runs from before did."""
 

@@ -169,7 +169,7 @@ def _fresh(lab: Lab, name: str, typed: dict[str, Any]) -> tuple[Config, Dataset,
     for note in dataset.notes if peers.is_first() else ():
         print(f"{dataset.name}: {note}")
     # Built once before the directory is made: what does not fit the data costs nothing that is on disk.
-    job = Job(config, dataset.shape, dataset.num_classes)
+    job = Job.on(config, dataset)
     gan = job.gan()
     job.abstract_state()
     job.check_batch(gan)
@@ -200,7 +200,7 @@ def _features(known: RunDir | None, config: Config, dataset: Dataset, asked: str
         return None
     from gan_jax.lab.runs import tracking
 
-    job = known.job if known else Job(config, dataset.shape, dataset.num_classes)
+    job = known.job if known else Job.on(config, dataset)
     return tracking.check(job, asked, known, dataset)
 
 
