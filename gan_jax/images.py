@@ -9,7 +9,9 @@ from jaxtyping import Float, UInt8
 from gan_jax.checks import check_images
 from gan_jax.files import atomic
 
-_LETTERS, _SMALL_LETTERS = 14, 9  # Pixels.
+_LETTERS, _SMALL_LETTERS, _CAPTION = 14, 9, 11  # Pixels.
+_LINES = 6
+_CAPTIONED = 84  # Pixels of an enlarged image's longer side, at most, unless it is larger itself.
 
 Images = UInt8[np.ndarray, "n height width channels"]
 
@@ -99,6 +101,44 @@ def _written(
         align = "right" if anchor == "rm" else "center"
         draw.text(place, text, fill, font, anchor=anchor, align=align, spacing=1)
     return np.asarray(image)
+
+
+def with_words(
+    images: Images, texts: Sequence[Sequence[str]], columns: int, *, words: Sequence[str], invert: bool = False
+) -> UInt8[np.ndarray, "rows columns 3"]:
+    """Images in rows, each with words below it, on black, as one RGB image; small images are enlarged.
+
+    Args:
+      images: `[N, H, W, C]`, as in `grid`.
+      texts: the words below each, a line for each word, at most six; of more the last line says how many.
+      columns: images per row.
+      words: all that there are: they, and not those that are written, decide how large the picture is.
+      invert: show dark on white.
+
+    Raises:
+      ValueError: the images are not uint8 `[N, H, W, C]`, or there are none, or not as many as texts.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    images = np.asarray(images)
+    check_images(images)
+    scale = max(1, _CAPTIONED // max(images.shape[1:3]))
+    large = images.repeat(scale, axis=1).repeat(scale, axis=2)
+    font, height = ImageFont.load_default(_CAPTION), large.shape[1]
+    widest = max(font.getlength(word) for word in words)
+    below, beside = 4 + (_CAPTION + 3) * min(_LINES, len(words)), max(0, int(widest) + 6 - large.shape[2])
+    margins = ((0, 0), (0, below), (beside // 2, beside - beside // 2), (0, 0))
+    sheet = Image.fromarray(grid(np.pad(large, margins), columns))
+    draw = ImageDraw.Draw(sheet)
+    cell_height, cell_width = height + below + 2, large.shape[2] + beside + 2
+    for k, (_, found) in enumerate(zip(images, texts, strict=True)):
+        fit = min(_LINES, len(words))
+        lines = found if len(found) <= fit else [*found[: fit - 1], f"+ {len(found) - fit + 1}"]
+        x, y = k % columns * cell_width + 2 + cell_width // 2, k // columns * cell_height + height + 4
+        for row, line in enumerate(lines):
+            draw.text((x, y + row * (_CAPTION + 3)), line, "white", font, anchor="mt")
+    drawn = np.asarray(sheet)
+    return 255 - drawn if invert else drawn
 
 
 def scatter(

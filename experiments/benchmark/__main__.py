@@ -58,7 +58,7 @@ def main(argv: list[str]) -> int:
                 return commands.sweep(steps=options.sweep_steps, runs=options.sweep_runs)
             case "accelerator":
                 return accelerator.measure(**timed)
-        return steps.measure(case, peer=options.peer is not None, **timed)
+        return steps.measure(case, peer=options.peer is not None, clock=options.clock, **timed)
 
     kept = f"interrupted; the cases that are done are in {options.out}"
     with leave_at_once(kept), Progress(len(cases), unit="case", what="benchmark") as bar:
@@ -84,6 +84,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("cases", nargs="*", metavar="CASE", help="what to measure")
     parser.add_argument("--peer", choices=["torch"], help="measure PyTorch too, if it is installed")
+    parser.add_argument(
+        "--clock",
+        choices=["wall", "cpu"],
+        default="wall",
+        help="of recipes; cpu: the processor's time, for one core of a machine with other load, by taskset -c 0 "
+        "(default: wall)",
+    )
     parser.add_argument("--turns", type=cli.reader(integer(1)), default=7, metavar="N", help="turns (default: 7)")
     parser.add_argument(
         "--seconds",

@@ -32,7 +32,7 @@ from gan_jax.lab.progress import Progress
 from gan_jax.lab.runs.directory import commit
 from gan_jax.lab.signals import leave_at_once
 
-Budget = Literal["full", "small"]
+Budget = Literal["full", "small", "paper"]
 Record = dict[str, Any]
 
 
@@ -59,13 +59,15 @@ class Row(NamedTuple):
       measure: `seeds -> their outcomes`.
       seeds: which seeds to measure.
       at_once: seeds per call of `measure`, all of which an interruption may cost.
+      after: names of earlier rows; `measure` gets their results too, as TABLE.json holds them, one argument each.
     """
 
     name: str
     settings: Mapping[str, Any]
-    measure: Callable[[Sequence[int]], Sequence[Outcome]]
+    measure: Callable[..., Sequence[Outcome]]
     seeds: Sequence[int]
     at_once: int
+    after: Sequence[str] = ()
 
 
 class Published(NamedTuple):
@@ -151,7 +153,7 @@ def make(
                 while missing := store.missing(row, seeds)[: row.at_once]:
                     started = time.perf_counter()
                     with bar.doing(f"{row.name}, seeds {', '.join(map(str, missing))}", counts=True):
-                        outcomes = row.measure(missing)
+                        outcomes = row.measure(missing, *map(store.results, row.after))
                     core_seconds = (time.perf_counter() - started) * _computing() / len(missing)
                     for seed, outcome in zip(missing, outcomes, strict=True):
                         if outcome.picture is not None and seed == row.seeds[0]:
@@ -195,6 +197,10 @@ class _Store:
         """Which of a row's first seeds have no result."""
         found = {result["seed"] for result in self._rows[row.name]["results"]}
         return [seed for seed in row.seeds[:most] if seed not in found]
+
+    def results(self, name: str) -> Sequence[Record]:
+        """The results of a row."""
+        return self._rows[name]["results"]
 
     def add(self, row: Row, new: Sequence[Record]) -> Sequence[Record]:
         """Writes results of a row; returns all that it has. Raises InputError where others measure other settings."""
@@ -291,6 +297,11 @@ def lines(table: Table, record: Mapping[str, Any]) -> str:
             seconds = f"{mean:.0f}" if mean >= 100 else f"{mean:.3g}"
             numbers = [shown(results, key, column) for key, column in table.columns.items()]
             rows.append([f"**{name}**", str(len(results)), *numbers, seconds, "here"])
+    return grid(head, rows)
+
+
+def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table of cells."""
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
 
 

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -34,3 +36,26 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
 )
 def test_what_is_shown(values: list[float], text: str) -> None:
     assert intervals.shown(values, 1) == text
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "chance"), [([1, 2], [3, 4], 1), ([3, 4], [1, 2], 0), ([1, 3], [2, 3], 0.625), ([np.inf], [np.inf], 0.5)]
+)
+def test_the_probability_that_one_is_lower(a: list[float], b: list[float], chance: float) -> None:
+    assert intervals.probability(a, b) == chance
+
+
+def test_the_interval_of_a_probability_is_that_of_draws_of_both() -> None:
+    rng = np.random.default_rng(3)
+    a, b = rng.normal(0, 1, 12), rng.normal(0.5, 1, 9)
+    drawn = [np.mean(rng.choice(a, 12)[:, None] < rng.choice(b, 9)) for _ in range(4000)]
+    np.testing.assert_allclose(intervals.probability_interval(a, b), np.quantile(drawn, [0.025, 0.975]), atol=0.02)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 5])
+def test_the_least_of_some_is_counted_over_all_draws(k: int) -> None:
+    values = [4.0, 1.0, np.inf, 3.0, 2.0]
+    least = sorted(min(drawn) for drawn in itertools.combinations(values, k))
+    for share in (0.025, 0.3, 0.5, 0.975):
+        expected = least[int(np.ceil(share * len(least))) - 1]
+        assert intervals.least_of(values, k, [share]) == [expected]

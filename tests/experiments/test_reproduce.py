@@ -138,6 +138,17 @@ def test_commands_that_measure_rows_of_one_table_at_the_same_time_lose_nothing(t
     assert _measured(tmp_path) == {"a": [0, 1, 2, 3], "b": [0, 1]}
 
 
+def test_a_row_gets_the_results_of_those_it_comes_after(tmp_path: Path) -> None:
+    def total(seeds: Sequence[int], *earlier: Sequence[dict[str, Any]]) -> list[Outcome]:
+        return [Outcome({"square": sum(result["numbers"]["square"] for own in earlier for result in own)})]
+
+    rows = _two_rows(Counting(), Counting()).rows
+    table = Table("Squares", "", {}, [], [*rows, Row("both", {}, total, range(1), 1, ("a", "b"))])
+    tables.make("squares", table, "", tmp_path)
+    record = json.loads((tmp_path / "squares.json").read_text())
+    assert record["rows"]["both"]["results"][0]["numbers"] == {"square": 0 + 1 + 4 + 9 + 0 + 1}
+
+
 def test_results_of_other_settings_are_not_shown(tmp_path: Path) -> None:
     tables.make("squares", _two_rows(Counting(), Counting()), "", tmp_path)
     tables.make("squares", _two_rows(Counting(), Counting(), lr=0.2), "", tmp_path, only=["b"])

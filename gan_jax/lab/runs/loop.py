@@ -16,7 +16,7 @@ from gan_jax import checkpoint, images
 from gan_jax.data import Dataset
 from gan_jax.errors import InputError
 from gan_jax.gan import GAN, GANState
-from gan_jax.lab import devices, loading, peers, sampling
+from gan_jax.lab import devices, loading, peers, sampling, tagging
 from gan_jax.lab.cli import Lab
 from gan_jax.lab.job import Job
 from gan_jax.lab.progress import Progress
@@ -309,8 +309,11 @@ def _grid(job: Job, gan: GAN, dataset: Dataset) -> Callable[[Any], tuple[np.ndar
     """`state -> uint8 RGB, diversity and gap`, of samples from latents and conditions that are the same at every step.
 
     A GAN whose conditions are made from data has its samples after the examples that these are of; where the conditions
-    are pictures, given, made and true stand side by side. One with codes has a column for each value of the first.
+    are pictures, given, made and true stand side by side. One with codes has a column for each value of the first. One
+    that draws tags has pictures with the tags that they are given.
     """
+    if job.tags:
+        return _tags(job, gan)
     kind, keys, generate = gan.conditioning.kind, job.keys, sampling.generator_of(gan)
     n = sampling.COLUMNS**2 if dataset.is_image else sampling.POINTS
     view, columns = gan.conditioning.view, sampling.COLUMNS
@@ -349,6 +352,16 @@ def _grid(job: Job, gan: GAN, dataset: Dataset) -> Callable[[Any], tuple[np.ndar
         return sampling.picture(samples, reference, columns=columns, invert=job.options["invert"]), {
             name: number for name, number in found.items() if number is not None
         }
+
+    return picture
+
+
+def _tags(job: Job, gan: GAN) -> Callable[[Any], tuple[np.ndarray, dict[str, float]]]:
+    """As `_grid`, of a GAN that draws tags; these have no diversity and no gap."""
+    y, draw = sampling.held_out(job, gan, job.keys.y, tagging.SHOWN)[1], tagging.drawer(gan)
+
+    def picture(state: Any) -> tuple[np.ndarray, dict[str, float]]:
+        return tagging.picture(job.tags, y, draw(state, y, job.keys.z), invert=job.options["invert"]), {}
 
     return picture
 

@@ -33,10 +33,11 @@ def test_a_case_is_measured_written_and_kept_beside_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(jax.config, "update", lambda *setting: None)  # The session has its devices and its cache.
-    for case in ("gan", "cgan"):
-        assert call(benchmark.main, case, "--turns", 1, "--seconds", 0.01, "--out", tmp_path) == 0
+    for case, clock in (("gan", "wall"), ("cgan", "cpu")):
+        options = ("--clock", clock, "--turns", 1, "--seconds", 0.01, "--out", tmp_path)
+        assert call(benchmark.main, case, *options) == 0
     results = json.loads((tmp_path / "results.json").read_text())
-    assert list(results) == ["gan", "cgan"]
+    assert [(case, result["record"]["clock"]) for case, result in results.items()] == [("gan", "wall"), ("cgan", "cpu")]
     monkeypatch.setattr(metrics, "_PAIRS", 2)
     assert call(benchmark.main, "metrics", "--turns", 1, "--out", tmp_path) == 0
     results = json.loads((tmp_path / "results.json").read_text())

@@ -23,7 +23,7 @@ from gan_jax.lab.report import verdict
 from gan_jax.lab.runs import directory, logs, loop
 from gan_jax.training import draw_indices
 from tests.helpers import few, read_png
-from tests.lab.helpers import call
+from tests.lab.helpers import call, tiny
 
 _REPOSITORY = Path(__file__).parents[3]
 
@@ -43,10 +43,7 @@ def images(tmp_path: Path) -> str:
 
 
 def _tiny(name: str, data: str) -> list[object]:
-    width = ["--width", 8] if "width" in EXPERIMENTS[name].recipe_options else []
-    # A falling rate, as most defaults have, spans the steps that a run was started with.
-    every = ["--log-every", 3, "--sample-every", 3, "--save-every", 3]
-    return [name, "--data", data, "--batch-size", 6, *width, "--lr", 2e-4, *every]
+    return [name, "--data", data, *tiny(name), "--log-every", 3, "--sample-every", 3, "--save-every", 3]
 
 
 def test_a_run_ends_with_the_verdict_on_its_lines(capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,7 +75,7 @@ def _assert_same_bits(a: Any, b: Any) -> None:
         assert np.asarray(left).tobytes() == np.asarray(right).tobytes()
 
 
-@pytest.mark.parametrize("name", few(EXPERIMENTS, "gan", "wgan", "cdcgan"))
+@pytest.mark.parametrize("name", few(EXPERIMENTS, "gan", "cdcgan"))
 def test_every_recipe_runs_and_a_resumed_run_ends_in_the_same_bits(
     name: str, images: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -107,7 +104,7 @@ def test_every_recipe_runs_and_a_resumed_run_ends_in_the_same_bits(
         assert record == of_step | {name: sum(found, 0.0) / len(found) for name, found in values.items()}
 
 
-@pytest.mark.parametrize("stream", ["no", "yes"])
+@pytest.mark.parametrize("stream", few(["no", "yes"], "no"))
 def test_a_run_that_is_cut_between_two_lines_writes_the_lines_of_one_that_is_not(images: str, stream: str) -> None:
     run_it = [*_tiny("gan", images), "--log-every", 4, "--save-every", 3, "--stream", stream]
     assert call("run", *run_it, "--steps", 12, "--out", "whole") == 0
@@ -178,6 +175,7 @@ def test_schedules_span_the_steps_that_a_run_was_started_with(images: str) -> No
     assert json.loads(Path("a/config.json").read_text())["options"]["steps"] == 6
 
 
+@pytest.mark.slow
 def test_streamed_schedules_give_the_same_bits(images: str) -> None:
     for out, stream in (("resident", []), ("streamed", ["--stream"])):
         assert (
@@ -192,7 +190,7 @@ _OBJECTIVES: dict[str, tuple[str, list[object], dict[str, Any]]] = {
     "penalty": ("gan", ["--penalty", "r1:1+wgan_gp:1e+1"], {"penalty": "r1:1.0+wgan_gp:10.0"}),
     "no penalty": ("dragan", ["--penalty", "none"], {"penalty": "none"}),
     "lazy": ("dragan", ["--lazy", 2], {"lazy": 2}),
-    "accumulate": ("gan", ["--accumulate", 3], {"accumulate": 3}),
+    "accumulate": ("gan", ["--accumulate", 4], {"accumulate": 4}),
     "augment": ("gan", ["--augment", "color,cutout"], {"augment": "color+cutout"}),
     "all": (
         "cgan",
@@ -202,7 +200,7 @@ _OBJECTIVES: dict[str, tuple[str, list[object], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("case", few(_OBJECTIVES, "penalty", "all"))
+@pytest.mark.parametrize("case", few(_OBJECTIVES, "all"))
 def test_an_objective_that_was_typed_is_recorded_and_resumes_exactly(
     case: str, images: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -312,7 +310,7 @@ def test_the_warm_up_takes_more_critic_steps_and_resumes_exactly(images: str) ->
     assert not np.array_equal(*leaves)
 
 
-@pytest.mark.parametrize("name", few(["gan", "cgan", "wgan_gp", "r3gan"], "gan", "cgan"))
+@pytest.mark.parametrize("name", few(["gan", "cgan", "wgan_gp", "r3gan"], "gan"))
 def test_toys_are_drawn_as_points(name: str) -> None:
     assert call("run", *_tiny(name, "ring"), "--steps", 3) == 0
     picture = read_png(f"runs/{name}/001/samples/0000003.png")
@@ -347,7 +345,7 @@ def test_the_configuration_says_what_ran(images: str) -> None:
     assert "commit" in record
 
 
-@pytest.mark.parametrize("stream", ["no", "yes"])
+@pytest.mark.parametrize("stream", few(["no", "yes"], "no"))
 def test_a_run_that_is_no_longer_finite_stops_at_the_last_finite_state_and_says_what_went_first(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], stream: str
 ) -> None:
@@ -358,7 +356,7 @@ def test_a_run_that_is_no_longer_finite_stops_at_the_last_finite_state_and_says_
     points = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
     points[odd] = 3e38  # The norm of the critic's gradient is beyond float32.
     np.savez(tmp_path / "odd.npz", images=points)
-    options = [*_tiny("wgan", f"npz:{tmp_path / 'odd.npz'}"), "--n-critic", 1, "--stream", stream]
+    options = [*_tiny("wgan", f"npz:{tmp_path / 'odd.npz'}"), "--n-critic", 1, "--batch-size", 6, "--stream", stream]
     options += ["--log-every", 50, "--sample-every", 100, "--save-every", 100]
     assert call("run", *options, "--steps", 100, "--out", "a") == 1
 

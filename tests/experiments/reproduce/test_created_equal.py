@@ -1,0 +1,196 @@
+import functools
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from experiments.reproduce import __main__ as reproduce
+from experiments.reproduce import created_equal as equal
+from experiments.reproduce.created_equal import OBJECTIVES
+from tests.experiments.helpers import call
+from tests.helpers import assert_same
+
+PLAIN = ("minimax", "non-saturating", "least squares", "hinge", "Wasserstein, clip")
+
+
+def _results(distances: Sequence[float | None], **numbers: Sequence[float]) -> list[dict[str, Any]]:
+    own = [dict(zip(numbers, values, strict=True)) for values in zip(*numbers.values(), strict=True)]
+    own = own or [{} for _ in distances]
+    return [
+        {"seed": k, "numbers": {"frechet": distance, **each}, "core_seconds": 1.0}
+        for k, (distance, each) in enumerate(zip(distances, own, strict=True))
+    ]
+
+
+def test_objectives_without_a_penalty_share_a_program() -> None:
+    assert [equal.alike(name) for name in PLAIN] == [PLAIN] * 5
+    assert {equal.alike(name) for name in OBJECTIVES if name not in PLAIN} == {
+        (name,) for name in OBJECTIVES if name not in PLAIN
+    }
+    assert equal.maker(PLAIN, 1, 8) is equal.maker(PLAIN, 1, 8)
+    assert equal.maker(PLAIN, 1, 8) is not equal.maker(PLAIN, 5, 8)
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_an_objective_s_share_of_the_loss_is_all_of_it(name: str) -> None:
+    real, fake = jnp.array([1.5, -0.3, 40.0]), jnp.array([-2.0, 0.7, -9.0])
+    numbers = equal._numbers_of(PLAIN, name, equal.setting(name, 3))
+    blended = equal._made(PLAIN, 1, 8, numbers).loss
+    for player in ("d", "g"):
+        of_blend, own = (jax.value_and_grad(getattr(loss, player), (0, 1)) for loss in (blended, OBJECTIVES[name].loss))
+        assert_same(of_blend(real, fake), own(real, fake))
+
+
+@pytest.mark.parametrize(("name", "clip"), [("Wasserstein, clip", True), ("hinge", False)])
+def test_only_the_clipped_critic_stays_in_its_box(name: str, clip: bool) -> None:
+    own = equal.setting(name, 0) | {"d_lr": 0.5}
+    numbers = equal._numbers_of(PLAIN, name, own)
+    assert numbers["clip"] == (own["weight"] if clip else math.inf)
+    optimizer = equal._made(PLAIN, 1, 8, numbers).d_optimizer
+    params = {"w": jnp.array([5.0, -0.1])}
+    updates, _ = optimizer.update({"w": jnp.array([1.0, -1.0])}, optimizer.init(params), params, step=0)
+    after = np.abs(optax.apply_updates(params, updates)["w"])
+    # Adam's first step is as long as its rate.
+    np.testing.assert_allclose(after, np.float32(own["weight"]) if clip else [4.5, 0.4], rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["Wasserstein, gradient penalty", "DRAGAN", "relativistic, R1 + R2"])
+def test_a_weight_scales_the_penalty(name: str) -> None:
+    real, fake = jnp.linspace(-1, 1, 12).reshape(4, 3), jnp.ones((4, 3))
+    found = []
+    for weight in (1.0, 3.0):
+        numbers = equal._numbers_of((name,), name, equal.setting(name, 0) | {"weight": weight})
+        penalty = equal._made((name,), 1, 8, numbers).penalty
+        critic = lambda x: jnp.sum(jnp.square(x), axis=-1)  # noqa: E731
+        found.append(float(penalty(critic, real, fake, jax.random.key(0), jnp.int32(0))))
+    assert found[0] > 0
+    assert found[1] == pytest.approx(3 * found[0], rel=1e-5)
+    if name == "relativistic, R1 + R2":  # Half of the mean of |2 x|^2 on both.
+        assert found[0] == pytest.approx(2 * float(jnp.mean(jnp.sum(real**2, 1))) + 2 * 3, rel=1e-5)
+
+
+def test_settings_are_wide_and_the_same_for_all_but_for_the_weight() -> None:
+    settings = [equal.setting("DRAGAN", k) for k in range(200)]
+    for key, low, high in (("lr", 1e-5, 1e-2), ("d_lr", 1e-5, 1e-2), ("b1", 0, 0.9), ("b2", 0.9, 0.999)):
+        values = np.array([each[key] for each in settings])
+        assert low <= values.min() and values.max() <= high
+        assert np.quantile(values, 0.5) == pytest.approx({"b1": 0.45, "b2": 0.99}.get(key, 10**-3.5), rel=0.35)
+    weights = [each["weight"] for each in settings]
+    assert 0.1 <= min(weights) < 0.2
+    assert 50 < max(weights) <= 100
+    assert {each["n_critic"] for each in settings} == {1, 5}
+    other = equal.setting("relativistic, R1 + R2", 7)
+    assert {key for key in other if other[key] != settings[7][key]} == {"weight"}
+
+
+@pytest.mark.parametrize(
+    ("scores", "alive", "left"),
+    [
+        ([3, 1, 2, 4], [1, 1, 1, 1], [0, 1, 1, 0]),
+        ([3, 1, 2, np.nan], [1, 1, 1, 0], [0, 1, 1, 0]),  # Of three two go on.
+        ([np.inf, 5, np.inf, np.inf], [1, 1, 1, 1], [0, 1, 0, 0]),
+        ([1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 0, 0]),
+    ],
+)
+def test_the_better_half_goes_on(scores: list[float], alive: list[int], left: list[int]) -> None:
+    assert equal.better_half(np.array(scores, float), np.array(alive, bool)).tolist() == [bool(x) for x in left]
+
+
+def test_the_best_setting_is_one_that_was_trained_to_the_end() -> None:
+    search = _results([1.0, 5.0, None, 4.0], minibatches=[10, 20, 20, 20])
+    assert equal.best(search)["seed"] == 3
+
+
+def test_seeds_above_twice_the_median_failed() -> None:
+    assert equal.failed(_results([10, 11, 12, 23])) == 0
+    assert equal.failed(_results([10, 11, 12, 24, None])) == 1
+    assert equal.failed(_results([10, 10, 21, 10, None])) == 2
+
+
+def test_least_of_some_is_shown_with_its_range() -> None:
+    assert equal.least_shown([1.0, 5.0, 9.0], 1) == "5 [1, 9]"
+    assert equal.least_shown([1.0, 5.0, 9.0], 3) == "1"
+
+
+def test_the_tables_rank_objectives_and_say_who_beats_whom() -> None:
+    rows: dict[str, Any] = {"real images": {"results": _results([2.0])}}
+    own = {key: [1e-3] for key in ("lr", "d_lr", "b1", "b2", "weight")}
+    for name, distances in (("hinge", [7.0, 9.0, 8.0]), ("minimax", [4.0, 5.0, 7.0])):
+        rows[equal.searched(name)] = {"results": _results([6.0], minibatches=[20], n_critic=[5], **own)}
+        rows[name] = {"results": _results(distances)}
+    lines = equal._body(0, rows).splitlines()
+    assert lines[2].startswith("| real images | 1 | 2.0 | 2.0 |")
+    assert lines[3].startswith("| **minimax** | 3 | 5.3 [")
+    assert lines[3].endswith("| 0 | 6.0 | 9.8 |")
+    assert lines[4].startswith("| **hinge** | 3 | 8.0 [")
+    # Of nine pairs minimax is lower in eight and equal in one.
+    row = next(line for line in lines if line.startswith("| minimax |  | 0."))
+    assert row.startswith("| minimax |  | 0.94 [")
+
+
+def _counted(spec: str, protocol: equal.Protocol, members: Sequence[Any]) -> "Recorder":
+    return Recorder(members)
+
+
+class Recorder:
+    """Scores each member as its setting's rate of G, and keeps what it was asked."""
+
+    asked: list[tuple[list[str], list[bool], int, int]] = []  # noqa: RUF012
+
+    def __init__(self, members: Sequence[Any]) -> None:
+        self.members = members
+
+    def scores(self, alive: np.ndarray, minibatches: int, n: int) -> np.ndarray:
+        self.asked.append(([name for name, _, _ in self.members], alive.tolist(), minibatches, n))
+        return np.where(alive, [own["lr"] for _, own, _ in self.members], np.nan)
+
+
+def test_search_halves_each_objective_and_its_best_setting_gets_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    protocol = equal.Protocol(4, (10, 20, 40), 3, 100, 200, 8)
+    monkeypatch.setattr(equal, "_Groups", _counted)
+    monkeypatch.setattr(Recorder, "asked", asked := [])
+    found = equal._search("any", protocol, ("hinge", "DRAGAN"), (0, 1, 2, 3))
+    assert [minibatches for _, _, minibatches, _ in asked] == [10, 20, 40]
+    rates = [equal.setting("hinge", k)["lr"] for k in range(4)]
+    order = np.argsort(rates)
+    for name in ("hinge", "DRAGAN"):
+        assert [outcome.numbers["frechet"] for outcome in found[name]] == rates
+        trained = [outcome.numbers["minibatches"] for outcome in found[name]]
+        assert [trained[k] for k in order] == [40, 20, 10, 10]
+    searches = [
+        [{"seed": k, "numbers": dict(outcome.numbers)} for k, outcome in enumerate(found[name])]
+        for name in ("hinge", "DRAGAN")
+    ]
+    monkeypatch.setattr(equal, "together", lambda name: ("hinge", "DRAGAN"))
+    outcomes = equal._measure_seeds("any", protocol, "DRAGAN", range(3), *searches)
+    assert [outcome.numbers["setting"] for outcome in outcomes] == [order[0]] * 3
+    assert asked[-1] == (["hinge"] * 3 + ["DRAGAN"] * 3, [True] * 6, 40, 200)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("names", [("DRAGAN",), ("hinge", "Wasserstein, clip")])
+def test_the_command_makes_the_table(names: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(equal, "OBJECTIVES", {name: OBJECTIVES[name] for name in names})
+    monkeypatch.setattr(equal, "together", functools.partial(equal.alike) if len(names) > 1 else lambda name: (name,))
+    assert call(reproduce.main, "created_equal", "--budget", "small", "--out", tmp_path) == 0
+    rows = json.loads((tmp_path / "created_equal-small.json").read_text())["rows"]
+    assert len(rows) == 2 + 2 * len(names)
+    for name in names:
+        search = [result["numbers"] for result in rows[equal.searched(name)]["results"]]
+        assert sorted(numbers["minibatches"] for numbers in search) == [10, 10, 20, 20]
+        assert [result["numbers"]["setting"] for result in rows[name]["results"]] == [
+            equal.best(rows[equal.searched(name)]["results"])["seed"]
+        ] * 2
+    assert (tmp_path / "created_equal-small.png").stat().st_size > 10_000
+
+
+def test_a_budget_that_a_table_does_not_have_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert call(reproduce.main, "ring", "--budget", "paper", "--out", tmp_path) == 2
+    assert "the table ring has no budget paper: choose it of created_equal" in capsys.readouterr().err
