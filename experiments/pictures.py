@@ -1,7 +1,7 @@
 """Make the guide's pictures: python -m experiments.pictures [--only NAME,NAME] [--runs DIR] [--out docs].
 
-Of every experiment the last sample grid of its run at today's defaults, sevens of `cdcgan`, the two pictures of a
-sweep, and one that moves: `wgan` while it learns. Each is made by the commands that the README and the guide show, in
+Of every experiment the last sample grid of its run at today's defaults, sevens of `cdcgan`, robots, the two pictures of
+a sweep, and one that moves: `wgan` while it learns. Each is made by the commands that the README and the guide show, in
 processes of their own, so that it has the bits that a reader gets. What lies in --runs already is used, and continued
 where it is not finished.
 """
@@ -15,23 +15,30 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-from PIL import Image
-
 from gan_jax.errors import InputError
 from gan_jax.files import atomic
-from gan_jax.lab import EXPERIMENTS, cli, files
+from gan_jax.lab import EXPERIMENTS, animation, cli, files
 from gan_jax.lab.experiment import Config, config
 from gan_jax.lab.job import Job
 from gan_jax.lab.options import several
 from gan_jax.lab.runs import directory
 from gan_jax.lab.runs.directory import RunDir
 
-SWEEP = "wgan --width 64 --depth 2 --steps 2000 --lr log:5e-4:3e-3 --clip log:0.02:0.1 --draws 6 --seeds 2"
+SWEEP = (
+    "wgan --width 128 --d-width 256 --steps 2000 --lr cosine:5e-4:0,cosine:1e-3:0,cosine:2e-3:0 "
+    "--clip 0.01,0.02,0.04 --seeds 2"
+)
 """What the guide's sweep of pictures is typed with."""
 SEVENS = "--label 7 --n 16"
 """What the guide's sample of `cdcgan` is typed with."""
 MOVIE = "wgan --sample-every 100"
 """What the run of the picture that moves is typed with."""
+ROBOTS = {
+    "robots_dcgan": "dcgan --data robots:32",
+    "robots_sngan": "sngan --data robots:32/color --conditional yes",
+    "robots_64": "dcgan --data robots:64",
+}
+"""What the guide's runs on robots are typed with, by picture."""
 _FRAMES, _MILLISECONDS, _LAST_MILLISECONDS = 48, 90, 3000
 
 
@@ -63,6 +70,10 @@ def main(argv: list[str]) -> int:
             elif name == "sevens":
                 train("cdcgan", runs)
                 call("sample", runs / "cdcgan", *shlex.split(SEVENS), "--out", out / "sevens.png")
+            elif name in ROBOTS:
+                call("run", *shlex.split(ROBOTS[name]), "--out", runs / name, "--resume", "auto")
+                steps = directory.load(runs / name, EXPERIMENTS).until
+                _copy(runs / name / "samples" / f"{steps:07d}.png", out / f"{name}.png")
             elif name == "movie":
                 call("run", *shlex.split(MOVIE), "--out", runs / name, "--resume", "auto")
                 _animate(runs / name / "samples", out / "training.webp")
@@ -108,12 +119,9 @@ def _animate(grids: Path, to: Path) -> None:
     if not found:
         raise InputError(f"{grids} has no sample grids: remove what lies there, or choose a different --runs")
     chosen = sorted({round((len(found) - 1) * (k / (_FRAMES - 1)) ** 2) for k in range(_FRAMES)})
-    frames = [Image.open(found[k]).convert("RGB") for k in chosen]
-    durations = [_MILLISECONDS] * (len(frames) - 1) + [_LAST_MILLISECONDS]
-    with files.write_errors(to), atomic(to) as partial:
-        frames[0].save(
-            partial, format="WEBP", save_all=True, append_images=frames[1:], duration=durations, loop=0, quality=45
-        )
+    durations = [_MILLISECONDS] * (len(chosen) - 1) + [_LAST_MILLISECONDS]
+    with files.write_errors(to):
+        animation.write_moving(to, [animation.read(found[k]) for k in chosen], durations, quality=45)
     print(to)
 
 
@@ -158,13 +166,14 @@ def _parser() -> argparse.ArgumentParser:
         description="Makes the pictures of the guide: trains every experiment at its defaults and keeps its last\n"
         "sample grid. An interrupted command, typed again, continues.",
     )
-    names = (*EXPERIMENTS, "sevens", "sweep", "movie")
+    names = (*EXPERIMENTS, "sevens", *ROBOTS, "sweep", "movie")
     parser.add_argument(
         "--only",
         type=cli.reader(several(*names)),
         default=names,
         metavar="A,B",
-        help=f"which: experiments, sevens (of cdcgan), sweep, movie (of wgan) (default: all {len(names)})",
+        help="which: experiments, sevens (of cdcgan), "
+        f"{', '.join(ROBOTS)}, sweep, movie (of wgan) (default: all {len(names)})",
     )
     parser.add_argument(
         "--runs",

@@ -7,13 +7,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gan_jax.typing import Axes
+
 
 def is_concrete(x: Any) -> bool:
     """Whether the numbers of an array can be looked at: it is not traced, nor spread over several hosts."""
     return not isinstance(x, jax.core.Tracer) and getattr(x, "is_fully_addressable", True)
 
 
-def check_labels(labels: Any, size: tuple[int, ...], num_classes: int = 0) -> None:
+def check_labels(labels: Any, size: Axes, num_classes: int = 0) -> None:
     """Checks that labels are class numbers, one for each of `size` examples.
 
     Args:

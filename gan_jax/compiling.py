@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-_STATIC = frozenset({"gan", "make_gan", "net", "steps", "batch_size", "capacity", "mapping", "mesh"})
+_STATIC = frozenset({"gan", "make_gan", "net", "steps", "batch_size", "capacity", "norms_every", "mapping", "mesh"})
 
 
 def jit_training(train: Callable[..., Any], *, donate: Sequence[str] = (), out_shardings: Any = None) -> Any:
@@ -15,7 +15,7 @@ def jit_training(train: Callable[..., Any], *, donate: Sequence[str] = (), out_s
 
     Args:
       train: a function such as `training.train`, `training.train_until`, `population.train_until`. Its arguments named
-        gan, make_gan, net, steps, batch_size, capacity, mapping and mesh are static.
+        gan, make_gan, net, steps, batch_size, capacity, norms_every, mapping and mesh are static.
       donate: names of arguments whose memory the result may reuse.
       out_shardings: how the results are laid out; None leaves that to the compiler.
     """

@@ -11,7 +11,7 @@ from jaxtyping import Array
 from gan_jax import priors
 from gan_jax.checks import check_labels
 from gan_jax.errors import InputError
-from gan_jax.typing import Condition, Data, Key
+from gan_jax.typing import Axes, Condition, Data, Key
 from gan_jax.views import View
 
 Kind = Literal["none", "labels", "codes", "data"]
@@ -137,7 +137,7 @@ def as_arrays(y: Any) -> Condition:
     return jax.tree.map(jnp.asarray, y, is_leaf=lambda leaf: isinstance(leaf, list))
 
 
-def check(conditioning: Conditioning, y: Condition, size: tuple[int, ...]) -> None:
+def check(conditioning: Conditioning, y: Condition, size: Axes) -> None:
     """Checks conditions of `size` examples: shapes and dtypes, and labels that are not traced for being classes.
 
     Args:

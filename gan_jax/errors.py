@@ -7,3 +7,7 @@ class InputError(ValueError):
     The message is one sentence without a leading capital or a final full stop: what is wrong, then what to do. The
     commands print it alone and exit with status 2.
     """
+
+
+class NotFiniteError(InputError):
+    """Some samples are NaN or infinite, which uint8 images would not show."""

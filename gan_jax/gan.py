@@ -34,6 +34,9 @@ STREAMS = ("params", "dropout", "noise", "augment")
 SATURATED = 0.01
 """What the derivative of D's loss by one of its outputs is, times their number, where that output is saturated."""
 
+NOT_TAKEN = -1.0
+"""What the norm of a gradient is said to be at a step that does not take it."""
+
 _UNCONDITIONAL = none()
 
 
@@ -219,13 +222,17 @@ class GAN:
         d_rng, g_rng = jax.random.split(rng)
         return StepKeys(jax.random.split(d_rng, self.n_critic), g_rng)
 
-    def train_step(self, state: GANState, batch: Batch, rng: Key) -> tuple[GANState, Metrics]:
+    def train_step(
+        self, state: GANState, batch: Batch, rng: Key, *, norms: Array | None = None
+    ) -> tuple[GANState, Metrics]:
         """n_critic times `d_step`, each on its own minibatch, then one `g_step` (on the last minibatch).
 
         Args:
           state: what `init` or the last step returned.
           batch: leaves `[n_critic, B, ...]`.
           rng: this step's key.
+          norms: whether to take the norms of gradients, a bool scalar; where it is false they are `NOT_TAKEN`, which
+            saves time on CPUs. None takes them.
 
         Returns:
           The next state, and the metrics of the last `d_step` and of `g_step`.
@@ -237,12 +244,16 @@ class GAN:
         keys = self.step_keys(rng)
         # G does not change while D does, so all fakes can be made at once: in larger matrix products, which are faster.
         fakes = jax.vmap(self.fakes, (None, 0, 0))(state, batch, keys.d)
-        state, d_metrics = lax.scan(lambda state, inputs: self.d_step(state, *inputs), state, (batch, keys.d, fakes))
+        state, d_metrics = lax.scan(
+            lambda state, inputs: self.d_step(state, *inputs, norms=norms), state, (batch, keys.d, fakes)
+        )
         last_batch, d_metrics = jax.tree.map(lambda leaf: leaf[-1], (batch, d_metrics))
-        state, g_metrics = self.g_step(state, last_batch, keys.g)
+        state, g_metrics = self.g_step(state, last_batch, keys.g, norms=norms)
         return state, d_metrics | g_metrics
 
-    def d_step(self, state: GANState, batch: Batch, rng: Key, fakes: Batch | None = None) -> tuple[GANState, Metrics]:
+    def d_step(
+        self, state: GANState, batch: Batch, rng: Key, fakes: Batch | None = None, *, norms: Array | None = None
+    ) -> tuple[GANState, Metrics]:
         """One discriminator update on a minibatch; the generator does not change.
 
         Args:
@@ -250,6 +261,7 @@ class GAN:
           batch: real examples, leaves `[B, ...]`.
           rng: this update's key.
           fakes: what `fakes` returns for the same arguments; None to generate them here.
+          norms: as in `train_step`.
 
         Returns:
           The state after the update, and the metrics of the minibatch before it.
@@ -265,11 +277,13 @@ class GAN:
             return self.d_loss(params, dataclasses.replace(state, discriminator=player), *inputs, rng)
 
         player, metrics, norm = self._update(
-            loss, state.discriminator, self.d_optimizer, (batch, fakes), rng, state.step
+            loss, state.discriminator, self.d_optimizer, (batch, fakes), rng, state.step, norms
         )
         return dataclasses.replace(state, discriminator=player), metrics | {"d_grad": norm}
 
-    def g_step(self, state: GANState, batch: Batch, rng: Key) -> tuple[GANState, Metrics]:
+    def g_step(
+        self, state: GANState, batch: Batch, rng: Key, *, norms: Array | None = None
+    ) -> tuple[GANState, Metrics]:
         """One generator update against a minibatch; the discriminator does not change.
 
         `state.step` counts these updates.
@@ -278,6 +292,7 @@ class GAN:
           state: where to start.
           batch: real examples, leaves `[B, ...]`: conditions, and data for losses that compare with it.
           rng: this update's key.
+          norms: as in `train_step`.
 
         Returns:
           The state after the update, and the metrics of the minibatch before it.
@@ -293,7 +308,7 @@ class GAN:
             return self.g_loss(params, dataclasses.replace(state, generator=player), batch, rng, noise)
 
         inputs = batch, self.inputs(batch, rng)
-        player, metrics, norm = self._update(loss, state.generator, self.g_optimizer, inputs, rng, state.step)
+        player, metrics, norm = self._update(loss, state.generator, self.g_optimizer, inputs, rng, state.step, norms)
         ema = state.ema
         if ema is not None:
             assert self.ema_decay is not None
@@ -500,6 +515,7 @@ class GAN:
         inputs: Any,
         rng: Key,
         step: Step,
+        norms: Array | None,
     ) -> tuple[Player, Metrics, Scalar]:
         """The player after one update; the metrics of the loss, and the norm of its gradient, before it."""
         # Where shard_map tracks replication, the gradient of replicated parameters would already be summed over
@@ -515,8 +531,7 @@ class GAN:
         optimizer = optax.with_extra_args_support(optimizer)
         updates, opt_state = optimizer.update(gradients, player.opt_state, player.params, step=step)
         player = Player(optax.apply_updates(player.params, updates), collections, opt_state)
-        # Behind a barrier: as one more reader of the gradients the norm could change how XLA fuses, and rounds.
-        return player, metrics, optax.tree.norm(lax.optimization_barrier(gradients))
+        return player, metrics, _norm(gradients, norms)
 
     def _accumulated(
         self, gradient: Callable[..., Any], params: Params, collections: Collections, inputs: Any, rng: Key
@@ -545,6 +560,25 @@ class GAN:
         gradients, collections, metrics = sums
         gradients, metrics = jax.tree.map(lambda leaf: leaf / k, (gradients, metrics))
         return gradients, collections, metrics
+
+
+def _norm(gradients: Any, taken: Array | None) -> Scalar:
+    """The gradient's norm, or `NOT_TAKEN` where `taken` is given and false."""
+    # Behind a barrier: as one more reader of the gradients the norm could change how XLA fuses, and rounds.
+    gradients = lax.optimization_barrier(gradients)
+    if taken is None:
+        return optax.tree.norm(gradients)
+
+    def nothing(gradients: Any) -> Scalar:
+        return jnp.full_like(optax.tree.norm(gradients), NOT_TAKEN)
+
+    # A CPU saves the time of a branch that is not taken. An accelerator waits for the host at each, which takes longer.
+    return lax.platform_dependent(
+        gradients,
+        taken,
+        cpu=lambda gradients, taken: lax.cond(taken, optax.tree.norm, nothing, gradients),
+        default=lambda gradients, taken: jnp.where(taken, optax.tree.norm(gradients), NOT_TAKEN),
+    )
 
 
 def _streams(rng: Key) -> dict[str, Key]:

@@ -9,7 +9,9 @@ from jaxtyping import Float, UInt8
 from gan_jax.checks import check_images
 from gan_jax.files import atomic
 
-_LETTERS, _SMALL_LETTERS = 14, 9  # Pixels.
+_LETTERS, _SMALL_LETTERS, _CAPTION = 14, 9, 11  # Pixels.
+_LINES = 6
+_CAPTIONED = 84  # Pixels of an enlarged image's longer side, at most, unless it is larger itself.
 
 Images = UInt8[np.ndarray, "n height width channels"]
 
@@ -42,22 +44,101 @@ def named_rows(sheet: UInt8[np.ndarray, "h w 3"], names: Sequence[str]) -> UInt8
     """A grid with the name of each row before it, on the grid's own ground.
 
     Args:
-      sheet: what `grid` makes.
-      names: of its rows, from the top.
+      sheet: what `grid` makes, or rows of one height on one ground.
+      names: of its rows, from the top; a name may have several lines.
+    """
+    height, width, _ = sheet.shape
+    lines = max(name.count("\n") + 1 for name in names)
+    size = min(_LETTERS, max(_SMALL_LETTERS, height // len(names) // (lines + 1)))
+    margin = 12 + max(_text_width(name, size) for name in names)
+    wider = np.full((height, margin + width, 3), sheet[0, 0], np.uint8)
+    wider[:, margin:] = sheet
+    places = [(margin - 6.0, (k + 0.5) * height / len(names)) for k in range(len(names))]
+    return _written(wider, names, places, size, "rm", ink=255 - sheet[0, 0])
+
+
+def captioned(pictures: Sequence[UInt8[np.ndarray, "h w 3"]], texts: Sequence[str]) -> list[np.ndarray]:
+    """Pictures of one size, each over its text, on white; all are as wide as the widest text needs.
+
+    Args:
+      pictures: uint8 RGB.
+      texts: of one line or of several, as many in each.
+    """
+    height, width, _ = pictures[0].shape
+    wide = max(width, *(_text_width(text, _LETTERS) for text in texts))
+    high = height + _LETTERS // 2 + round(1.5 * _LETTERS) * (texts[0].count("\n") + 1)
+    left = (wide - width) // 2
+    found = []
+    for picture, text in zip(pictures, texts, strict=True):
+        sheet = np.full((high, wide, 3), 255, np.uint8)
+        sheet[:height, left : left + width] = picture
+        found.append(_written(sheet, [text], [(wide / 2, (height + high) / 2)], _LETTERS, "mm", ink=np.zeros(3)))
+    return found
+
+
+def _text_width(text: str, size: int) -> int:
+    from PIL import ImageFont
+
+    font = ImageFont.load_default(size)
+    return round(max(font.getlength(line) for line in text.split("\n")))
+
+
+def _written(
+    sheet: np.ndarray,
+    texts: Sequence[str],
+    places: Sequence[tuple[float, float]],
+    size: int,
+    anchor: str,
+    *,
+    ink: np.ndarray,
+) -> np.ndarray:
+    """The sheet with texts at (x, y), pixels from the upper left corner; all that writes into pictures."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    image, font = Image.fromarray(sheet), ImageFont.load_default(size)
+    draw, fill = ImageDraw.Draw(image), tuple(int(value) for value in ink)
+    for text, place in zip(texts, places, strict=True):
+        align = "right" if anchor == "rm" else "center"
+        draw.text(place, text, fill, font, anchor=anchor, align=align, spacing=1)
+    return np.asarray(image)
+
+
+def with_words(
+    images: Images, texts: Sequence[Sequence[str]], columns: int, *, words: Sequence[str], invert: bool = False
+) -> UInt8[np.ndarray, "rows columns 3"]:
+    """Images in rows, each with words below it, on black, as one RGB image; small images are enlarged.
+
+    Args:
+      images: `[N, H, W, C]`, as in `grid`.
+      texts: the words below each, a line for each word, at most six; of more the last line says how many.
+      columns: images per row.
+      words: all that there are: they, and not those that are written, decide how large the picture is.
+      invert: show dark on white.
+
+    Raises:
+      ValueError: the images are not uint8 `[N, H, W, C]`, or there are none, or not as many as texts.
     """
     from PIL import Image, ImageDraw, ImageFont
 
-    height, width, _ = sheet.shape
-    ground = tuple(int(value) for value in sheet[0, 0])
-    font = ImageFont.load_default(min(_LETTERS, max(_SMALL_LETTERS, height // len(names) // 2)))
-    margin = 12 + round(max(font.getlength(name) for name in names))
-    wider = Image.new("RGB", (margin + width, height), ground)
-    wider.paste(Image.fromarray(sheet), (margin, 0))
-    draw = ImageDraw.Draw(wider)
-    for k, name in enumerate(names):
-        ink = tuple(255 - value for value in ground)
-        draw.text((margin - 6, (k + 0.5) * height / len(names)), name, ink, font, anchor="rm")
-    return np.asarray(wider)
+    images = np.asarray(images)
+    check_images(images)
+    scale = max(1, _CAPTIONED // max(images.shape[1:3]))
+    large = images.repeat(scale, axis=1).repeat(scale, axis=2)
+    font, height = ImageFont.load_default(_CAPTION), large.shape[1]
+    widest = max(font.getlength(word) for word in words)
+    below, beside = 4 + (_CAPTION + 3) * min(_LINES, len(words)), max(0, int(widest) + 6 - large.shape[2])
+    margins = ((0, 0), (0, below), (beside // 2, beside - beside // 2), (0, 0))
+    sheet = Image.fromarray(grid(np.pad(large, margins), columns))
+    draw = ImageDraw.Draw(sheet)
+    cell_height, cell_width = height + below + 2, large.shape[2] + beside + 2
+    for k, (_, found) in enumerate(zip(images, texts, strict=True)):
+        fit = min(_LINES, len(words))
+        lines = found if len(found) <= fit else [*found[: fit - 1], f"+ {len(found) - fit + 1}"]
+        x, y = k % columns * cell_width + 2 + cell_width // 2, k // columns * cell_height + height + 4
+        for row, line in enumerate(lines):
+            draw.text((x, y + row * (_CAPTION + 3)), line, "white", font, anchor="mt")
+    drawn = np.asarray(sheet)
+    return 255 - drawn if invert else drawn
 
 
 def scatter(

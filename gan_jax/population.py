@@ -73,6 +73,7 @@ def train_until(
     stop: Step,
     batch_size: int,
     capacity: int,
+    norms_every: int = 1,
     mapping: Mapping = "map",
     mesh: Mesh | None = None,
 ) -> tuple[GANState, Metrics, Bool[Array, " members"]]:
@@ -99,6 +100,7 @@ def train_until(
       stop: the step number to stop at, an int32 scalar.
       batch_size: examples per minibatch; static.
       capacity: the most steps that one call takes; static.
+      norms_every: as in `training.train`; static.
       mapping: one member after the other (`map`) or all at once (`vmap`), on each device.
       mesh: its axis "population" divides the members; the last is repeated where M does not divide evenly. Other axes
         are left to the compiler: see `gan_jax.sharding.data_parallel`. Axes may be Auto or Explicit, but not those of
@@ -115,7 +117,7 @@ def train_until(
 
     def member(inputs: tuple[Hyperparams, GANState, Array, Array], stop: Array, data: Examples) -> Any:
         hyperparams, state, alive, rng = inputs
-        return _member(make_gan(hyperparams), state, alive, data, rng, stop, batch_size, capacity)
+        return _member(make_gan(hyperparams), state, alive, data, rng, stop, batch_size, capacity, norms_every)
 
     def members(inputs: tuple[Hyperparams, GANState, Array, Array], stop: Array, data: Examples) -> Any:
         if mapping == "vmap":
@@ -170,14 +172,24 @@ class _Search(NamedTuple):
 
 
 def _member(
-    gan: GAN, state: GANState, alive: Array, data: Examples, rng: Array, stop: Array, batch_size: int, capacity: int
+    gan: GAN,
+    state: GANState,
+    alive: Array,
+    data: Examples,
+    rng: Array,
+    stop: Array,
+    batch_size: int,
+    capacity: int,
+    norms_every: int,
 ) -> tuple[GANState, Metrics, Array]:
     """Takes all steps in one go; if that ends in non-finite numbers, again one by one up to the last finite state."""
     end = jnp.where(alive, jnp.minimum(stop, state.step + capacity), state.step)
 
     @functools.partial(jax.jit, inline=True)  # So that it is traced once; nothing of it is left in the program.
     def advance(state: GANState, goal: Step) -> tuple[GANState, Metrics]:
-        return training.train_until(gan, state, data, rng, goal, batch_size=batch_size, capacity=capacity)
+        return training.train_until(
+            gan, state, data, rng, goal, batch_size=batch_size, capacity=capacity, norms_every=norms_every
+        )
 
     def attempt(search: _Search) -> _Search:
         state = search.state

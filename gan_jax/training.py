@@ -96,7 +96,7 @@ def draw_indices(rng: Key, step: Step, n_critic: int, batch_size: int, count: in
 
 
 def train(
-    gan: GAN, state: GANState, data: Examples, rng: Key, *, steps: int, batch_size: int
+    gan: GAN, state: GANState, data: Examples, rng: Key, *, steps: int, batch_size: int, norms_every: int = 1
 ) -> tuple[GANState, Metrics]:
     """`steps` train steps on resident data in one scan.
 
@@ -107,6 +107,8 @@ def train(
       rng: the run's key, the same for every call of one run.
       steps: generator updates; static.
       batch_size: examples per minibatch; static.
+      norms_every: steps between two at which the norms of gradients are taken, those that are multiples of it: they
+        cost a few per cent of a small net's step. At others they are `gan_jax.gan.NOT_TAKEN`, -1. Static.
 
     Returns:
       The last state, and metrics with leaves `[steps]`.
@@ -116,13 +118,21 @@ def train(
     """
 
     def body(state: GANState, _: None) -> tuple[GANState, Metrics]:
-        return _step(gan, state, _drawn(gan, data, rng, state.step, batch_size), rng)
+        return _step(gan, state, _drawn(gan, data, rng, state.step, batch_size), rng, norms_every)
 
     return lax.scan(body, state, length=steps)
 
 
 def train_until(
-    gan: GAN, state: GANState, data: Examples, rng: Key, stop: Step, *, batch_size: int, capacity: int
+    gan: GAN,
+    state: GANState,
+    data: Examples,
+    rng: Key,
+    stop: Step,
+    *,
+    batch_size: int,
+    capacity: int,
+    norms_every: int = 1,
 ) -> tuple[GANState, Metrics]:
     """Like `train`, up to a step number that may be traced: one compiled program for pieces of every length.
 
@@ -130,7 +140,7 @@ def train_until(
     guarantee.
 
     Args:
-      gan, state, data, rng, batch_size: as in `train`.
+      gan, state, data, rng, batch_size, norms_every: as in `train`.
       stop: the step number to stop at.
       capacity: the most steps that one call takes; static.
 
@@ -142,16 +152,23 @@ def train_until(
     def examples(taken: Step, step: Step) -> Examples:
         return _drawn(gan, data, rng, step, batch_size)
 
-    return _until(gan, state, rng, stop, capacity, examples)
+    return _until(gan, state, rng, stop, capacity, examples, norms_every)
 
 
 def train_streamed_until(
-    gan: GAN, state: GANState, chunk: Examples, rng: Key, stop: Step, first: Step | None = None
+    gan: GAN,
+    state: GANState,
+    chunk: Examples,
+    rng: Key,
+    stop: Step,
+    first: Step | None = None,
+    *,
+    norms_every: int = 1,
 ) -> tuple[GANState, Metrics]:
     """Like `train_until`, on minibatches gathered by the caller.
 
     Args:
-      gan, state, rng, stop: as in `train_until`.
+      gan, state, rng, stop, norms_every: as in `train_until`.
       chunk: leaves `[capacity, n_critic, B, ...]`, what `draw_indices` chooses for the steps from `first` on;
         minibatches beyond `stop` are not used.
       first: the step of the chunk's first minibatches, at most `state.step`; None for that. `stop` is at most `first`
@@ -168,17 +185,24 @@ def train_streamed_until(
         stop,
         count(chunk, axes=3),
         lambda taken, step: jax.tree.map(lambda leaf: leaf[step - first], chunk),
+        norms_every,
     )
 
 
 def _until(
-    gan: GAN, state: GANState, rng: Key, stop: Step, capacity: int, examples: Callable[[Step, Step], Examples]
+    gan: GAN,
+    state: GANState,
+    rng: Key,
+    stop: Step,
+    capacity: int,
+    examples: Callable[[Step, Step], Examples],
+    norms_every: int,
 ) -> tuple[GANState, Metrics]:
     start = state.step
 
     @functools.partial(jax.jit, inline=True)  # So that it is traced once; nothing of it is left in the program.
     def advance(state: GANState, taken: Step) -> tuple[GANState, Metrics]:
-        return _step(gan, state, examples(taken, state.step), rng)
+        return _step(gan, state, examples(taken, state.step), rng, norms_every)
 
     def body(carry: tuple[GANState, Metrics]) -> tuple[GANState, Metrics]:
         state, history = carry
@@ -205,7 +229,8 @@ def _drawn(gan: GAN, data: Examples, rng: Key, step: Step, batch_size: int) -> E
     return jax.tree.map(lambda leaf: jnp.asarray(leaf)[indices], data)
 
 
-def _step(gan: GAN, state: GANState, examples: Examples, rng: Key) -> tuple[GANState, Metrics]:
+def _step(gan: GAN, state: GANState, examples: Examples, rng: Key, norms_every: int) -> tuple[GANState, Metrics]:
     # Beside the two keys of a step, which are those of 0 and 1.
     chance = jax.random.fold_in(jax.random.fold_in(rng, state.step), 2)
-    return gan.train_step(state, as_batch(gan, examples, chance), _step_keys(rng, state.step)[1])
+    norms = None if norms_every == 1 else state.step % norms_every == 0
+    return gan.train_step(state, as_batch(gan, examples, chance), _step_keys(rng, state.step)[1], norms=norms)

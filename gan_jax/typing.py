@@ -10,12 +10,13 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal, NamedTuple, TypedDict
 
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Num, PRNGKeyArray
 
 Data = Float[Array, "batch *shape"]
 """Images `[B, H, W, C]` in `GAN.data_range`, or points `[B, D]`."""
 Images = Float[Array, "batch height width channels"]
-Latents = Float[Array, "batch z"]
+Latents = Num[Array, "batch z"]
+"""`[B, Z]`, floats, or integers where the prior draws such."""
 Logits = Float[Array, "batch *patches"]
 """`[B]`; of a discriminator of patches `[B, rows, columns]`."""
 Scalar = Float[Array, ""]
@@ -29,6 +30,8 @@ Step = int | Int[Array, ""] | Int[np.ndarray, ""]
 """A number of generator updates."""
 Shape = tuple[int, ...]
 """Shape of one example: `(H, W, C)` of an image, `(D,)` of a point."""
+Axes = tuple[Any, ...]
+"""Lengths of leading axes: numbers, or JAX's symbols where a program is exported for any."""
 Critic = Callable[[Data], Logits]
 """A discriminator closed over its parameters and the real batch's condition."""
 Initializer = Callable[..., Array]
@@ -92,7 +95,7 @@ class Metrics(TypedDict, total=False):
       d_grad: Euclidean norm of the gradient by D's parameters, with the penalty, before its optimizer sees it.
       g_loss: generator's loss with the terms that both nets sow.
       d_fake_after: mean score of generated examples after the discriminator's update and before the generator's.
-      g_grad: norm of the gradient by G's parameters.
+      g_grad: norm of the gradient by G's parameters. Both are -1 at a step that was told not to take them.
     """
 
     d_loss: Scalar

@@ -40,7 +40,8 @@ class View(NamedTuple):
       answer: `(y, mean [H, W, C]) -> [..., B, H, W, C]`: what y says of the image without anything learned, and where
         it says nothing the mean of all images.
       tidied: `y -> y`, a picture that somebody made as `of` and `randomized` would have made it.
-      paired: whether y comes with the data, as `Examples.labels`, uint8 images of the shape of x.
+      paired: whether y comes with the data, as `Examples.labels`, uint8 images `[..., B, H, W, C]`.
+      tags: whether x is tags of these pictures, `[..., B, T]`, and no image.
     """
 
     of: Callable[[Array, Any], Array]
@@ -49,6 +50,7 @@ class View(NamedTuple):
     answer: Callable[[Array, Array], Array]
     tidied: Callable[[Array], Array] = _unchanged
     paired: bool = False
+    tags: bool = False
 
 
 def read(text: str, shape: Shape) -> View:
@@ -127,6 +129,11 @@ def blurred(sigma: float) -> View:
 def pairs() -> View:
     """The pictures that come with the data, `Examples.labels`."""
     return View(_pairs, _same, _unchanged, _mean_alone, paired=True)
+
+
+def tagged() -> View:
+    """The pictures that come with tags, `Examples.labels`: what the tags are drawn for."""
+    return View(_tagged, _same, _unchanged, _mean_tags, paired=True, tags=True)
 
 
 def _number(text: str) -> float | None:
@@ -251,3 +258,13 @@ def _pairs(x: Array, labels: Any) -> Array:
             "or choose another --condition"
         )
     return jnp.asarray(labels).astype(jnp.float32) * (2 / 255) - 1
+
+
+def _tagged(x: Array, labels: Any) -> Array:
+    if jnp.ndim(labels) != x.ndim + 2 or jnp.shape(labels)[: x.ndim - 1] != x.shape[:-1]:
+        raise InputError("this data has no pictures with tags: choose --data tags:SPEC, such as tags:stacked")
+    return jnp.asarray(labels).astype(jnp.float32) * (2 / 255) - 1
+
+
+def _mean_tags(y: Array, mean: Array) -> Array:
+    return jnp.broadcast_to(mean, (*y.shape[:-3], *mean.shape))

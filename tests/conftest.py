@@ -42,9 +42,10 @@ if "GAN_JAX_TEST_FLAGS" not in os.environ:
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {os.environ['GAN_JAX_TEST_FLAGS']}".strip()
 os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# Runs of one recipe share their compiled program, and nothing is left in the user's cache.
-_cache = tempfile.TemporaryDirectory(prefix="gan_jax_tests_")
-os.environ["JAX_COMPILATION_CACHE_DIR"] = _cache.name
+# All workers and the commands that they start share compiled programs, and nothing is left in the user's cache.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    _cache = tempfile.TemporaryDirectory(prefix="gan_jax_tests_")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _cache.name
 
 _finished = itertools.count(1)
 

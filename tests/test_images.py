@@ -162,3 +162,45 @@ def test_names_stand_before_their_rows(invert: bool) -> None:
     first, second, third = (ink[k * len(ink) // 3 : (k + 1) * len(ink) // 3].sum() for k in range(3))
     assert second > first > 0 == third
     assert (named[0, 0] == (255 if invert else 0)).all()
+
+
+@pytest.mark.parametrize("invert", [False, True])
+def test_words_stand_below_their_images(invert: bool) -> None:
+    x = np.stack([np.full((28, 28, 1), value, np.uint8) for value in (40, 90, 140)])
+    words, empty = [["a"], [], ["b", "a"]], [[], [], []]
+    sheet, bare = (
+        images.with_words(x, texts, 2, words=("a", "b", "a long word"), invert=invert).astype(int)
+        for texts in (words, empty)
+    )
+    assert sheet.shape == bare.shape  # It depends on what may be written alone.
+    height, width = (sheet.shape[0] - 2) // 2, (sheet.shape[1] - 2) // 2
+    for k, value in enumerate((40, 90, 140)):
+        cell = np.s_[2 + k // 2 * height : (k // 2 + 1) * height, 2 + k % 2 * width : (k % 2 + 1) * width]
+        shown = 255 - value if invert else value
+        assert (bare[cell] == shown).all(axis=-1).sum() == 84**2
+        changed = np.argwhere((sheet[cell] != bare[cell]).any(axis=-1))
+        assert (len(changed) > 0) == bool(words[k])
+        assert all(row >= 84 for row, _ in changed)
+
+
+def test_of_more_words_than_fit_the_last_line_says_how_many() -> None:
+    x, names = np.zeros((1, 28, 28, 1), np.uint8), [f"w{k}" for k in range(9)]
+    many, six = images.with_words(x, [names], 1, words=names), images.with_words(x, [names[:6]], 1, words=names)
+    said = images.with_words(x, [[*names[:5], "+ 4"]], 1, words=names)
+    np.testing.assert_array_equal(many, said)
+    assert (many != six).any()
+
+
+def test_pictures_with_captions_are_all_as_wide_as_the_widest_text() -> None:
+    pictures = [np.full((10, 30, 3), shade, np.uint8) for shade in (50, 100)]
+    short, long = images.captioned(pictures, ["a", "a text that is wider than 30 pixels"])
+    assert short.shape == long.shape
+    left = (short.shape[1] - 30) // 2
+    assert left > 20
+    for found, shade in ((short, 50), (long, 100)):
+        assert (found[:10, left : left + 30] == shade).all()
+        assert (found[:10, :left] == 255).all()
+        assert found[10:].min() < 50
+    assert (short[10:, :left] == 255).all()
+    assert long[10:, :left].min() < 50
+    assert images.captioned(pictures, ["a", "b"])[0].shape == (10 + 28, 30, 3)

@@ -238,7 +238,7 @@ def test_populations_that_do_not_fit_are_refused(changes: dict[str, Any], messag
 
 def test_a_step_of_a_member_is_traced_once(monkeypatch: pytest.MonkeyPatch) -> None:
     traced, step = [], GAN.train_step
-    monkeypatch.setattr(GAN, "train_step", lambda self, *inputs: traced.append(inputs) or step(self, *inputs))
+    monkeypatch.setattr(GAN, "train_step", lambda self, *x, **how: traced.append(x) or step(self, *x, **how))
     numbers, rngs = population_inputs()
     states = jax.eval_shape(functools.partial(population.initial_states, make), numbers, rngs, data())
     train = functools.partial(population.train_until, make, batch_size=BATCH, capacity=STEPS)

@@ -8,6 +8,7 @@ import optax
 import pytest
 
 from gan_jax import GAN, Batch, GANState, conditioning, losses, priors, recipes
+from gan_jax.gan import NOT_TAKEN
 from gan_jax.nets import heads, mlp
 from gan_jax.nets.layers import Encode
 from gan_jax.training import (
@@ -101,6 +102,25 @@ def test_a_run_that_is_cut_and_goes_on_gives_the_very_bits_of_one_that_is_not() 
     rest, second = run(3)(half, KEY)
     assert_same(rest, whole)
     assert_same(jax.tree.map(lambda *leaves: np.concatenate(leaves), first, second), metrics)
+
+
+def test_norms_of_gradients_are_taken_at_multiples_of_norms_every_wherever_a_run_is_cut() -> None:
+    step = jax.jit(
+        lambda state, stop: train_until(gan(), state, data(), KEY, stop, batch_size=BATCH, capacity=5, norms_every=3)
+    )
+    every = jax.jit(lambda state: train_until(gan(), state, data(), KEY, 5, batch_size=BATCH, capacity=5))
+    whole, metrics = step(start(), 5)
+    expected, all_norms = every(start())
+    for name in ("d_grad", "g_grad"):
+        found, norms = metrics.pop(name), all_norms.pop(name)
+        assert_close(found[jnp.array([0, 3])], norms[jnp.array([0, 3])], rtol=1e-3)
+        assert found[jnp.array([1, 2, 4])].tolist() == [NOT_TAKEN] * 3
+        assert (norms > 0).all()
+    assert_close((whole, metrics), (expected, all_norms), rtol=1e-3, atol=1e-5)
+    half, _ = step(start(), 2)
+    rest, later = step(half, 5)
+    assert_same(rest, whole)
+    assert [norm == NOT_TAKEN for norm in later["g_grad"][:3].tolist()] == [True, False, True]
 
 
 def test_another_key_is_another_run() -> None:
@@ -300,7 +320,7 @@ def test_only_bytes_and_floats_are_scaled() -> None:
 
 def test_a_step_is_traced_once(monkeypatch: pytest.MonkeyPatch) -> None:
     traced, step = [], GAN.train_step
-    monkeypatch.setattr(GAN, "train_step", lambda self, *inputs: traced.append(inputs) or step(self, *inputs))
+    monkeypatch.setattr(GAN, "train_step", lambda self, *x, **how: traced.append(x) or step(self, *x, **how))
     jax.make_jaxpr(lambda state, stop: train_until(gan(), state, data(), KEY, stop, batch_size=BATCH, capacity=3))(
         start(), 3
     )

@@ -16,7 +16,7 @@ from gan_jax.lab.signals import leave_at_once
 
 # Recipes, and widths at which sixteen members train quickly.
 _POPULATIONS = {"wgan": 128}
-_WHOLE = ("population", "stream", "startup", "sweep")
+_WHOLE = ("population", "stream", "metrics", "startup", "sweep")
 _ACCELERATOR = "accelerator"  # Only where it is asked for: its nets take hours on a CPU.
 
 
@@ -37,7 +37,7 @@ def main(argv: list[str]) -> int:
     jax.config.update("jax_num_cpu_devices", devices.cores())
     jax.config.update("jax_enable_compilation_cache", False)
     cli.check_platform()
-    from experiments.benchmark import accelerator, commands, population, report, steps, stream
+    from experiments.benchmark import accelerator, commands, metrics, population, report, steps, stream
 
     options.out.mkdir(parents=True, exist_ok=True)
     results = report.read(options.out)
@@ -50,13 +50,15 @@ def main(argv: list[str]) -> int:
                 return [population.measure(name, width=width, **timed) for name, width in _POPULATIONS.items()]
             case "stream":
                 return [stream.measure(name, **timed) for name in stream.NAMES]
+            case "metrics":
+                return metrics.measure(turns=options.turns)
             case "startup":
                 return commands.startup(options.turns)
             case "sweep":
                 return commands.sweep(steps=options.sweep_steps, runs=options.sweep_runs)
             case "accelerator":
                 return accelerator.measure(**timed)
-        return steps.measure(case, peer=options.peer is not None, **timed)
+        return steps.measure(case, peer=options.peer is not None, clock=options.clock, **timed)
 
     kept = f"interrupted; the cases that are done are in {options.out}"
     with leave_at_once(kept), Progress(len(cases), unit="case", what="benchmark") as bar:
@@ -75,13 +77,20 @@ def _parser() -> argparse.ArgumentParser:
     parser = cli.Parser(
         prog="python -m experiments.benchmark",
         description="Steps per second of the recipes beside the machine's matrix product (and PyTorch), of\n"
-        "populations, of streamed data and of whole sweeps, and start-up times. Contenders take turns; medians and\n"
-        "quartiles are reported. "
+        "populations, of streamed data and of whole sweeps, what metrics cost, and start-up times. Contenders take\n"
+        "turns; medians and quartiles are reported. "
         "Results of earlier cases in --out are kept.\n\n"
         f"cases: {', '.join([*CASES, *_WHOLE])} (default: all of these); {_ACCELERATOR} (a GPU or TPU)",
     )
     parser.add_argument("cases", nargs="*", metavar="CASE", help="what to measure")
     parser.add_argument("--peer", choices=["torch"], help="measure PyTorch too, if it is installed")
+    parser.add_argument(
+        "--clock",
+        choices=["wall", "cpu"],
+        default="wall",
+        help="of recipes; cpu: the processor's time, for one core of a machine with other load, by taskset -c 0 "
+        "(default: wall)",
+    )
     parser.add_argument("--turns", type=cli.reader(integer(1)), default=7, metavar="N", help="turns (default: 7)")
     parser.add_argument(
         "--seconds",

@@ -83,6 +83,15 @@ def table(results: Results) -> str:
         lines += ["", f"| {r['case']}, its defaults | steps/s | against resident |", "|---|---|---|"]
         for key, rate in r["steps_per_s"].items():
             lines.append(f"| {key} | {rate['median']:.4g} | {_ratio(r['ratio_to_resident'].get(key))} |")
+    if "metrics" in results:
+        r = results["metrics"]["record"]
+        cost, low, high = (f"{100 * (r['ratio'][key] - 1):.1f}" for key in ("median", "low", "high"))
+        lines += [
+            "",
+            f"`{r['case']}`, its defaults: gradient norms and the share of saturated outputs take {cost} % ({low} to "
+            f"{high} %) of the {r['ms_per_step']:.2f} ms of processor time of a step ({r['pairs']} pairs of "
+            f"{r['steps']} steps).",
+        ]
     if "accelerator" in results:
         r = results["accelerator"]["record"]
         peaks = ", ".join(f"{key} {value / 1e12:.0f} TFLOP/s" for key, value in r["peak_flop_per_s"].items())

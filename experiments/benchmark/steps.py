@@ -5,7 +5,7 @@ import math
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from experiments.benchmark import timing
 from experiments.benchmark.cases import CASES, CLASSES, Case
-from experiments.benchmark.timing import Contender
+from experiments.benchmark.timing import CLOCKS, Contender
 from gan_jax import training
 from gan_jax.compiling import jit_training
 from gan_jax.errors import InputError
@@ -53,8 +53,16 @@ def step_flops(gan: GAN, state: GANState, examples: Examples, batch_size: int) -
     return gan.n_critic * d_flops + g_flops
 
 
-def measure(name: str, *, peer: bool, turns: int, seconds: float) -> dict[str, Any]:
-    """One recipe's record: rates, ratios to the peer's two modes, share of the matrix product's peak, compile time."""
+def measure(name: str, *, peer: bool, turns: int, seconds: float, clock: str = "wall") -> dict[str, Any]:
+    """One recipe's record: rates, ratios to the peer's two modes, share of the matrix product's peak, compile time.
+
+    Args:
+      name: of the case.
+      peer: whether PyTorch is measured too.
+      turns, seconds: as `timing.take_turns` and contenders have them.
+      clock: a name of `timing.CLOCKS`, by which rates and the peak are taken.
+    """
+    now = CLOCKS[clock]
     case = CASES[name]
     examples = examples_of(case)
     gan = build(case)
@@ -67,15 +75,15 @@ def measure(name: str, *, peer: bool, turns: int, seconds: float) -> dict[str, A
     compile_s = time.perf_counter() - started
 
     def ours() -> float:
-        started = time.perf_counter()
+        started = now()
         jax.block_until_ready(program(state, examples, jax.random.key(0)))
-        return steps / (time.perf_counter() - started)
+        return steps / (now() - started)
 
     with contextlib.ExitStack() as stack:
-        contenders: dict[str, Contender] = {"gan_jax": ours, "matmul": matmul_peak(seconds / 4)}
+        contenders: dict[str, Contender] = {"gan_jax": ours, "matmul": matmul_peak(seconds / 4, now=now)}
         if peer:
             modes = ("resident", "loader")
-            contenders |= {f"torch {mode}": stack.enter_context(_torch(name, mode, seconds)) for mode in modes}
+            contenders |= {f"torch {mode}": stack.enter_context(_torch(name, mode, seconds, clock)) for mode in modes}
         rates = timing.take_turns(contenders, turns)
     peak = timing.rate(rates.pop("matmul"))
     rate = timing.rate(rates["gan_jax"])
@@ -83,6 +91,7 @@ def measure(name: str, *, peer: bool, turns: int, seconds: float) -> dict[str, A
         "case": name,
         "recipe": dict(case.recipe),
         "batch_size": case.batch_size,
+        "clock": clock,
         "gflop_per_step": flops / 1e9,
         "steps_per_s": {name: timing.rate(values)._asdict() for name, values in rates.items()},
         "images_per_s": rate.median * case.batch_size * gan.n_critic,
@@ -97,7 +106,7 @@ def measure(name: str, *, peer: bool, turns: int, seconds: float) -> dict[str, A
     }
 
 
-def matmul_peak(seconds: float, size: int = 2048) -> Contender:
+def matmul_peak(seconds: float, size: int = 2048, now: Callable[[], float] = time.perf_counter) -> Contender:
     """FLOP/s of a float32 matrix product `[size, size] x [size, size]`, the machine's practical peak."""
     flops = 2 * size**3
     repeats = max(1, math.ceil(seconds * GUESS_FLOPS_PER_S / flops))
@@ -106,20 +115,20 @@ def matmul_peak(seconds: float, size: int = 2048) -> Contender:
     jax.block_until_ready(product(a, a))
 
     def run() -> float:
-        started = time.perf_counter()
+        started = now()
         b = a
         for _ in range(repeats):
             b = product(a, b)
         jax.block_until_ready(b)
-        return repeats * flops / (time.perf_counter() - started)
+        return repeats * flops / (now() - started)
 
     return run
 
 
 @contextlib.contextmanager
-def _torch(name: str, mode: str, seconds: float) -> Iterator[Contender]:
+def _torch(name: str, mode: str, seconds: float, clock: str) -> Iterator[Contender]:
     """PyTorch in a separate process, idle between its turns: two thread pools in one would compete for cores."""
-    command = [sys.executable, "-m", "experiments.benchmark.torch_peer", name, mode]
+    command = [sys.executable, "-m", "experiments.benchmark.torch_peer", name, mode, clock]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as process:
         assert process.stdin is not None and process.stdout is not None
         if not process.stdout.readline().startswith("ready"):

@@ -30,7 +30,7 @@ def measure(name: str, *, turns: int, seconds: float) -> dict[str, Any]:
         steps = 0
         for kind, dataset in (("resident", loaded), ("streamed", loaded), ("streamed from a file", mapped)):
             config = experiment.config(EXPERIMENTS, name, {"stream": kind != "resident"})
-            job = Job(config, dataset.shape, dataset.num_classes)
+            job = Job.on(config, dataset)
             advance = chunks.Advancer(job, dataset, Layout())
             state = job.fresh_state()
             state = advance(state, 1)[0]

@@ -1,10 +1,15 @@
 """Timing on noisy machines: contenders take turns, so that other load on the machine affects all of them."""
 
 import statistics
+import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 Contender = Callable[[], float]  # Runs once and returns a rate, in any unit per second.
+
+
+CLOCKS: Mapping[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
+"""Clocks by name, in seconds: on a machine with other load the processor's time of one core says more."""
 
 
 class Rate(NamedTuple):

@@ -1,17 +1,16 @@
-"""The benchmark's peer: the same recipes in plain PyTorch. `python -m experiments.benchmark.torch_peer CASE MODE`.
+"""The benchmark's peer, the same recipes in plain PyTorch: python -m experiments.benchmark.torch_peer CASE MODE CLOCK.
 
 MODE `resident` is PyTorch at its best: data in one tensor, fused Adam where there is one, D's parameters frozen in the
 generator's step, channels_last for convolutions. MODE `loader` is the loop that users usually write: a Dataset that
 makes a PIL image, ToTensor and Normalize of one example at a time (what torchvision does, written out), a DataLoader, a
 backward pass through everything, `.item()` for every logged number.
 
-Prints `ready`, then for every number of steps read from standard input the seconds they took.
+Prints `ready`, then for every number of steps read from standard input the seconds they took, by CLOCK, wall or cpu.
 """
 
 import itertools
 import math
 import sys
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,6 +21,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from experiments.benchmark.cases import CASES, CLASSES, Case
+from experiments.benchmark.timing import CLOCKS
 
 PIXELS = 784
 
@@ -273,15 +273,16 @@ def stepper(case: Case, loader: bool) -> Callable[[], None]:
 
 
 def main() -> None:
-    name, mode = sys.argv[1:]
+    name, mode, clock = sys.argv[1:]
+    now = CLOCKS[clock]
     step = stepper(CASES[name], mode == "loader")
     step()
     print("ready", torch.__version__, flush=True)
     for line in sys.stdin:
-        started = time.perf_counter()
+        started = now()
         for _ in range(int(line)):
             step()
-        print(time.perf_counter() - started, flush=True)
+        print(now() - started, flush=True)
 
 
 if __name__ == "__main__":

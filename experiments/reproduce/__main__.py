@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from gan_jax.errors import InputError
 from gan_jax.lab import EXPERIMENTS, cli, devices
 from gan_jax.lab.options import integer, several
 
@@ -34,7 +35,13 @@ TABLES = {
         _WITH_PAPER,
     ),
     "created_equal_fashion": _Entry("created_equal", "fashion_mnist", "the same on Fashion-MNIST", _WITH_PAPER),
+    "convergence": _Entry(
+        "convergence", "table", "which methods converge in the plane? (Mescheder et al. 2018)", _WITH_PAPER
+    ),
     "dirac": _Entry("dirac", "table", "Dirac-GAN (Mescheder et al. 2018): eigenvalues, closed form and train step"),
+    "distance": _Entry(
+        "distance", "table", "the critic's estimate against the exact Wasserstein distance", _WITH_PAPER
+    ),
     "ring": _Entry("points", "ring", "eight Gaussians on a ring (Lin et al. 2018): modes, quality, reverse KL, width"),
     "grid": _Entry("points", "grid", "25 Gaussians on a grid, as ring"),
     "gan_train": _Entry("gan_train", "table", "MNIST, one conditional model (Lesort et al. 2018): GAN-train, GAN-test"),
@@ -42,8 +49,12 @@ TABLES = {
     "lazy": _Entry(
         "lazy", "table", "R1 + R2 at every k-th step: quality, cost, failures; lengths of averages", _WITH_PAPER
     ),
+    "one_step": _Entry(
+        "one_step", "table", "GANs as one-step generators in the plane: what do priors cover?", _WITH_PAPER
+    ),
     "parzen": _Entry("parzen", "table", "MNIST, Parzen windows (Goodfellow et al. 2014; Mirza & Osindero 2014)"),
     "random_net": _Entry("random_net", "table", "does a net of random weights rank samples as a classifier does?"),
+    "spectrum": _Entry("spectrum", "table", "eigenvalues of the game's Jacobian, every loss and penalty", _WITH_PAPER),
     "stacked": _Entry("stacked", "table", "Stacked MNIST (Lin et al. 2018): modes and KL"),
     "translation": _Entry("translation", "table", "pix2pix (Isola et al. 2017): L1, GAN, both; every condition"),
     "wgan_claims": _Entry("wgan_claims", "table", "does the critic's estimate follow quality? (Arjovsky et al. 2017)"),
@@ -90,7 +101,9 @@ def _rows(options: argparse.Namespace) -> list[str]:
     """The rows of the experiments that are asked for."""
     from experiments.reproduce import defaults
 
-    names = options.only or EXPERIMENTS
+    names = options.only or defaults.names()
+    if others := [name for name in names if name not in defaults.names()]:
+        raise InputError(f"the defaults of {', '.join(others)} are not for MNIST: leave out --only {','.join(others)}")
     return [defaults.timed_row(name) if options.time else name for name in names]
 
 

@@ -33,10 +33,12 @@ class PowerAverages(GAN):
         averages = tuple(jax.tree.map(jnp.copy, state.generator.variables) for _ in self.exponents)
         return dataclasses.replace(state, ema=averages)
 
-    def train_step(self, state: GANState, batch: Batch, rng: Key) -> tuple[GANState, Metrics]:
+    def train_step(
+        self, state: GANState, batch: Batch, rng: Key, *, norms: Array | None = None
+    ) -> tuple[GANState, Metrics]:
         """As `GAN.train_step`; then every average takes the generator in."""
         averages = state.ema
-        state, metrics = super().train_step(dataclasses.replace(state, ema=None), batch, rng)
+        state, metrics = super().train_step(dataclasses.replace(state, ema=None), batch, rng, norms=norms)
         taken = [1 - decay(exponent, state.step) for exponent in self.exponents]
         averages = tuple(
             jax.tree.map(lambda old, new: old + share * (new - old), average, state.generator.variables)  # noqa: B023

@@ -72,7 +72,7 @@ def papers(budget: Budget) -> Table:
 
 
 def _chosen(budget: Budget, *, paper: bool) -> dict[str, Config]:
-    chosen = {name: config(EXPERIMENTS, name, {}, paper=paper) for name in EXPERIMENTS}
+    chosen = {name: config(EXPERIMENTS, name, {}, paper=paper) for name in names()}
     return chosen if budget == "full" else {name: images.small(own) for name, own in chosen.items()}
 
 
@@ -88,6 +88,11 @@ def _trained(chosen: Mapping[str, Config], budget: Budget) -> list[Row]:
         )
         for name, own in chosen.items()
     ]
+
+
+def names() -> list[str]:
+    """The experiments whose defaults are for MNIST."""
+    return [name for name, experiment in EXPERIMENTS.items() if experiment.defaults["data"] == "mnist"]
 
 
 def timed_row(name: str) -> str:

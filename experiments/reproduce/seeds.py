@@ -46,7 +46,7 @@ def configured(name: str, **options: Any) -> Config:
 
 def job_of(chosen: Config, dataset: Dataset) -> Job:
     """A configuration on some data."""
-    return Job(chosen, dataset.shape, dataset.num_classes)
+    return Job.on(chosen, dataset)
 
 
 def settings(chosen: Config) -> dict[str, Any]:

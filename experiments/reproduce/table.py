@@ -254,7 +254,6 @@ class _Store:
 def markdown(table: Table, record: Mapping[str, Any]) -> str:
     """The text of TABLE.md: title, the table itself, how it was made, and the note."""
     everything = [result for row in record["rows"].values() for result in row["results"]]
-    machine = record["machine"]
     ours = (
         "Ours: interquartile mean over seeds and its 95 % bootstrap interval (Agarwal et al. 2021, arXiv:2108.13264; "
         "too narrow where seeds are fewer than five). Each row's settings and the numbers of every seed are"
@@ -262,7 +261,7 @@ def markdown(table: Table, record: Mapping[str, Any]) -> str:
     if table.body is not None:
         ours = "The numbers of every seed are"
     made = (
-        f"`{record['command']}`: {_took(everything, machine['device'])}, jax {machine['jax']}, "
+        f"`{record['command']}`: {_took(everything, record['machine'])}, "
         f"finished {max(result['date'] for result in everything)}. {ours} in the JSON file beside this one."
         if everything
         else f"`{record['command']}` has no result yet."
@@ -271,17 +270,18 @@ def markdown(table: Table, record: Mapping[str, Any]) -> str:
     return "\n\n".join([f"# {table.title}", body, made, table.note]) + "\n"
 
 
-def _took(results: Sequence[Record], device: str) -> str:
-    """The time of all results by device; `device` is that of results which do not say theirs."""
-    seconds: dict[str, float] = {}
+def _took(results: Sequence[Record], machine: Record) -> str:
+    """The time of all results by device and version of JAX; `machine` has those of results which do not say theirs."""
+    seconds: dict[tuple[str, str], float] = {}
     for result in results:
-        name = result.get("device", device)
-        seconds[name] = seconds.get(name, 0) + result["core_seconds"]
+        device, version = ((machine | result)[key] for key in ("device", "jax"))
+        seconds[device, version] = seconds.get((device, version), 0) + result["core_seconds"]
     spent = []
-    for name, total in seconds.items():
-        core = "core " if name == "cpu" else ""
-        spent.append(f"{total / 60:.0f} {core}minutes" if total > 600 else f"{total:.0f} {core}seconds")
-    return ", ".join(f"{time} in all, {name}" for time, name in zip(spent, seconds, strict=True))
+    for (device, version), total in seconds.items():
+        core = "core " if device == "cpu" else ""
+        time = f"{total / 60:.0f} {core}minutes" if total > 600 else f"{total:.0f} {core}seconds"
+        spent.append(f"{time} in all, {device}, jax {version}")
+    return "; ".join(spent)
 
 
 def lines(table: Table, record: Mapping[str, Any]) -> str:
@@ -360,7 +360,7 @@ def _result(seed: int, outcome: Outcome, core_seconds: float) -> Record:
     curves = {key: [float(f"{value:.5g}") for value in curve] for key, curve in outcome.curves.items()}
     made = {
         "core_seconds": round(core_seconds, 2),
-        "device": jax.devices()[0].device_kind,
+        **{key: value for key, value in _machine().items() if key in ("device", "jax")},
         "date": datetime.datetime.now().astimezone().date().isoformat(),
     }
     return {"seed": seed, "numbers": numbers, "curves": curves, **made}

@@ -25,7 +25,9 @@ class Dataset:
       labels: int32 [N] in [0, num_classes), or None.
       classes: the names of the classes by number, empty when unlabelled. Every class has a training example.
       notes: what was left out or looks odd, a phrase each, for a user to see.
-      conditions: what each image is to be made from, uint8 images of the same shape, or None. Such data has no labels.
+      conditions: what each image is to be made from, uint8 images of the same shape, or None; of tags the pictures that
+        have them, of any shape. Such data has no labels.
+      tags: the names of the columns of x, where these say which tags a picture has: then x is 0 or 1.
       known_fingerprint: what `fingerprint` is, where it is known without reading everything.
 
     Raises:
@@ -39,6 +41,7 @@ class Dataset:
     classes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     conditions: np.ndarray | None = None
+    tags: tuple[str, ...] = ()
     # Not a field: `dataclasses.replace` makes other data, whose fingerprint is another.
     known_fingerprint: dataclasses.InitVar[str | None] = None
 
@@ -62,7 +65,9 @@ class Dataset:
             )
         if not self.is_image and not np.isfinite(self.x).all():
             raise InputError(f"{self.name}: some points are NaN or infinite; remove them or make them finite")
-        if self.conditions is not None:
+        if self.tags:
+            self._check_tags()
+        elif self.conditions is not None:
             self._check_conditions(self.conditions)
         if self.labels is None:
             if self.classes:
@@ -84,6 +89,22 @@ class Dataset:
             raise InputError(
                 f"{self.name}: labels run from {low} to {high}, expected 0 to "
                 f"{self.num_classes - 1}, the {self.num_classes} classes; correct the labels"
+            )
+
+    def _check_tags(self) -> None:
+        pictures = self.conditions
+        if self.x.ndim != 2 or self.shape != (len(self.tags),) or not np.isin(self.x, (0, 1)).all():
+            raise InputError(
+                f"{self.name}: tags are {self.x.dtype} of shape {list(self.x.shape)} and {len(self.tags)} names; give "
+                "each name a column, 1 where a picture has the tag, else 0"
+            )
+        if len(set(self.tags)) < len(self.tags):
+            raise InputError(f"{self.name}: two tags have one name; give each tag a name of its own")
+        if pictures is None or pictures.dtype != np.uint8 or pictures.ndim != 4 or len(pictures) != len(self.x):
+            found = None if pictures is None else list(pictures.shape)
+            raise InputError(
+                f"{self.name}: tags of {len(self.x)} pictures beside pictures of shape {found}; give uint8 "
+                "[N, H, W, C], one for each row of tags"
             )
 
     def _check_conditions(self, conditions: np.ndarray) -> None:
@@ -112,9 +133,14 @@ class Dataset:
         """The arrays in the form that training takes, on the host."""
         return Examples(self.x, self.labels if self.conditions is None else self.conditions)
 
+    @property
+    def beside(self) -> tuple[int, ...] | None:
+        """Shape of the picture beside one example, where there are some."""
+        return None if self.conditions is None else self.conditions.shape[1:]
+
     def take(self, numbers: np.ndarray) -> "Dataset":
         """The examples of these numbers, int `[n]`, in memory."""
-        labels, conditions = (of if of is None else of[numbers] for of in (self.labels, self.conditions))
+        labels, conditions = (of if of is None else Rows(of).take(numbers) for of in (self.labels, self.conditions))
         return dataclasses.replace(self, x=Rows(self.x).take(numbers), labels=labels, conditions=conditions)
 
     @property
@@ -130,7 +156,8 @@ class Dataset:
     def fingerprint(self) -> str:
         """16 hexadecimal digits that other examples, labels or class names, or another order, would change."""
         digest = hashlib.blake2b(digest_size=8)
-        digest.update(repr((self.x.dtype.str, self.x.shape, self.classes)).encode())
+        named = (self.classes, self.tags) if self.tags else (self.classes,)
+        digest.update(repr((self.x.dtype.str, self.x.shape, *named)).encode())
         digest.update(np.ascontiguousarray(self.x).data)
         if self.labels is not None:
             digest.update(np.ascontiguousarray(self.labels).data)

@@ -18,4 +18,6 @@ LICENCES: Mapping[str, str] = {
 def of(spec: str) -> str | None:
     """The makers and the licence of the data of a spec; None of data of somebody's own, whose licence nothing says."""
     kind, _, place = spec.partition(":")
-    return of(place.partition(":")[2]) if kind == "subset" else LICENCES.get(kind)
+    if kind in ("subset", "tags"):
+        return of(place.partition(":")[2] if kind == "subset" else place)
+    return LICENCES.get(kind)

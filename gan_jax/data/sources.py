@@ -33,6 +33,12 @@ def _tfds(name: str, split: Split) -> Dataset:
     return tfds_source.load(name, split)
 
 
+def _tags(place: str, split: Split) -> Dataset:
+    from gan_jax.data import tags  # Not earlier: as `_robots`.
+
+    return tags.load(place, split, path, load)
+
+
 def _robots(place: str, split: Split) -> Dataset:
     from gan_jax.data import robots  # Not earlier: it imports what prepares data.
 
@@ -63,6 +69,7 @@ _PLACED: Mapping[str, _Place] = {
     "tfds": _Place("NAME", _tfds),
     "prepared": _Place("DIR", lambda place, split: prepared.load(path(place), split)),
     "subset": _Place("N:SPEC", lambda place, split: subset.load(place, split, load)),
+    "tags": _Place("SPEC", _tags),
 }
 
 _MANY_COORDINATES = 64  # Of points; more are rather images that lost their shape.
@@ -94,6 +101,8 @@ def load(spec: str | os.PathLike[str], split: str = "train") -> Dataset:
     | `tfds:NAME`   | `NAME[/CONFIG][:VERSION]`, prepared        | test, validation, or as train |
     | `prepared:DIR`| what the command `prepare` wrote           | what that set aside, or train |
     | `subset:N:...`| N random training examples of another spec | that of the other spec        |
+    | `tags:...`    | the tags of pictures of another spec,      | that of the other spec        |
+    |               | float32 [N, T], with the pictures beside   |                               |
 
     "As train" means the training data itself, where a source holds nothing out.
 
@@ -142,6 +151,8 @@ def path_of(spec: str) -> Path | None:
     kind, _, place = spec.partition(":")
     if kind == "subset":
         return path_of(place.partition(":")[2])
+    if kind == "tags":
+        return path_of(place)
     lies = kind in ("idx", "npz", "folder", "pairs", "pairs_reversed", "prepared") and place
     return path(place).absolute() if lies else None
 
@@ -152,6 +163,8 @@ def moved(spec: str, path: str) -> str:
     if kind == "subset":
         count, _, whole = place.partition(":")
         return f"{kind}:{count}:{moved(whole, path)}"
+    if kind == "tags":
+        return f"{kind}:{moved(place, path)}"
     return f"{kind}:{path}"
 
 
@@ -160,7 +173,7 @@ def _oddities(dataset: Dataset) -> tuple[str, ...]:
     notes = []
     if dataset.is_image and (high := int(dataset.x.max())) <= 1:
         notes.append(f"no pixel is above {high}, and white is 255: multiply by 255 if 1 is meant as white")
-    if not dataset.is_image and dataset.shape[0] >= _MANY_COORDINATES:
+    if not dataset.is_image and not dataset.tags and dataset.shape[0] >= _MANY_COORDINATES:
         notes.append(f"points of {dataset.shape[0]} numbers, used unscaled: images are uint8 [N, H, W, C]")
     if len(dataset) > 1 and dataset.num_classes == len(dataset):
         notes.append("every example has a class of its own: labels are numbers or names of classes")

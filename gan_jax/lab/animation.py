@@ -6,7 +6,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from gan_jax import images
 from gan_jax.errors import InputError
@@ -22,7 +22,6 @@ KEYS, BETWEEN = 4, 20
 
 _TILES, _COLUMNS, _WIDEST = 16, 4, 320
 _SMALLEST = 300
-_LETTERS = 14
 _SECONDS, _SLOWEST, _FASTEST, _HELD = 8000, 400, 40, 2000  # Milliseconds.
 
 
@@ -50,20 +49,32 @@ def write_history(out: Path, grids: dict[int, Path], *, invert: bool = False) ->
     """
     sheet = out.suffix not in MOVING
     steps = frames.thinned(list(grids), _TILES) if sheet else list(grids)
-    pictures = [_labelled(_read(grids[step], invert), f"step {step:,}", _WIDEST if sheet else None) for step in steps]
+    pictures = [read(grids[step], invert=invert) for step in steps]
+    pictures = images.captioned([*map(_narrow, pictures)] if sheet else pictures, [f"step {step:,}" for step in steps])
     if sheet:
-        images.save_png(out, _sheet(pictures))
+        # White between them is black between negatives.
+        images.save_png(out, images.grid(255 - np.stack(pictures), min(_COLUMNS, len(steps)), gap=8, invert=True))
     else:
         pace = max(_FASTEST, min(_SLOWEST, _SECONDS // len(pictures)))
         write_moving(out, pictures, [*[pace] * (len(pictures) - 1), max(pace, _HELD)])
     return len(steps)
 
 
-def write_moving(out: Path, pictures: Sequence[np.ndarray], milliseconds: Sequence[int]) -> None:
-    """Writes uint8 RGB pictures of one size as a GIF or WebP that repeats; it appears whole or not at all."""
+def write_moving(
+    out: Path, pictures: Sequence[np.ndarray], milliseconds: Sequence[int], *, quality: int | None = None
+) -> None:
+    """Writes uint8 RGB pictures of one size as a GIF or WebP that repeats; it appears whole or not at all.
+
+    Args:
+      out: the file, whose name ends as one of `MOVING`.
+      pictures: of one size.
+      milliseconds: that each is shown.
+      quality: of WebP from 0 to 100, where its pixels need not be exact; None for a file without loss.
+    """
     first, *others = (Image.fromarray(picture) for picture in pictures)
-    # WebP without loss: lossy, the noise of raw samples would take as much room.
-    settings = {"lossless": True} if out.suffix == ".webp" else {"optimize": True}
+    # WebP without loss unless told otherwise: lossy, the noise of raw samples takes as much room.
+    lossy = {"lossless": True} if quality is None else {"quality": quality}
+    settings = lossy if out.suffix == ".webp" else {"optimize": True}
     with atomic(out) as partial:
         first.save(
             partial,
@@ -94,7 +105,12 @@ def enlarged(picture: np.ndarray) -> np.ndarray:
     return picture.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
-def _read(file: Path, invert: bool) -> np.ndarray:
+def read(file: Path, *, invert: bool = False) -> np.ndarray:
+    """A picture of a file, uint8 RGB.
+
+    Raises:
+      InputError: it can't be read.
+    """
     try:
         with Image.open(file) as image:
             picture = np.asarray(image.convert("RGB"))
@@ -103,28 +119,10 @@ def _read(file: Path, invert: bool) -> np.ndarray:
     return 255 - picture if invert else picture
 
 
-def _labelled(picture: np.ndarray, text: str, widest: int | None) -> np.ndarray:
-    """A picture over a line of text, no wider than this."""
-    image = Image.fromarray(picture)
-    if widest is not None and image.width > widest:
-        image = image.resize((widest, round(image.height * widest / image.width)), Image.Resampling.LANCZOS)
-    image_of_text = Image.new("RGB", (image.width, image.height + 2 * _LETTERS), "white")
-    image_of_text.paste(image)
-    font = ImageFont.load_default(_LETTERS)
-    place = (image.width / 2, image.height + _LETTERS)
-    ImageDraw.Draw(image_of_text).text(place, text, fill="black", font=font, anchor="mm")
-    return np.asarray(image_of_text)
-
-
-def _sheet(tiles: Sequence[np.ndarray], gap: int = 8) -> np.ndarray:
-    """Tiles of one size in rows, on white."""
-    height, width, _ = tiles[0].shape
-    columns = min(_COLUMNS, len(tiles))
-    rows = -(-len(tiles) // columns)
-    sheet = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap, 3), 255, np.uint8)
-    for k, tile in enumerate(tiles):
-        top, left = (
-            gap + place * (size + gap) for place, size in zip(divmod(k, columns), (height, width), strict=True)
-        )
-        sheet[top : top + height, left : left + width] = tile
-    return sheet
+def _narrow(picture: np.ndarray) -> np.ndarray:
+    """A picture no wider than a tile."""
+    height, width, _ = picture.shape
+    if width <= _WIDEST:
+        return picture
+    image = Image.fromarray(picture).resize((_WIDEST, round(height * _WIDEST / width)), Image.Resampling.LANCZOS)
+    return np.asarray(image)

@@ -42,6 +42,7 @@ ADDED: Mapping[str, Any] = {
     "d_depth": None,
     "d_activation": "relu",
     "dropout": 0.0,
+    "code_scale": 1.0,
 }
 """Options that there have not always been, and the values that are what runs from before did."""
 
@@ -64,6 +65,7 @@ class Experiment:
       recipe: `(shape, num_classes, **options) -> GAN`.
       options: its options by name.
       defaults: their values.
+      defaults_at: those of other values on data of a shape, by shape: more steps for colour images, say.
       paper: the options that `--preset paper` changes: the paper's own settings and length.
       paper_at: those that it changes too on data of a shape, by shape: settings for CIFAR-10 beside those for MNIST.
       lacks: what `--preset paper` leaves out of the paper's settings; empty if nothing.
@@ -78,6 +80,7 @@ class Experiment:
         steps: int,
         citation: str = "",
         summary: str = "",
+        defaults_at: Mapping[Shape, Mapping[str, Any]] | None = None,
         paper: Mapping[str, Any] | None = None,
         paper_at: Mapping[Shape, Mapping[str, Any]] | None = None,
         lacks: str = "",
@@ -98,8 +101,9 @@ class Experiment:
         signature = {name: options.keyword_defaults(recipe)[name] for name in own}
         general = {name: value for name, value in _DEFAULTS.items() if name in self.options}
         self.defaults = self._read({**general, **every, **signature, "steps": steps, **defaults})
+        self.defaults_at = self._read_by_shape(defaults_at)
         self.paper = self._read(paper or {})
-        self.paper_at = {shape: self._read(values) for shape, values in (paper_at or {}).items()}
+        self.paper_at = self._read_by_shape(paper_at)
         self.lacks = lacks
         self.citation = citation
         lines = (options.function_of(recipe).__doc__ or "").strip().splitlines()
@@ -127,6 +131,9 @@ class Experiment:
                     f"{options.function_of(self.recipe).__name__} has no option {name}{nearest(name, self.options)}"
                 )
         return {name: self.read(name, value) for name, value in values.items()}
+
+    def _read_by_shape(self, settings: Mapping[Shape, Mapping[str, Any]] | None) -> dict[Shape, dict[str, Any]]:
+        return {shape: self._read(values) for shape, values in (settings or {}).items()}
 
 
 Table = Mapping[str, Experiment]
@@ -167,16 +174,25 @@ class Config:
         return {name: value if type(value) in plain else self.spelled(name) for name, value in self.options.items()}
 
 
-def config(table: Table, name: str, typed: Mapping[str, Any], *, paper: bool = False) -> Config:
+def config(
+    table: Table, name: str, typed: Mapping[str, Any], *, paper: bool = False, shape: Shape | None = None
+) -> Config:
     """The configuration of an experiment for some options typed; the rest are its defaults, or the paper's.
 
+    Either may depend on the shape of the data. `shape` is that, or None to look where it matters: defaults are for the
+    data that is the default itself.
+
     Raises:
-      InputError: the paper's depend on the shape of the data, which can't be read.
+      InputError: the shape matters, and the data can't be read.
     """
     experiment = table[name]
-    values = {**experiment.defaults, **(experiment.paper if paper else {}), **typed}
-    if paper and experiment.paper_at:
-        values |= {**experiment.paper_at.get(_shape_of(values["data"]), {}), **typed}
+    found = typed.get("data", experiment.defaults["data"])
+    values, by_shape = dict(experiment.defaults), experiment.defaults_at
+    if paper:
+        values, by_shape = values | experiment.paper, experiment.paper_at
+    if by_shape and (paper or found != experiment.defaults["data"]):
+        values |= by_shape.get(_shape_of(found) if shape is None else shape, {})
+    values |= typed
     return Config(name, experiment, {option: values[option] for option in experiment.options})
 
 

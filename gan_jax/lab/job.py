@@ -62,12 +62,21 @@ class Job:
       shape: shape of one example.
       num_classes: classes of the data, 0 when unlabelled.
       data: which data exactly; None where only its form matters.
+      beside: shape of the picture that comes with each example; None where none does.
+      tags: the names of the tags, where examples are tags of these pictures.
     """
 
     config: Config
     shape: Shape
     num_classes: int
     data: DataRecord | None = None
+    beside: Shape | None = None
+    tags: tuple[str, ...] = ()
+
+    @classmethod
+    def on(cls, config: Config, dataset: Dataset, data: DataRecord | None = None) -> "Job":
+        """The job of a configuration on a training split."""
+        return cls(config, dataset.shape, dataset.num_classes, data, dataset.beside, dataset.tags)
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -88,8 +97,8 @@ class Job:
     def check_data(self, train: Dataset) -> None:
         """Raises InputError unless this training split is that of the run."""
         typed = self.options["data"]
-        if (train.shape, train.num_classes) != (self.shape, self.num_classes):
-            difference: str | None = "its examples have another shape or other classes"
+        if (train.shape, train.num_classes, train.tags) != (self.shape, self.num_classes, self.tags):
+            difference: str | None = "its examples have another shape, or other classes or tags"
         else:
             difference = None if self.data is None else self.data.difference(train, typed)
         if difference is not None:
@@ -109,7 +118,8 @@ class Job:
         x = np.zeros((1, *self.shape), np.uint8 if len(self.shape) == 3 else np.float32)
         view = self.gan().conditioning.view
         if view is not None and view.paired:
-            return Examples(x, x)
+            # Of runs from before there were tags the pictures have the shape of the images.
+            return Examples(x, np.zeros((1, *(self.beside or self.shape)), np.uint8))
         return Examples(x, np.zeros((1,), np.int32) if self.num_classes else None)
 
     @property
@@ -142,6 +152,11 @@ class Job:
             for name in experiment.recipe_options
         }
         gan = experiment.recipe(self.shape, self.num_classes, **own)
+        if self.tags and (gan.conditioning.view is None or not gan.conditioning.view.tags):
+            raise InputError(
+                f"{self.config.name} does not draw tags of pictures, which {options['data']} is: choose tagger, or "
+                "data without tags:"
+            )
         named = {name: options[name] for name in (*OBJECTIVE_OPTIONS, "batch_size")}
         return objectives.applied(gan, named, steps, self.shape)
 
@@ -176,7 +191,9 @@ class Job:
           InputError: such a state would not fit the memory.
         """
         initial = functools.partial(_initial_state, self.maker())
-        abstract = jax.eval_shape(initial, self.numbers, self.keys.init, self.example)
+        # Not a key of the run's, which would compile a program, a third of a second for who loads a GAN.
+        rng = jax.eval_shape(lambda: jax.random.key(0))
+        abstract = jax.eval_shape(initial, self.numbers, rng, self.example)
         needed = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(abstract))
         if needed > (memory := devices.total_memory()):
             raise InputError(

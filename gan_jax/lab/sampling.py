@@ -12,9 +12,10 @@ import numpy as np
 from gan_jax import conditioning, data, images
 from gan_jax.data import Dataset
 from gan_jax.data.classes import described
-from gan_jax.errors import InputError
+from gan_jax.errors import InputError, NotFiniteError
 from gan_jax.examples import Examples
 from gan_jax.gan import GAN, GANState
+from gan_jax.lab import tagging
 from gan_jax.lab.job import Job
 from gan_jax.nets import recognition
 from gan_jax.pieces import map_in_pieces
@@ -203,10 +204,6 @@ def side_by_side(*columns: np.ndarray) -> np.ndarray:
     return np.stack(columns, axis=1).reshape(-1, *columns[0].shape[1:])
 
 
-class NotFiniteError(InputError):
-    """Some samples are NaN or infinite, which uint8 images would not show."""
-
-
 def generator_of(gan: GAN, *, check: bool = False) -> Generate:
     """`(state, z [N, Z], y [N, ...]) -> uint8 images or float32 points [N, ...]`, compiled, in pieces that fit.
 
@@ -285,13 +282,17 @@ def shown(job: Job, gan: GAN, state: GANState, say: Callable[[str], object]) -> 
     """What a GAN makes in one picture, uint8 RGB: a row per class where there are classes, else a hundred samples.
 
     Of codes the first changes along every row.
-    Of conditions that are made from data: examples of the test split, each before the sample that it gave.
+    Of conditions that are made from data: examples of the test split, each before the sample that it gave. Of tags:
+    pictures of the test split, with the tags that they are given below.
 
     Raises:
       InputError: samples are not finite, or conditions are made from data that is not there.
     """
     n = COLUMNS**2 if len(job.shape) == 3 else POINTS
     z_rng, y_rng = jax.random.split(jax.random.key(0))
+    if job.tags:
+        y = held_out(job, gan, y_rng, tagging.SHOWN)[1]
+        return tagging.picture(job.tags, y, tagging.drawer(gan, check=True)(state, y, z_rng))
     if gan.conditioning.kind == "data":
         originals, y = held_out(job, gan, y_rng, n // 2)
         samples = generator_of(gan, check=True)(state, gan.prior(z_rng, n // 2), y)

@@ -23,11 +23,21 @@ _CONV: Mapping[str, Any] = {
     "steps": 3000, "batch_size": 64, "log_every": 20, "sample_every": 250, "save_every": 500, "lr": 2e-4, "b1": 0.5,
     "width": 32, "ema": 0.99,
 }  # fmt: skip
+_COLOR: Mapping[str, Any] = {
+    "steps": 8000, "log_every": 50, "sample_every": 500, "save_every": 1000, "lr": "cosine:2e-4:0", "ema": 0.999,
+}  # fmt: skip
+_COLOR_SNGAN: Mapping[str, Any] = {**_COLOR, "lr": "cosine:4e-4:0", "d_lr": "cosine:8e-4:0"}
 _CONV_PAPER: Mapping[str, Any] = {"width": 128, "ema": None}
 _LONG: Mapping[str, Any] = {"sample_every": 5000, "save_every": 5000, "ema": None}
 _WGAN_PAPER: Mapping[str, Any] = {**_LONG, "lr": 5e-5, "clip": 0.01, "steps": 200_000, "warmup_steps": 25}
 _ANNEALED = 0.78
 """R3GAN's authors anneal over 20 million images, 78,125 minibatches of 256."""
+
+
+def _held(rate: float) -> str:
+    """A rate that is constant, and falls along a cosine to 0 in the last three tenths of the steps."""
+    return "steps:" + ",".join(f"{share * rate:g}" for share in (*[1.0] * 7, 0.933, 0.5, 0.067))
+
 
 EXPERIMENTS: Mapping[str, Experiment] = {
     "gan": Experiment(
@@ -96,6 +106,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         citation="Radford et al. 2015, arXiv:1511.06434",
         summary="deep convolutional GAN",
         **_CONV,
+        defaults_at={(32, 32, 3): _COLOR, (64, 64, 3): {**_COLOR, "steps": 6000}},
         paper={**_CONV_PAPER, "steps": 12_000, "batch_size": 100},
         paper_at={(64, 64, 3): {"batch_size": 128}},
         lacks="ReLU in the generator, and on 28 x 28 two of the four strided layers, which are for images of 64 x 64",
@@ -131,11 +142,14 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         recipes.infogan,
         citation="Chen et al. 2016, arXiv:1606.03657",
         summary="codes that come to mean digit, slant and width without labels",
-        **{**_CONV, "steps": 4000, "lr": 1e-3, "d_lr": 4e-4, "width": 16},
-        info=0.1, info_continuous=0.02,
+        **{
+            **_CONV, "steps": 12_000, "log_every": 50, "sample_every": 1000, "save_every": 1000, "lr": _held(1e-3),
+            "d_lr": _held(4e-4), "width": 16,
+        },
+        info=0.03, info_continuous=0.005, code_scale=4.0,
         paper={
-            "steps": 5000, "batch_size": 128, "d_lr": 2e-4, "width": 64, "info": 1.0, "info_continuous": 0.1,
-            "ema": None,
+            "steps": 5000, "batch_size": 128, "lr": 1e-3, "d_lr": 2e-4, "width": 64, "info": 1.0,
+            "info_continuous": 0.1, "code_scale": 1.0, "ema": None,
         },
         lacks="convolutions of 4 x 4, of which ours are 5 x 5, and ReLU in the generator",
     ),
@@ -160,6 +174,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         summary="spectral normalisation and hinge loss; projection discriminator with --conditional",
         **_CONV,
         n_critic=1,
+        defaults_at={(32, 32, 3): _COLOR_SNGAN, (64, 64, 3): {**_COLOR_SNGAN, "steps": 6000}},
         paper={**_CONV_PAPER, **_LONG, "steps": 100_000, "n_critic": 5, "width": 64},
         paper_at={
             (32, 32, 3): {
@@ -206,5 +221,18 @@ EXPERIMENTS: Mapping[str, Experiment] = {
             "steps": 80_000, "batch_size": 1, "lr": 2e-4, "width": 64, "norm": "instance", "dropout": 0.5, "ema": None,
         },
         lacks="jitter and mirroring, and the layers that images of 256 x 256 have and smaller ones have no room for",
+    ),
+    "tagger": Experiment(
+        recipes.tagger,
+        citation=_MIRZA,
+        summary="draws which tags a picture has, stacked digits or any data of tags",
+        data="tags:stacked", steps=4000, batch_size=64, log_every=25, sample_every=500, save_every=500,
+        lr="cosine:1e-3:0", d_lr="cosine:3e-3:0", width=16, hidden=128, latent=16, apart=True,
+        dropout=0.0, ema=0.99,
+        paper={
+            "steps": 40_000, "batch_size": 100, "lr": 1e-3, "d_lr": None, "width": 64, "hidden": 1200, "latent": 100,
+            "apart": False, "dropout": 0.5, "ema": None,
+        },
+        lacks="word vectors, features of ImageNet, maxout, SGD with momentum; its game, cross-entropy without penalty",
     ),
 }  # fmt: skip

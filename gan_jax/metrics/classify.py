@@ -23,6 +23,7 @@ from gan_jax.typing import Key, Params
 
 Images = UInt8[Array, "n height width channels"]
 Labels = Int[Array, " n"]
+Tags = Float[Array, "n tags"]
 
 PEAK_RATE = 2e-3
 """The learning rate that classifiers are trained with, at its highest."""
@@ -46,7 +47,7 @@ class Learning(NamedTuple):
 
 
 def train_classifier(
-    net: Classifier, rng: Key, images: Images, labels: Labels, *, steps: int, batch_size: int = 128
+    net: Classifier, rng: Key, images: Images, labels: Labels | Tags, *, steps: int, batch_size: int = 128
 ) -> tuple[Params, Float[Array, " steps"]]:
     """Trains a classifier on the cross-entropy, by Adam.
 
@@ -57,7 +58,8 @@ def train_classifier(
       net: the classifier; static.
       rng: decides initialisation, minibatches and shifts.
       images: uint8 `[N, H, W, C]`.
-      labels: int `[N]` in [0, net.num_classes).
+      labels: int `[N]` in [0, net.num_classes); or tags, float `[N, net.num_classes]`, each 0 or 1, whose
+        cross-entropies are added.
       steps: updates; static.
       batch_size: images per update; static.
 
@@ -65,11 +67,12 @@ def train_classifier(
       The parameters, and the loss of every step, nats `[steps]`.
 
     Raises:
-      ValueError: images are not uint8 `[N, H, W, C]`, labels not integers `[N]`, or (where known) not in range.
+      ValueError: images are not uint8 `[N, H, W, C]`, labels not integers `[N]` or tags, or (where known) not in range.
     """
     images, labels = jnp.asarray(images), jnp.asarray(labels)
     check_images(images)
-    check_labels(labels, images.shape[:1], net.num_classes)
+    if labels.shape != (len(images), net.num_classes):
+        check_labels(labels, images.shape[:1], net.num_classes)
     rate = optax.warmup_cosine_decay_schedule(0.0, PEAK_RATE, steps // 20, steps)
 
     def body(learning: Learning, _: None) -> tuple[Learning, Array]:
@@ -90,7 +93,7 @@ def classifier_step(
     learning: Learning,
     rng: Key,
     images: Images,
-    labels: Labels,
+    labels: Labels | Tags,
     rate: float | Float[Array, ""],
     *,
     batch_size: int = 128,
@@ -106,6 +109,8 @@ def classifier_step(
 
     def loss_of(params: Params) -> Array:
         _, logits = net.apply({"params": params}, x)
+        if y.ndim > 1:
+            return optax.sigmoid_binary_cross_entropy(logits, y).sum(axis=-1).mean()
         return optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()
 
     loss, gradients = jax.value_and_grad(loss_of)(learning.params)

@@ -348,10 +348,12 @@ class Encode(nn.Module):
     Attributes:
       num_classes: number of labels; of a dict in which several arrays are labels, a mapping of their keys to it.
       embedding: width of a learned embedding of labels; None for one-hot.
+      scale: what a one-hot vector has in place of 1.
     """
 
     num_classes: int | Mapping[str, int]
     embedding: int | None = None
+    scale: float = 1.0
 
     @nn.compact
     def __call__(self, y: Condition) -> Float[Array, "batch features"]:
@@ -365,5 +367,5 @@ class Encode(nn.Module):
             return y.reshape(y.shape[0], -1)
         classes = self.num_classes[path[0].key] if isinstance(self.num_classes, Mapping) else self.num_classes
         if self.embedding is None:
-            return jax.nn.one_hot(y, classes)
+            return self.scale * jax.nn.one_hot(y, classes)
         return nn.Embed(classes, self.embedding, embedding_init=nn.initializers.normal(1.0))(y)

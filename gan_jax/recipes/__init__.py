@@ -1,11 +1,11 @@
 """One constructor per paper: each published system, complete, as a `GAN`.
 
 Every recipe takes the `shape` of one example, `(H, W, C)` for images or `(D,)` for points, and the number of classes,
-and returns a `GAN`. On points the networks of every recipe (but `completion` and `translation`, which take images only)
-are two plain MLPs, four hidden layers against three, so that objectives can be compared on toy targets. Arguments
-annotated with `gan_jax.typing.Number` or one of its bounded kinds only scale: floats, traced scalars or schedules of
-the step. The others are static. The signature is also the one declaration of a recipe's command-line options, whose
-help is the recipe's own "Args", or else the text below.
+and returns a `GAN`. On points the networks of every recipe (but `completion` and `translation`, which take images only,
+and `tagger`, which takes tags of pictures) are two plain MLPs, four hidden layers against three, so that objectives can
+be compared on toy targets. Arguments annotated with `gan_jax.typing.Number` or one of its bounded kinds only scale:
+floats, traced scalars or schedules of the step. The others are static. The signature is also the one declaration of a
+recipe's command-line options, whose help is the recipe's own "Args", or else the text below.
 
 Args:
   lr: learning rate of both players, per step.
@@ -37,6 +37,7 @@ from gan_jax.recipes.conv import acgan, cdcgan, dcgan, dragan, lsgan, r3gan, sng
 from gan_jax.recipes.infogan import infogan
 from gan_jax.recipes.mlp import cgan, cgan_embedding, completion, gan, gan_deep, wgan
 from gan_jax.recipes.pictures import translation
+from gan_jax.recipes.tagging import tagger
 
 __all__ = [
     "acgan",
@@ -52,6 +53,7 @@ __all__ = [
     "lsgan",
     "r3gan",
     "sngan",
+    "tagger",
     "translation",
     "wgan",
     "wgan_dcgan",

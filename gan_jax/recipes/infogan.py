@@ -28,6 +28,7 @@ def infogan(
     continuous: Annotated[int, Bounds(0, 1000)] = 2,
     info: Annotated[float, Bounds(0)] = 1.0,
     info_continuous: Annotated[float, Bounds(0)] = 0.1,
+    code_scale: Annotated[float, Bounds(0, above=True)] = 1.0,
     ema: Decay | None = None,
     dtype: Dtype = "float32",
     axis_name: str | None = None,
@@ -50,9 +51,11 @@ def infogan(
       continuous: number of continuous codes.
       info: weight of the categorical code's mutual information (lambda).
       info_continuous: weight of that of every continuous code.
+      code_scale: what G's one-hot vector of the categorical code has in place of 1: how much it counts beside z while
+        G is new, when classes settle.
     """
     codes = {f"c{k + 1}": categories if k == 0 else 0 for k in range(continuous + 1)}
-    encode, points = Encode(categories), are_points(shape)
+    encode, points = Encode(categories, scale=code_scale), are_points(shape)
     norm: dict[str, Any] = {"batch_norm": not points, "axis_name": axis_name}
     q = Recognise(codes, info, info_continuous, 2 * width, kernel_init=normal_002(), **norm)
     # On points D has no features beyond its last hidden layer.

@@ -51,6 +51,22 @@ def _make(table: Table, out: Path) -> None:
     tables.make("squares", table, "the command", out)
 
 
+def test_time_is_summed_by_what_computed(tmp_path: Path) -> None:
+    _make(_table(Counting()), tmp_path)
+    file = tmp_path / "squares.json"
+    record = json.loads(file.read_text())
+    for result, (seconds, made) in zip(
+        record["rows"]["ours"]["results"],
+        [(500, {}), (200, {}), (30, {"device": "H100", "jax": "0.11"}), (20, {"device": "H100", "jax": "0.11"})],
+        strict=True,
+    ):
+        del result["device"], result["jax"]  # Records from before do not say theirs: it is the machine's.
+        result |= {"core_seconds": seconds, **made}
+    record["machine"] |= {"device": "cpu", "jax": "0.10"}
+    text = tables.markdown(_table(Counting()), record)
+    assert "`the command`: 12 core minutes in all, cpu, jax 0.10; 50 seconds in all, H100, jax 0.11, finished" in text
+
+
 def test_markdown_has_others_and_ours_with_mean_and_interval(tmp_path: Path) -> None:
     _make(_table(Counting()), tmp_path / "new")
     lines = (tmp_path / "new" / "squares.md").read_text().splitlines()

@@ -10,6 +10,16 @@ import pytest
 from gan_jax.lab import EXPERIMENTS, Experiment
 from gan_jax.lab.main import main
 
+_SMALL = {"width": 8, "d_width": 8, "depth": 1, "d_depth": 1}
+
+
+def tiny(name: str) -> list[object]:
+    """Options of the smallest networks that are of use, at a constant rate, the same in all tests: what one of them has
+    compiled the others load. (A falling rate spans the steps, and other steps are another program.)"""
+    taken = _SMALL.keys() & EXPERIMENTS[name].recipe_options
+    small = [word for option in sorted(taken) for word in (f"--{option.replace('_', '-')}", _SMALL[option])]
+    return [*small, "--batch-size", 8, "--lr", 2e-4]
+
 
 def call(command: str, *arguments: object, table: Mapping[str, Experiment] = EXPERIMENTS) -> int:
     """The exit code of `python -m experiments.COMMAND ARGUMENTS`, with these experiments."""

@@ -17,7 +17,7 @@ from gan_jax.errors import InputError
 from gan_jax.lab import EXPERIMENTS, Experiment, cli
 from gan_jax.lab.commands import COMMANDS, classifier, evaluate, export, prepare, report, run, sample, study, sweep
 from gan_jax.lab.main import main
-from tests.lab.helpers import call
+from tests.lab.helpers import call, tiny
 
 _MINE = {"mine": Experiment(recipes.gan, steps=10, summary="one of my own")}
 
@@ -127,7 +127,7 @@ def test_a_tilde_is_the_home_directory(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cli.path("~/a") == tmp_path / "a"
     assert cli.path("a/~") == Path("a/~")
-    assert call("run", "gan", "--data", "ring", "--steps", 1, "--batch-size", 4, "--width", 4, "--out", "~/runs/a") == 0
+    assert call("run", "gan", "--data", "ring", "--steps", 1, *tiny("gan"), "--out", "~/runs/a") == 0
     assert call("sample", "~/runs/a", "--n", 4, "--out", "~/a.npz") == 0
     assert {path.name for path in tmp_path.glob("[!.]*")} == {"a.npz", "runs"}
 

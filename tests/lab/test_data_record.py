@@ -11,7 +11,7 @@ from gan_jax import data
 from gan_jax.errors import InputError
 from gan_jax.lab import EXPERIMENTS, data_record
 from gan_jax.lab.runs import directory
-from tests.lab.helpers import call
+from tests.lab.helpers import call, tiny
 
 _PIXELS = np.random.default_rng(0).integers(0, 256, (30, 8, 8)).astype(np.uint8)
 _LABELS = np.arange(30) % 3 + 1
@@ -30,7 +30,7 @@ def _run(*arguments: object) -> int:
     return call("run", "gan", *arguments)
 
 
-_SHORT = ["--steps", 2, "--log-every", 2, "--width", 4, "--batch-size", 4]
+_SHORT = ["--steps", 2, "--log-every", 2, *tiny("gan")]
 
 _OTHER: dict[str, tuple[np.ndarray, Any, str]] = {
     "fewer": (_PIXELS[:29], _LABELS[:29], "it had 30 examples and has 29"),
@@ -38,8 +38,8 @@ _OTHER: dict[str, tuple[np.ndarray, Any, str]] = {
     "another order": (_PIXELS[::-1], _LABELS, "its examples are other ones, or in another order"),
     "other labels": (_PIXELS, _LABELS[::-1], "its examples are other ones, or in another order"),
     "other names of as many classes": (_PIXELS, _LABELS + 1, "its classes have other names"),
-    "more classes": (_PIXELS, np.arange(30) % 4, "its examples have another shape or other classes"),
-    "another size": (_PIXELS[:, :4], _LABELS, "its examples have another shape or other classes"),
+    "more classes": (_PIXELS, np.arange(30) % 4, "its examples have another shape, or other classes or tags"),
+    "another size": (_PIXELS[:, :4], _LABELS, "its examples have another shape, or other classes or tags"),
 }
 
 

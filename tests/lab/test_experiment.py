@@ -129,6 +129,27 @@ def test_the_preset_depends_on_the_shape_of_the_data(tmp_path: Path) -> None:
         found("nowhere")
 
 
+def test_defaults_depend_on_the_shape_of_other_data_than_the_default(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", images=np.zeros((2, 8, 4, 3), np.uint8))
+    data = f"npz:{tmp_path / 'a.npz'}"
+    at: Mapping[Shape, Mapping[str, Any]] = {(8, 4, 3): {"lr": "cosine:5e-4:0", "steps": 7}, (28, 28, 1): {"steps": 3}}
+    table = {"mine": Experiment(_recipe, steps=9, lr=1e-4, defaults_at=at, paper={"flip": True})}
+
+    def found(paper: bool = False, shape: Shape | None = None, **typed: Any) -> tuple[Any, ...]:
+        options = experiment.config(table, "mine", typed, paper=paper, shape=shape).options
+        return options["lr"], options["flip"], options["steps"]
+
+    assert found(data=data) == (Scheduled("cosine", (5e-4, 0.0)), False, 7)
+    assert found(data=data, lr=0.1) == (0.1, False, 7)
+    assert found(data=data, paper=True) == (1e-4, True, 9)
+    assert found() == found(data="mnist") == found(data="ring") == (1e-4, False, 9)
+    assert found(data="not looked at", shape=(8, 4, 3)) == found(data=data)
+    with pytest.raises(InputError, match="there is no dataset 'nowhere'"):
+        found(data="nowhere")
+    with pytest.raises(ValueError, match="_recipe has no option stepz"):
+        Experiment(_recipe, steps=9, defaults_at={(8, 4, 3): {"stepz": 1}})
+
+
 def test_a_value_is_spelled_as_it_is_typed() -> None:
     config = experiment.config(EXPERIMENTS, "r3gan", {"stream": True}, paper=True)
     found = {name: config.spelled(name) for name in ("gamma", "stream", "d_lr", "penalty", "steps", "ema")}

@@ -11,7 +11,7 @@ from gan_jax import GAN, InputError, recipes
 from gan_jax.lab import EXPERIMENTS, Experiment, Trained
 from gan_jax.typing import Rate, Shape
 from tests.helpers import assert_same, differ
-from tests.lab.helpers import call
+from tests.lab.helpers import call, tiny
 
 
 def _mine(shape: Shape, num_classes: int = 0, *, lr: Rate = 1e-3) -> GAN:
@@ -27,12 +27,12 @@ def _runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Tiny runs: of labelled images, of images with a condition, of points with a best checkpoint, of one's own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("runs"))
-        pixels = np.random.default_rng(0).integers(0, 256, (30, 8, 8, 1)).astype(np.uint8)
-        np.savez("tiny.npz", images=pixels, labels=np.arange(30) % 3)
-        images = ["--data", "npz:tiny.npz", "--batch-size", 4, "--width", 16, "--lr", 0.1]
-        assert call("run", "cgan", *images, "--steps", 4, "--save-every", 2, "--out", "cgan") == 0
-        assert call("run", "completion", *images, "--steps", 1, "--out", "completion") == 0
-        ring = ["--data", "ring", "--batch-size", 16, "--width", 8, "--lr", 0.01, "--track", "sliced"]
+        pixels = np.random.default_rng(0).integers(0, 256, (60, 8, 8, 1)).astype(np.uint8)
+        np.savez("tiny.npz", images=pixels, labels=np.arange(60) % 3)
+        images = ["--data", "npz:tiny.npz", "--lr", 0.1]
+        assert call("run", "cgan", *tiny("cgan"), *images, "--steps", 4, "--save-every", 2, "--out", "cgan") == 0
+        assert call("run", "completion", *tiny("completion"), *images, "--steps", 1, "--out", "completion") == 0
+        ring = ["--data", "ring", *tiny("gan"), "--lr", 0.01, "--track", "sliced"]
         assert call("run", "gan", *ring, "--track-every", 2, "--steps", 12, "--out", "ring") == 0
         assert call("run", "mine", "--data", "ring", "--out", "mine", table=_TABLE) == 0
         yield

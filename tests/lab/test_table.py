@@ -42,7 +42,8 @@ def test_every_keyword_of_a_recipe_is_an_option_with_help_and_a_default(name: st
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_default_is_a_value_that_its_option_accepts(name: str) -> None:
     experiment = EXPERIMENTS[name]
-    for values in (experiment.defaults, experiment.paper, *experiment.paper_at.values()):
+    by_shape = (*experiment.defaults_at.values(), *experiment.paper_at.values())
+    for values in (experiment.defaults, experiment.paper, *by_shape):
         for option, value in values.items():
             text = spelled(value, experiment.word(option))
             assert experiment.options[option].parse(text) == experiment.read(option, value) == value
@@ -60,10 +61,11 @@ def test_the_paper_preset_is_the_recipe_as_published(name: str) -> None:
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_neither_the_defaults_nor_the_preset_change_a_recipes_objective(name: str) -> None:
     experiment = EXPERIMENTS[name]
-    values = experiment.defaults | experiment.paper
-    assert {option: values[option] for option in OBJECTIVE_OPTIONS} == {
-        "loss": None, "penalty": None, "lazy": 1, "augment": None, "accumulate": 1
-    }  # fmt: skip
+    for changed in (experiment.paper, *experiment.paper_at.values(), *experiment.defaults_at.values()):
+        values = experiment.defaults | changed
+        assert {option: values[option] for option in OBJECTIVE_OPTIONS} == {
+            "loss": None, "penalty": None, "lazy": 1, "augment": None, "accumulate": 1
+        }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["wgan_gp", "sngan"])

@@ -481,6 +481,7 @@ def test_layers_compute_in_bfloat16_and_keep_float32_parameters(layer: nn.Module
 def test_labels_are_encoded_one_hot() -> None:
     y = jnp.array([2, 0])
     np.testing.assert_array_equal(Encode(3).apply({}, y), [[0, 0, 1], [1, 0, 0]])
+    np.testing.assert_array_equal(Encode(3, scale=2.5).apply({}, y), [[0, 0, 2.5], [2.5, 0, 0]])
 
 
 def test_labels_are_encoded_by_rows_of_a_learned_table() -> None:

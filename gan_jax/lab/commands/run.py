@@ -24,6 +24,7 @@ from gan_jax.lab.runs import directory, layout, loop, preview, resume, starting,
 from gan_jax.lab.runs.directory import RunDir
 from gan_jax.lab.runs.starting import Start
 from gan_jax.lab.signals import leave_at_once
+from gan_jax.typing import Shape
 
 # What is typed of this start, and is no part of the run.
 _OF_A_START: dict[str, Any] = {
@@ -163,12 +164,12 @@ def _loaded(
 
 def _fresh(lab: Lab, name: str, typed: dict[str, Any]) -> tuple[Config, Dataset, Start | None]:
     """What a new run is, checked before its directory is made, its data, and whose weights it starts from."""
-    config = _config(lab, name, typed)
-    dataset = data.load(config.options["data"])
+    dataset = data.load(typed.get("data", lab.table[name].defaults["data"]))
+    config = _config(lab, name, typed, dataset.shape)
     for note in dataset.notes if peers.is_first() else ():
         print(f"{dataset.name}: {note}")
     # Built once before the directory is made: what does not fit the data costs nothing that is on disk.
-    job = Job(config, dataset.shape, dataset.num_classes)
+    job = Job.on(config, dataset)
     gan = job.gan()
     job.abstract_state()
     job.check_batch(gan)
@@ -199,7 +200,7 @@ def _features(known: RunDir | None, config: Config, dataset: Dataset, asked: str
         return None
     from gan_jax.lab.runs import tracking
 
-    job = known.job if known else Job(config, dataset.shape, dataset.num_classes)
+    job = known.job if known else Job.on(config, dataset)
     return tracking.check(job, asked, known, dataset)
 
 
@@ -218,7 +219,7 @@ def _resumed(lab: Lab, name: str, typed: dict[str, Any], path: Path) -> tuple[Ru
     if typed["resume"] is None:
         assert run.job.data is not None
         record = run.job.data.typed_here(run.job.options["data"])
-        until = _config(lab, name, typed).options["steps"]
+        until = _config(lab, name, typed, run.job.shape).options["steps"]
         run = dataclasses.replace(run, job=dataclasses.replace(run.job, data=record), until=until)
         resume.check(run, killed=True, again=_again(lab, run))
     else:
@@ -226,7 +227,7 @@ def _resumed(lab: Lab, name: str, typed: dict[str, Any], path: Path) -> tuple[Ru
             raise InputError(f"{path} is a run of {of}: continue it with {lab.command('run', of, '--resume', path)}")
         others = ", ".join(f"--{option.replace('_', '-')}" for option in typed if option not in ("resume", "steps"))
         if others:
-            words = _config(lab, name, {**run.job.options, **typed}).typed
+            words = _config(lab, name, {**run.job.options, **typed}, run.job.shape).typed
             words += [
                 word for option in ("from", "out") if option in typed for word in (f"--{option}", str(typed[option]))
             ]
@@ -249,9 +250,9 @@ def _again(lab: Lab, run: RunDir) -> str:
     return lab.command("run", run.job.config.name, *run.job.config.typed, *start, "--out", run.path, "--overwrite")
 
 
-def _config(lab: Lab, name: str, typed: dict[str, Any]) -> Config:
+def _config(lab: Lab, name: str, typed: dict[str, Any], shape: Shape | None = None) -> Config:
     options = {option: value for option, value in typed.items() if option in lab.table[name].options}
-    return experiment.config(lab.table, name, options, paper="preset" in typed)
+    return experiment.config(lab.table, name, options, paper="preset" in typed, shape=shape)
 
 
 def parser(lab: Lab, name: str) -> argparse.ArgumentParser:
@@ -260,7 +261,7 @@ def parser(lab: Lab, name: str) -> argparse.ArgumentParser:
     options = cli.Parser(
         prog=lab.command("run", name),
         description="\n".join(filter(None, [chosen.summary, chosen.citation])),
-        epilog=f"{_SCHEDULES}\n\n{_preset(chosen)}{_EXIT_CODES}",
+        epilog=f"{_SCHEDULES}\n\n{_settings(chosen)}{_EXIT_CODES}",
         argument_default=argparse.SUPPRESS,
     )
     cli.add_options(options, chosen.options, chosen)
@@ -326,13 +327,19 @@ can't be used, 130 and 143 stopped by Ctrl-C and SIGTERM (129 by a hang-up) and
 saved: the same command with --resume auto continues"""
 
 
-def _preset(chosen: Experiment) -> str:
-    if not chosen.paper:
-        return ""
+def _settings(chosen: Experiment) -> str:
+    """What other data, and --preset paper, change of the defaults."""
 
     def listed(settings: Mapping[str, Any]) -> str:
         return ", ".join(f"{key.replace('_', '-')} {spelled(value)}" for key, value in settings.items())
 
-    at = "".join(f"\non {shown_shape(shape)}: {listed(settings)}" for shape, settings in chosen.paper_at.items())
-    lacks = f"\nof the paper's settings it lacks {chosen.lacks}" if chosen.lacks else ""
-    return f"--preset paper: {listed(chosen.paper)}{at}{lacks}\n\n"
+    def by_shape(settings: Mapping[Shape, Mapping[str, Any]]) -> list[str]:
+        return [f"on {shown_shape(shape)}: {listed(of)}" for shape, of in settings.items()]
+
+    parts = []
+    if chosen.defaults_at:
+        parts += ["\n".join(["other defaults for images of some sizes", *by_shape(chosen.defaults_at)])]
+    if chosen.paper:
+        lacks = [f"of the paper's settings it lacks {chosen.lacks}"] if chosen.lacks else []
+        parts += ["\n".join([f"--preset paper: {listed(chosen.paper)}", *by_shape(chosen.paper_at), *lacks])]
+    return "".join(f"{part}\n\n" for part in parts)

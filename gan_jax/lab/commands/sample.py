@@ -14,7 +14,7 @@ from gan_jax.data.classes import listed
 from gan_jax.errors import InputError
 from gan_jax.files import atomic
 from gan_jax.gan import GAN
-from gan_jax.lab import animation, cli, files, given, loading, sampling
+from gan_jax.lab import animation, cli, files, given, loading, sampling, tagging
 from gan_jax.lab.cli import Lab
 from gan_jax.lab.job import Job
 from gan_jax.lab.loading import Trained
@@ -22,6 +22,7 @@ from gan_jax.lab.options import integer
 from gan_jax.lab.progress import Progress
 from gan_jax.lab.report import frames
 from gan_jax.lab.signals import leave_at_once
+from gan_jax.training import to_uint8
 
 _WALKS = 25
 _MILLISECONDS = 50
@@ -124,6 +125,8 @@ def _samples(lab: Lab, options: argparse.Namespace, out: Path) -> list[str]:
     """Writes samples as a grid or as arrays, and says so."""
     found, label, given_y = _found(lab, options, out)
     job, gan = found.job, found.gan
+    if job.tags:
+        return _tags(found, options, given_y, out)
     inputs = _inputs(job, gan, options, label, given_y)
     samples = sampling.generator_of(gan, check=True)(found.state, inputs.z, inputs.y)
     with files.write_errors(out):
@@ -142,6 +145,23 @@ def _samples(lab: Lab, options: argparse.Namespace, out: Path) -> list[str]:
     return lines
 
 
+def _tags(found: Trained, options: argparse.Namespace, given_y: Any, out: Path) -> list[str]:
+    """Writes pictures with the tags that they are given, or arrays, and says so."""
+    job, gan = found.job, found.gan
+    n = options.n or (tagging.SHOWN if given_y is None else len(given_y))
+    z_rng, y_rng = jax.random.split(jax.random.key(options.seed or 0))
+    y = _conditions(job, gan, options, None, given_y, n, y_rng)[0]
+    tags = tagging.drawer(gan, check=True)(found.state, y, z_rng)
+    with files.write_errors(out):
+        if out.suffix == ".npz":
+            pictures = np.asarray(to_uint8(jnp.asarray(y), (-1.0, 1.0)))
+            with atomic(out) as partial, open(partial, "wb") as file:
+                np.savez_compressed(file, images=pictures, tags=tags.astype(np.uint8), tag_names=np.array(job.tags))
+        else:
+            images.save_png(out, tagging.picture(job.tags, y, tags, invert=options.invert))
+    return [f"{n} pictures with tags of {tagging.DRAWS} draws at step {int(found.state.step)}: {out}"]
+
+
 def _of(job: Job, label: int | None) -> str:
     return "" if label is None else f" of class {listed([job.classes[label]])}"
 
@@ -153,6 +173,11 @@ def _found(lab: Lab, options: argparse.Namespace, out: Path) -> tuple[Trained, i
     label = None if options.label is None else sampling.label_of(job, gan, options.label)
     if options.classes and gan.conditioning.kind != "labels":
         raise InputError(f"{job.config.name} is not conditioned on labels: leave out --classes")
+    if job.tags and (options.interpolate is not None or options.seeds or options.seed_grid):
+        raise InputError(
+            f"{job.config.name} gives a picture tags of {tagging.DRAWS} draws: leave out --interpolate, --seeds and "
+            "--seed-grid"
+        )
     files.check_parent(out)
     if options.code is not None:
         sampling.check_code(job, gan, options.code)
@@ -304,7 +329,9 @@ def _parser(lab: Lab) -> argparse.ArgumentParser:
         prog=lab.command("sample"),
         description="Samples of a trained run: a grid as PNG, or arrays as npz (images uint8 [N, H, W, C], or points "
         "float32 [N, D]; labels int32 [N] when the run is conditioned on labels, strings where classes have names; "
-        "codes by their names; conditions uint8 [N, H, W, C] when it makes images from pictures).",
+        "codes by their names; conditions uint8 [N, H, W, C] when it makes images from pictures). Of a run that draws "
+        "tags: pictures of the test set with the tags that they are given below, or images, tags uint8 [N, T] and "
+        "tag_names.",
     )
     add = parser.add_argument
     add(
@@ -314,7 +341,12 @@ def _parser(lab: Lab) -> argparse.ArgumentParser:
         help="directory of a run, a sweep or an export, or a model's name",
     )
     add("--out", type=cli.path, metavar="FILE", help="FILE.png or FILE.npz")
-    add("--n", type=cli.reader(integer(1, 10**7)), metavar="N", help="samples (default: 100 images, 2500 points)")
+    add(
+        "--n",
+        type=cli.reader(integer(1, 10**7)),
+        metavar="N",
+        help="samples (default: 100 images, 2500 points, 40 pictures with tags)",
+    )
     add("--seed", type=cli.reader(integer(0, _MOST)), metavar="S", help="seed (default: 0)")
     add("--seeds", type=cli.reader(_seeds), metavar="A,B,C", help="a sample of each of these seeds")
     add("--seed-grid", action="store_true", help="draw samples of the seeds S, S+1, ..., and print which is where")
@@ -343,7 +375,7 @@ def _parser(lab: Lab) -> argparse.ArgumentParser:
         "--given",
         type=cli.path,
         metavar="FILE|DIR",
-        help="pictures of your own to make images from, in place of those of the test set",
+        help="pictures of your own to make images from, or to give tags, in place of those of the test set",
     )
     add("--resize", action="store_true", help="resize the given pictures where they are of another size")
     add("--invert", action="store_true", help="dark digits on white")

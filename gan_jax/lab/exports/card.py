@@ -35,6 +35,9 @@ def _head(record: Mapping[str, Any]) -> Iterator[str]:
 
 def _example(record: Mapping[str, Any]) -> str:
     shape = record["shape"]
+    if "tags" in record:
+        height, width, _ = record["beside"]
+        return f"{len(record['tags'])} tags for pictures of {width} x {height} pixels"
     if len(shape) == 3:
         return f"images of {shape[0]} x {shape[1]} pixels, {'grey' if shape[2] == 1 else 'in colours'}"
     return f"points of {shape[0]} numbers"
@@ -58,6 +61,8 @@ def _use(record: Mapping[str, Any], whole: bool) -> Iterator[str]:
     yield f'    samples = gan_jax.load("DIR").sample({argument})   # DIR: this directory'
     yield ""
     kind = "uint8 `[n, H, W, C]`" if len(record["shape"]) == 3 else "float32 `[n, D]`"
+    if "tags" in record:
+        kind += f", 1 where a picture is given the tag of the column, else 0: {', '.join(record['tags'])}"
     yield f"Samples are {kind}. z is {_array(record['z'])}: {record['prior']}.{_condition(record)}"
 
 

@@ -15,7 +15,7 @@ from jaxtyping import Array
 from gan_jax.data import Dataset
 from gan_jax.errors import InputError
 from gan_jax.gan import GAN, GANState
-from gan_jax.lab import sampling
+from gan_jax.lab import sampling, tagging
 from gan_jax.lab.job import Job
 from gan_jax.lab.measuring import reference as real_data
 from gan_jax.lab.measuring.measures import FEWEST, MEASURES, Bounds, Measure, Value, bounds, fitting
@@ -62,6 +62,8 @@ def reference_of(
 
 def usual_count(reference: Reference) -> int:
     """How many samples papers measure of such data."""
+    if reference.test.tags:
+        return 10_000
     return 2500 if not reference.test.is_image else 26_000 if reference.test.name == "stacked" else 10_000
 
 
@@ -74,6 +76,8 @@ def check_fitting(job: Job, reference: Reference, chosen: Sequence[str]) -> None
         reason = ""
         if measure in ("gan_test", "gan_train") and not reference.conditional:
             reason = "; it needs a GAN that is conditioned on labels"
+        elif measure == "tags":
+            reason = "; it needs data of tags, such as tags:stacked"
         elif measure == "code":
             reason = "; it needs a GAN with a categorical code, and labelled data"
         elif MEASURES[measure].needs_features or MEASURES[measure].needs_classifier:
@@ -104,8 +108,11 @@ def _missing(reference: Reference, spec: str, measure: Measure) -> str:
 def sample_drawer(gan: GAN, reference: Reference, n: int) -> Callable[[GANState, Array], Draw]:
     """`(state, rng) -> n samples`, equally many of each label that occurs; it raises `sampling.NotFiniteError`.
 
-    Samples that are made from pictures are made from those of the first n test examples, or of all there are.
+    Samples that are made from pictures are made from those of the first n test examples, or of all there are. Samples
+    that are tags are those that the picture is given, see `gan_jax.lab.tagging`.
     """
+    if reference.test.tags:
+        return _tagger(gan, reference, n)
     if gan.conditioning.view is not None:
         return _translator(gan, reference, n)
     generate, read = sampling.generator_of(gan, check=True), sampling.reader_of(gan)
@@ -140,6 +147,18 @@ def _translator(gan: GAN, reference: Reference, n: int) -> Callable[[GANState, A
         x = generate(state, gan.prior(z_rng, len(numbers)), y)
         labels = None if test.labels is None else test.labels[numbers]
         return Draw(x, labels, measure_rng, np.roll(again, -1, axis=0))
+
+    return draw
+
+
+def _tagger(gan: GAN, reference: Reference, n: int) -> Callable[[GANState, Array], Draw]:
+    """`(state, rng) -> the tags that the pictures of the first n test examples, or all, are given`."""
+    test = reference.test
+    numbers, draw_tags = np.arange(min(n, len(test))), tagging.drawer(gan, check=True)
+
+    def draw(state: GANState, rng: Array) -> Draw:
+        z_rng, y_rng, measure_rng = jax.random.split(rng, 3)
+        return Draw(draw_tags(state, sampling.conditions(gan, test, numbers, y_rng), z_rng), None, measure_rng)
 
     return draw
 

@@ -45,7 +45,9 @@ def load(text: str, dataset: Dataset) -> Extractor:
       InputError: there is no such thing, or it does not take such images.
     """
     if not dataset.is_image:
-        raise InputError(f"{dataset.name} is points, which need no features: leave out --features")
+        raise InputError(
+            f"{dataset.name} is {'tags' if dataset.tags else 'points'}, which need no features: leave out --features"
+        )
     start, _, rest = text.partition(":")
     if start == "random":
         return random_net.load(dataset.shape, int(rest or 0))

@@ -19,7 +19,7 @@ from jaxtyping import Array
 
 from gan_jax.data import toys
 from gan_jax.errors import InputError
-from gan_jax.lab.measuring import translations
+from gan_jax.lab.measuring import taggings, translations
 from gan_jax.lab.measuring.reference import Draw, Reference
 from gan_jax.lab.measuring.reference import moments as _moments
 from gan_jax.metrics import classify, clusters, features, frechet, kernel, modes, parzen, prdc, wasserstein
@@ -108,6 +108,15 @@ def _pairs(reference: Reference, draw: Draw) -> dict[str, Value]:
 def _pairs_bounds(reference: Reference, n: int) -> dict[str, Bounds]:
     found = translations.best_answer(reference, n)
     return {"l1": Bounds(ceiling=found.l1), "psnr": Bounds(floor=found.psnr), "ssim": Bounds(floor=found.ssim)}
+
+
+def _tags(reference: Reference, draw: Draw) -> dict[str, Value]:
+    return {name: Value(value) for name, value in taggings.agreement(draw.x, reference.test.x[: len(draw.x)]).items()}
+
+
+def _tags_bounds(reference: Reference, n: int) -> dict[str, Bounds]:
+    floors, ceilings = taggings.of_prior(reference, n), taggings.of_classifier(reference, n)
+    return {name: Bounds(floors[name], ceilings[name]) for name in floors}
 
 
 def _gan_test(reference: Reference, draw: Draw) -> dict[str, Value]:
@@ -223,6 +232,8 @@ _qualities = {
 
 
 def _has_features(reference: Reference) -> bool:
+    if reference.test.tags:
+        return False
     if _is_stacked(reference) and reference.extractor is None:  # Its classifier reads digits one by one.
         return False
     return reference.source is not None and len(reference.test) >= FEWEST
@@ -293,12 +304,21 @@ MEASURES: Mapping[str, Measure] = {
     ),
     "pairs": Measure(
         _pairs,
-        lambda reference: reference.view is not None,
+        lambda reference: reference.view is not None and not reference.view.tags,
         "of images made from pictures: mean absolute difference from the true image in [0, 1], PSNR in decibels, SSIM, "
         "and z_effect, the mean absolute difference of two images made from one picture",
         {"l1": "lower", "psnr": "higher", "ssim": "higher", "z_effect": "higher"},
         "psnr",
         bounds=_pairs_bounds,
+    ),
+    "tags": Measure(
+        _tags,
+        lambda reference: bool(reference.test.tags),
+        "of tags that test pictures are given, those of at least half of 100 draws: precision, recall and F1 of all "
+        "tags together, and the share of pictures with every tag right",
+        {"tag_precision": "higher", "tag_recall": "higher", "tag_f1": "higher", "exact_match": "higher"},
+        "exact_match",
+        bounds=_tags_bounds,
     ),
     "stacked": Measure(
         _stacked,
@@ -310,8 +330,8 @@ MEASURES: Mapping[str, Measure] = {
     ),
     "sliced": Measure(
         _sliced,
-        lambda reference: True,
-        "sliced Wasserstein distance of points, or of pixels in [0, 1]: fits any data",
+        lambda reference: not reference.test.tags,
+        "sliced Wasserstein distance of points, or of pixels in [0, 1]: fits any data but tags",
         {"sliced_wasserstein": "lower"},
         "sliced_wasserstein",
     ),

@@ -18,6 +18,9 @@ from gan_jax.metrics import features, frechet, random_net
 from gan_jax.metrics.features import Extractor, Trained
 from gan_jax.views import View
 
+_OF_DIGITS = ("stacked", "tags:stacked")
+"""Data of three digits, which MNIST's classifier reads one by one."""
+
 moments = jax.jit(frechet.moments)
 
 
@@ -152,7 +155,7 @@ def load(
       InputError: the data can't be read, the classifier or the features are none, or they do not take such images.
     """
     train, test = data.load(spec) if train is None else train, data.load(spec, "test")
-    name = classifier or ("mnist" if spec == "stacked" else features.of_dataset(train))
+    name = classifier or ("mnist" if train.name in _OF_DIGITS else features.of_dataset(train))
     held_out = test.fingerprint != train.fingerprint
     order = np.random.default_rng(0).permutation(len(test))
     test = test.take(order[: most_in_memory(test)])
@@ -167,9 +170,10 @@ def load(
 
 def _check_takes(classifier: Trained, name: str, dataset: Dataset) -> None:
     """Raises InputError unless the classifier takes images of this data; of stacked digits, one of them."""
-    if not dataset.is_image:
-        raise InputError(f"{dataset.name} is points, which need no classifier: leave out --classifier")
-    stacked = dataset.name == "stacked"
-    extractors.checked(classifier, name, (*dataset.shape[:2], 1) if stacked else dataset.shape, dataset.name)
+    if not dataset.is_image and dataset.name not in _OF_DIGITS:
+        what = "tags" if dataset.tags else "points"
+        raise InputError(f"{dataset.name} is {what}, which need no classifier: leave out --classifier")
+    stacked, shape = dataset.name in _OF_DIGITS, dataset.beside or dataset.shape
+    extractors.checked(classifier, name, (*shape[:2], 1) if stacked else shape, dataset.name)
     if stacked and classifier.record["num_classes"] != 10:
         raise InputError(f"the classifier {name} does not read ten digits: leave out --classifier")

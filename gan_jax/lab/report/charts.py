@@ -49,6 +49,13 @@ def of_keys(keys: Iterable[str], losses: Iterable[Loss]) -> list[dict[str, Any]]
             "how much samples differ from each other, over how much real examples do: 1 is as much, 0 is copies",
             diversity="diversity",
         ),
+        _chart(
+            "gap",
+            "Gap",
+            "how far real points are from the nearest sample, over their own mean distance: 0 is none, and modes that "
+            "are lost make it larger",
+            gap="gap",
+        ),
     ]  # fmt: skip
     for number in sorted(keys & _WHAT.keys()):
         chart = _chart(number, number.replace("_", " "), _WHAT[number], **{number: number.replace("_", " ")})

@@ -21,8 +21,10 @@ _SURE = 0.65
 """Share of D's outputs that are saturated where D has won: of both kinds of examples most."""
 _ALIKE = 0.4
 """Diversity below which samples are copies of few. Blurred samples of healthy runs that have just begun have more."""
+_FAR = 0.12
+"""Gap above which samples of points leave out part of the data: two of eight modes, or a third of twenty-five."""
 _RISES = 1.5
-"""How many times larger diversity is than a quarter of the run before, where a generator is getting out of it."""
+"""How many times larger diversity, or smaller a gap, is than a quarter of the run before, where G is getting out."""
 _EXPLODED = 100.0
 """How many times larger than before a gradient or a loss is that has left all bounds."""
 _GROWN = 3.0
@@ -71,7 +73,7 @@ def of(rows: Rows, *, status: str, step: int, steps: int, loss: Loss) -> Verdict
         )
     if len(rows) < _FEWEST_LINES:
         return Verdict("early", "Too early to say", f"{len(rows)} lines of metrics are too few to judge by. Train on.")
-    found = _diverging(rows) or _d_wins(rows) or _vanished(rows) or _collapsed(rows)
+    found = _diverging(rows) or _d_wins(rows) or _vanished(rows) or _collapsed(rows) or _leaves_out(rows)
     return found or _trend(rows, done=status == "finished" and step >= steps, step=step, steps=steps, loss=loss)
 
 
@@ -135,6 +137,18 @@ def _collapsed(rows: Rows) -> Verdict | None:
         "G collapsed to few modes",
         f"Samples differ {diversity[-1]:.2g} times as much as real examples do: most are copies of a few. Try more "
         "latents (--latent 64), a lower learning rate, or another game (wgan_gp, r3gan).",
+    )
+
+
+def _leaves_out(rows: Rows) -> Verdict | None:
+    gap = _column(rows, "gap")
+    if len(gap) < 3 or float(np.min(gap[-3:])) < _FAR or _RISES * gap[-1] < gap[-1 - max(2, len(gap) // 4)]:
+        return None
+    return Verdict(
+        "collapsed",
+        "G leaves out modes",
+        f"A real point is {gap[-1]:.2g} of their mean distance away from the nearest sample: part of the data is left "
+        "out. Try a lower learning rate, or another game (--loss wasserstein --penalty wgan_gp:10).",
     )
 
 

@@ -28,6 +28,9 @@ Advance = Callable[[GANState, int], tuple[GANState, dict[str, np.ndarray]]]
 
 # Steps of a compiled dispatch at most: its metrics come in memory for so many.
 CAPACITY = 256
+# Steps from one that takes the norms of gradients to the next. The same in all runs and sweeps, whatever they log: it
+# may change how XLA fuses, and so the last bits.
+NORMS_EVERY = 16
 _STREAMED_BYTES = 2**24  # of a chunk; there are two at a time
 
 
@@ -173,13 +176,15 @@ def _train_until(
     batch_size: int,
     capacity: int,
 ) -> tuple[GANState, Metrics]:
-    return training.train_until(make_gan(numbers), state, data, rng, stop, batch_size=batch_size, capacity=capacity)
+    steps: dict[str, Any] = {"batch_size": batch_size, "capacity": capacity, "norms_every": NORMS_EVERY}
+    return training.train_until(make_gan(numbers), state, data, rng, stop, **steps)
 
 
 def _train_streamed_until(
     make_gan: MakeGAN, numbers: Hyperparams, state: GANState, chunk: Examples, rng: Key, stop: Step, first: Step
 ) -> tuple[GANState, Metrics]:
-    return training.train_streamed_until(make_gan(numbers), state, chunk, rng, stop, first)
+    gan = make_gan(numbers)
+    return training.train_streamed_until(gan, state, chunk, rng, stop, first, norms_every=NORMS_EVERY)
 
 
 def next_pace(pace: int, n: int, seconds: float) -> int:

@@ -167,7 +167,7 @@ def planned(config: Config, out: Path | None, *, overwrite: bool) -> Path:
 def of(path: Path, config: Config, dataset: Dataset, start: Start | None = None) -> RunDir:
     """The run that `create` has made there."""
     data = data_record.of(dataset, config.options["data"])
-    return RunDir(path, Job(config, dataset.shape, dataset.num_classes, data), config.options["steps"], start)
+    return RunDir(path, Job.on(config, dataset, data), config.options["steps"], start)
 
 
 def load(path: Path, table: Table) -> RunDir:
@@ -203,6 +203,8 @@ def record_of(job: Job) -> dict[str, Any]:
         "options": job.config.record,
         "shape": list(job.shape),
         "num_classes": job.num_classes,
+        **({} if job.beside is None else {"beside": list(job.beside)}),
+        **({"tags": list(job.tags)} if job.tags else {}),
         "data": dataclasses.asdict(job.data),
         "versions": versions(),
         "commit": commit(),
@@ -218,7 +220,11 @@ def job_of(record: Mapping[str, Any], table: Table) -> Job:
     """
     config = recorded(table, record["experiment"], record["options"])
     num_classes = _count(record["num_classes"], 0)
-    return Job(config, _shape(record["shape"]), num_classes, data_record.read(record["data"], num_classes))
+    shape, data = _shape(record["shape"]), data_record.read(record["data"], num_classes)
+    beside, tags = record.get("beside"), tuple(record.get("tags", ()))
+    if not all(isinstance(name, str) for name in tags) or (tags and shape != (len(tags),)):
+        raise ValueError(f"expected the names of {shape[0]} tags, got {tags!r}")
+    return Job(config, shape, num_classes, data, None if beside is None else _shape(beside), tags)
 
 
 def _check_vacant(path: Path, overwrite: bool) -> None:

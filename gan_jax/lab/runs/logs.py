@@ -1,10 +1,11 @@
 """What a run says of itself, `(step, record) -> None`: into metrics.jsonl, append-only, and the same for TensorBoard.
 
-A line of metrics.jsonl is the mean over the steps since the last multiple of log_every, with what is of its step alone:
-images_seen and seconds so far (as in run.json), the metrics of --track, and with each sample grid its diversity. What a
-line sums up so far travels in the checkpoint, so that a resumed run writes the very lines of one that was never
-stopped. The steps that were lost with a killed process are taken and logged again: of two lines with the same step the
-later one counts.
+A line of metrics.jsonl is the mean over the steps since the last multiple of log_every (the norms of gradients, which
+cost time, are taken at every 16th step, and a line of fewer steps may have none), with what is of its step alone:
+images_seen and seconds so far (as in run.json), the metrics of --track, and with each sample grid its diversity, and
+the gap where samples are points. What a line sums up so far travels in the checkpoint, so that a resumed run writes the
+very lines of one that was never stopped. The steps that were lost with a killed process are taken and logged again: of
+two lines with the same step the later one counts.
 """
 
 import contextlib
@@ -20,6 +21,10 @@ from tensorboardX import summary
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
+from gan_jax.gan import NOT_TAKEN
+
+_NOT_ALWAYS = ("d_grad", "g_grad")
+
 Value = float | np.ndarray
 """A number, or a picture: uint8 RGB `[H, W, 3]`."""
 
@@ -28,27 +33,39 @@ Log = Callable[[int, Mapping[str, Value]], None]
 
 
 class Window(NamedTuple):
-    """What the next line sums up so far: steps, the seconds they took, and the sum of each metric over them."""
+    """What the next line sums up so far.
+
+    Attributes:
+      steps: how many.
+      seconds: that they took.
+      sums: of each metric over them.
+      taken: at how many of them a metric was taken that is not at all.
+    """
 
     steps: int = 0
     seconds: float = 0.0
     sums: Mapping[str, float] = {}
+    taken: Mapping[str, int] = {}
 
 
 def added(window: Window, metrics: Mapping[str, np.ndarray], seconds: float) -> Window:
     """The window with some more steps."""
-    sums = dict(window.sums)
+    sums, taken = dict(window.sums), dict(window.taken)
     for name, values in sorted(metrics.items()):
+        there = [value for value in values.tolist() if name not in _NOT_ALWAYS or value != NOT_TAKEN]
+        if name in _NOT_ALWAYS:
+            # Of a window without a count every step has it: an earlier version wrote that.
+            taken[name] = taken.get(name, window.steps if name in sums else 0) + len(there)
         # One after the other, so that the sum does not depend on how many steps come at once.
-        for value in values.tolist():
+        for value in there:
             sums[name] = sums.get(name, 0.0) + value
-    taken = len(next(iter(metrics.values())))
-    return Window(window.steps + taken, window.seconds + seconds, sums)
+    steps = len(next(iter(metrics.values())))
+    return Window(window.steps + steps, window.seconds + seconds, sums, taken)
 
 
 def averages(window: Window) -> dict[str, float]:
-    """The mean of each metric."""
-    return {name: total / window.steps for name, total in window.sums.items()}
+    """The mean of each metric over the steps at which it was taken; without those that none took."""
+    return {name: total / window.taken.get(name, window.steps) for name, total in window.sums.items()}
 
 
 def means(window: Window) -> dict[str, float]:

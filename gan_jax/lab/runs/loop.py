@@ -16,7 +16,7 @@ from gan_jax import checkpoint, images
 from gan_jax.data import Dataset
 from gan_jax.errors import InputError
 from gan_jax.gan import GAN, GANState
-from gan_jax.lab import devices, loading, peers, sampling
+from gan_jax.lab import devices, loading, peers, sampling, tagging
 from gan_jax.lab.cli import Lab
 from gan_jax.lab.job import Job
 from gan_jax.lab.progress import Progress
@@ -222,8 +222,8 @@ def _train(
                 measured = track(state)
             drawing = step % options["sample_every"] == 0 or step == last
             if drawing and first:
-                pixels, diversity = picture(devices.local(state))
-                measured |= {} if diversity is None else {"diversity": diversity}
+                pixels, found = picture(devices.local(state))
+                measured |= found
             if step % options["log_every"] == 0 or drawing or measured:
                 report()
                 shown = _shown(gan, record)
@@ -305,12 +305,15 @@ def _until_next(step: int, last: int, options: Mapping[str, Any]) -> int:
     return min(ends) - step
 
 
-def _grid(job: Job, gan: GAN, dataset: Dataset) -> Callable[[Any], tuple[np.ndarray, float | None]]:
-    """`state -> uint8 RGB, diversity`, of samples from latents and conditions that are the same at every step.
+def _grid(job: Job, gan: GAN, dataset: Dataset) -> Callable[[Any], tuple[np.ndarray, dict[str, float]]]:
+    """`state -> uint8 RGB, diversity and gap`, of samples from latents and conditions that are the same at every step.
 
     A GAN whose conditions are made from data has its samples after the examples that these are of; where the conditions
-    are pictures, given, made and true stand side by side. One with codes has a column for each value of the first.
+    are pictures, given, made and true stand side by side. One with codes has a column for each value of the first. One
+    that draws tags has pictures with the tags that they are given.
     """
+    if job.tags:
+        return _tags(job, gan)
     kind, keys, generate = gan.conditioning.kind, job.keys, sampling.generator_of(gan)
     n = sampling.COLUMNS**2 if dataset.is_image else sampling.POINTS
     view, columns = gan.conditioning.view, sampling.COLUMNS
@@ -334,16 +337,31 @@ def _grid(job: Job, gan: GAN, dataset: Dataset) -> Callable[[Any], tuple[np.ndar
     reference = sampling.points_of(dataset)
     # Samples of given conditions can differ as much as the examples that these were made of.
     diversity = Diversity(originals) if originals is not None else diversities.of_data(dataset, labels)
+    gap = diversities.gap_of_data(dataset)
     few = slice(None, None, max(1, len(z) // _COMPARED))
 
-    def picture(state: Any) -> tuple[np.ndarray, float | None]:
+    def picture(state: Any) -> tuple[np.ndarray, dict[str, float]]:
         samples = generate(state, z, y)
-        found = diversity(samples[few], None if labels is None else labels[few])
+        found = {"diversity": diversity(samples[few], None if labels is None else labels[few])}
+        if gap is not None:
+            found["gap"] = gap(samples[few])
         if view is not None and originals is not None:
             samples = sampling.side_by_side(sampling.given_pictures(view, y, job.shape[-1]), samples, originals)
         elif originals is not None:
             samples = sampling.side_by_side(originals, samples)
-        return sampling.picture(samples, reference, columns=columns, invert=job.options["invert"]), found
+        return sampling.picture(samples, reference, columns=columns, invert=job.options["invert"]), {
+            name: number for name, number in found.items() if number is not None
+        }
+
+    return picture
+
+
+def _tags(job: Job, gan: GAN) -> Callable[[Any], tuple[np.ndarray, dict[str, float]]]:
+    """As `_grid`, of a GAN that draws tags; these have no diversity and no gap."""
+    y, draw = sampling.held_out(job, gan, job.keys.y, tagging.SHOWN)[1], tagging.drawer(gan)
+
+    def picture(state: Any) -> tuple[np.ndarray, dict[str, float]]:
+        return tagging.picture(job.tags, y, draw(state, y, job.keys.z), invert=job.options["invert"]), {}
 
     return picture
 

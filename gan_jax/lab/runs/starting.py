@@ -87,11 +87,11 @@ def of(path: str, step: int, weights: Weights, state: GANState) -> Start:
     """The start of a state, or of its shapes, from weights.
 
     Raises:
-      InputError: no matrix or kernel of them fits, only vectors at best: they are of other networks.
+      InputError: none of them fits.
     """
     own = weights_of(state)
     taken = [name for name, leaf in own.items() if name in weights and weights[name].shape == leaf.shape]
-    if not any(weights[name].ndim > 1 for name in taken):
+    if not taken:
         raise InputError(
             f"none of the weights of {path} fit these networks: start from a run of the same experiment and sizes, or "
             "leave out --from"
@@ -120,7 +120,8 @@ def described(start: Start, weights: Weights) -> str:
     reasons += [f"{name} ({'has another shape' if name in weights else 'missing'})" for name in fresh[:_NAMED]]
     more = len(fresh) - len(fresh[:_NAMED])
     rest = f" and {more} more" if more else ""
-    return f"{text}{len(start.taken)} arrays fit, drawn at random are {', '.join(reasons)}{rest}"
+    count = f"{len(start.taken)} of {len(start.taken) + len(start.fresh)} arrays fit{'s' * (len(start.taken) == 1)}"
+    return f"{text}{count}, drawn at random are {', '.join(reasons)}{rest}"
 
 
 def _named(tree: Any) -> dict[str, Any]:

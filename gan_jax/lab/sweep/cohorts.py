@@ -222,6 +222,7 @@ def _train_cohort(
         if step == cohort.end:
             bar.skip((cohort.end - cohort.start) * len(cohort.members))
             return host_states, broken
+        hyperparams, init_rngs, rngs = program.inputs(plan, cohort.slots)
         states = devices.put(cohort.padded(host_states), devices.member_sharding())
     else:
         # A killed process may have logged up to its first save, and not saved.
@@ -233,14 +234,14 @@ def _train_cohort(
             )
         with bar.doing("preparing members"), signals.leave_at_once(sweep.farewell):
             step = cohort.start
+            hyperparams, init_rngs, rngs = program.inputs(plan, cohort.slots)
             if previous:
                 broken = _broken_before(cohort, previous)
                 states = devices.put(cohort.padded(_gather(cohort, previous)), devices.member_sharding())
             else:
-                states = program.fresh_states(plan, cohort.slots)
+                states = program.fresh_states(hyperparams, init_rngs)
     # What is broken has no steps to take.
     bar.skip(sum((cohort.end if m.number in broken else step) - cohort.start for m in cohort.members))
-    hyperparams, _, rngs = program.inputs(plan, cohort.slots)
     pace, stopped = 1, 0.0
     with logs.appending(sweep.path / lines.METRICS if jax.process_index() == 0 else Path(os.devnull)) as log:
         while step < cohort.end:

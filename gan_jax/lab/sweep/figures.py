@@ -17,6 +17,7 @@ from gan_jax.lab.sweep.plan import Plan
 _CURVES = 12
 _RANKED = 24
 _PANELS = 3
+_TICKS = 5
 
 
 def plot_curves(
@@ -110,8 +111,7 @@ def _plot_over(
     ended = [_ended(plan, outcomes, setting) for setting, _ in scored]
     places = [[of[setting] for setting, _ in scored] for of in numbers]
     axes.set(xlabel=pair[0], title=f"{score} ({better})")
-    if pair[0] in plan.logarithmic:
-        style.set_logarithmic(axes, "x", places[0])
+    _set_scale(axes, "x", plan, pair[0], places[0])
     if len(pair) == 1:
         for x, y, done in zip(places[0], means, ended, strict=True):
             axes.plot([x], [y], "o", color=style.COLORS[0] if done else style.PALE)
@@ -119,8 +119,7 @@ def _plot_over(
             style.set_logarithmic(axes, "y", means)
     else:
         axes.set_ylabel(pair[1])
-        if pair[1] in plan.logarithmic:
-            style.set_logarithmic(axes, "y", places[1])
+        _set_scale(axes, "y", plan, pair[1], places[1])
         sizes = [150 if done else 40 for done in ended]
         dots = axes.scatter(places[0], places[1], c=means, s=sizes, cmap=style.SEQUENTIAL, edgecolors="0.3")
         figure.colorbar(dots, ax=axes)
@@ -129,6 +128,16 @@ def _plot_over(
     axes.margins(0.15)
     if not all(ended):
         axes.set_xlabel(f"{pair[0]} ({'grey' if len(pair) == 1 else 'small'}: stopped early)")
+
+
+def _set_scale(axes: Axes, axis: str, plan: Plan, name: str, numbers: Sequence[float]) -> None:
+    """Logarithmic where the option's values are; else a tick at each, where they are few and not close together."""
+    ticks = np.unique(numbers)
+    if name in plan.logarithmic:
+        style.set_logarithmic(axes, axis, numbers)
+    elif 2 <= len(ticks) <= _TICKS and np.diff(ticks).min() >= np.ptp(ticks) / 8:
+        axes.set(**{f"{axis}ticks": ticks})
+        (axes.xaxis if axis == "x" else axes.yaxis).set_major_formatter("{x:.3g}")
 
 
 def _pairs(plan: Plan) -> list[tuple[str, ...]]:

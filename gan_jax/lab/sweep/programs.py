@@ -83,16 +83,15 @@ class Program:
         hyperparams = jax.tree.map(placed, *(job.numbers for job in jobs))
         return hyperparams, keys([key.init for key in own]), keys([key.train for key in own])
 
-    def fresh_states(self, plan: Plan, members: Sequence[Member]) -> GANState:
-        """The members' states before their first step, on their devices."""
-        hyperparams, init_rngs, _ = self.inputs(plan, members)
+    def fresh_states(self, hyperparams: Hyperparams, rngs: Array) -> GANState:
+        """Members' states before their first step, on their devices, of their `inputs`."""
         start = jax.jit(
             population.initial_states,
             static_argnums=0,
             static_argnames="mesh",
             out_shardings=devices.member_sharding(),
         )
-        return start(self.job.maker(), hyperparams, init_rngs, self.job.example, mesh=devices.population_mesh())
+        return start(self.job.maker(), hyperparams, rngs, self.job.example, mesh=devices.population_mesh())
 
     def abstract_states(self, count: int) -> GANState:
         """Shapes of the states of so many members."""
@@ -122,12 +121,12 @@ def compile_program(
     Raises:
       InputError: not even one member per device fits, or options can't be combined.
     """
-    job = Job(plan.config(members[0]), dataset.shape, dataset.num_classes)
+    job = Job.on(plan.config(members[0]), dataset)
     capacity = min(job.options["log_every"], chunks.CAPACITY)
     mapping = mapping or population.suitable_mapping(job.gan(), job.example, jax.default_backend())
     train, mesh = jit_training(population.train_until, donate=["states"]), devices.population_mesh()
     static: dict[str, Any] = {"batch_size": job.options["batch_size"], "capacity": capacity}
-    static |= {"mapping": mapping, "mesh": mesh}
+    static |= {"norms_every": chunks.NORMS_EVERY, "mapping": mapping, "mesh": mesh}
     slots = -(-len(members) // mesh.size) * mesh.size
     while True:
         numbers, rngs, states = (_placed(tree) for tree in _shapes(job, slots))
@@ -154,7 +153,7 @@ def compile_program(
 
 def largest(plan: Plan, dataset: Dataset) -> tuple[Job, int]:
     """The largest member, and the bytes of its state; nothing is compiled for it."""
-    jobs = [Job(plan.config(group[0]), dataset.shape, dataset.num_classes) for group, _ in groups(plan, plan.members)]
+    jobs = [Job.on(plan.config(group[0]), dataset) for group, _ in groups(plan, plan.members)]
     sizes = [sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(_shapes(job, 1)[2])) for job in jobs]
     return max(zip(jobs, sizes, strict=True), key=lambda found: found[1])
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
+from gan_jax import images
 from gan_jax.lab.files import write_text
 from gan_jax.lab.sweep.axes import LEFT_OUT
 from gan_jax.lab.sweep.cohorts import Outcome
@@ -17,7 +17,7 @@ from gan_jax.lab.sweep.plan import Member, Plan
 
 _ROWS = 64
 # A row of samples is at least as high as its two lines of text.
-_ROW_HEIGHT, _TEXT_SIZE, _TILES = 30, 12, 6
+_ROW_HEIGHT, _TILES = 30, 6
 
 
 def mean_and_spread(scores: Sequence[float | None]) -> tuple[float | None, float | None]:
@@ -102,27 +102,12 @@ def title(plan: Plan, member: Member, outcome: Outcome, score: str) -> tuple[str
 def labelled(rows: Sequence[np.ndarray], titles: Sequence[tuple[str, str]]) -> np.ndarray:
     """Pictures `[H, W, 3]` of one size, one below the other, each beside its title; small ones are enlarged."""
     scale = -(-_ROW_HEIGHT // rows[0].shape[0])
-    large = [row.repeat(scale, axis=0).repeat(scale, axis=1) for row in rows]
-    height, width = large[0].shape[:2]
-    font = ImageFont.load_default(_TEXT_SIZE)
-    margin = 16 + round(max(font.getlength(line) for lines in titles for line in lines))
-    sheet = Image.new("RGB", (margin + width, height * len(rows)), "white")
-    draw = ImageDraw.Draw(sheet)
-    for k, (row, lines) in enumerate(zip(large, titles, strict=True)):
-        sheet.paste(Image.fromarray(row), (margin, k * height))
-        draw.text((8, k * height + height // 2), "\n".join(lines), "black", font, anchor="lm", spacing=1)
-    return np.asarray(sheet)
+    sheet = np.concatenate(rows).repeat(scale, axis=0).repeat(scale, axis=1)
+    return images.named_rows(sheet, ["\n".join(lines) for lines in titles])
 
 
 def tiled(pictures: Sequence[np.ndarray], titles: Sequence[tuple[str, str]]) -> np.ndarray:
-    """Square pictures `[S, S, 3]` in rows, each below its title."""
-    font = ImageFont.load_default(_TEXT_SIZE)
-    columns, size, head = min(_TILES, len(pictures)), pictures[0].shape[0], 3 * _TEXT_SIZE
-    width = max(size, 16 + round(max(font.getlength(line) for lines in titles for line in lines)))
-    sheet = Image.new("RGB", (columns * width, -(-len(pictures) // columns) * (size + head)), "white")
-    draw = ImageDraw.Draw(sheet)
-    for k, (picture, lines) in enumerate(zip(pictures, titles, strict=True)):
-        x, y = k % columns * width, k // columns * (size + head)
-        draw.text((x + 8, y + 4), "\n".join(lines), "black", font, spacing=1)
-        sheet.paste(Image.fromarray(picture), (x + (width - size) // 2, y + head))
-    return np.asarray(sheet)
+    """Square pictures `[S, S, 3]` in rows, each over its title."""
+    tiles = images.captioned(pictures, ["\n".join(lines) for lines in titles])
+    # White between them is black between negatives.
+    return images.grid(255 - np.stack(tiles), min(_TILES, len(tiles)), gap=8, invert=True)

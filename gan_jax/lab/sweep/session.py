@@ -19,7 +19,7 @@ from gan_jax import checkpoint, data, images, population
 from gan_jax.data import Dataset
 from gan_jax.errors import InputError
 from gan_jax.gan import GAN, GANState
-from gan_jax.lab import costs, devices, files, sampling, signals
+from gan_jax.lab import costs, devices, files, sampling, signals, tagging
 from gan_jax.lab.cli import Lab
 from gan_jax.lab.experiment import Config
 from gan_jax.lab.job import Job
@@ -91,7 +91,7 @@ def scoring_of(base: Config, metric: str | None, samples: int, features: str | N
       InputError: the metric, or none, fits; or the features are none, or not what it is made of.
     """
     dataset = data.load(base.options["data"])
-    job = Job(base, dataset.shape, dataset.num_classes)
+    job = Job.on(base, dataset)
     gan = job.gan()
     if gan.conditioning.kind == "data" and gan.conditioning.view is None:
         raise InputError(
@@ -110,7 +110,7 @@ def scoring_of(base: Config, metric: str | None, samples: int, features: str | N
 def check(plan: Plan, scoring: Scoring) -> None:
     """Raises InputError where some members' options can't be combined, or the metric does not fit them."""
     for (first, *_), _ in planning.groups(plan, plan.members):
-        job = Job(plan.config(first), scoring.dataset.shape, scoring.dataset.num_classes)
+        job = Job.on(plan.config(first), scoring.dataset)
         evaluation.check_fitting(job, scoring.reference_of(gan := job.gan()), [scoring.measure])
         if gan.conditioning.kind == "data":
             sampling.conditions(gan, scoring.dataset, np.arange(1), job.keys.y)
@@ -251,7 +251,7 @@ def train(
             reference = scoring.reference_of(program.gan)
             drawers[program] = evaluation.sample_drawer(program.gan, reference, scoring.samples)
         try:
-            draw = drawers[program](jax.tree.map(jnp.asarray, state), rng)
+            draw = drawers[program](jax.device_put(state), rng)
         except sampling.NotFiniteError:
             return math.nan
         return measures.MEASURES[scoring.measure].of(scoring.reference, draw)[scoring.metric].value
@@ -303,7 +303,7 @@ def _report(
     for member, picture in zip(shown, pictures, strict=True):  # For reports, which sort them.
         images.save_png(path / "samples" / f"{member.number:05d}.png", picture)
     titles = [report.title(plan, member, outcomes[member.number], scoring.metric) for member in shown]
-    together = report.labelled if scoring.dataset.is_image else report.tiled
+    together = report.labelled if scoring.dataset.is_image or scoring.dataset.tags else report.tiled
     images.save_png(path / "samples.png", together(pictures, titles))
     summary = {
         "seconds": seconds,
@@ -361,10 +361,12 @@ def _samples(
 ) -> tuple[list[Member], list[np.ndarray]]:
     """The members that are shown, best first, and a picture of each: a row of samples, all from the same latents."""
     dataset = scoring.dataset
-    z_rng = Job(plan.config(plan.members[0]), dataset.shape, dataset.num_classes).keys.z
+    z_rng = Job.on(plan.config(plan.members[0]), dataset).keys.z
     members = report.shown_members(_ranked_members(plan, result, scoring))
     rows: list[np.ndarray] = []
     generators: dict[Program, tuple[Any, Any, Any]] = {}
+    if dataset.tags:
+        return members, _tagged(plan, result, scoring, members, states)
     for member, state in zip(members, states, strict=True):
         program = result.locations[member.number][0].program
         if program not in generators:
@@ -379,11 +381,26 @@ def _samples(
                 y = gan.conditioning.draw(z_rng, n)
             generators[program] = sampling.generator_of(gan), gan.prior(z_rng, n), y
         generate, z, y = generators[program]
-        rows.append(generate(jax.tree.map(jnp.asarray, state), z, y))
+        rows.append(generate(jax.device_put(state), z, y))
     if dataset.is_image:
         return members, [images.grid(row, sampling.COLUMNS) for row in rows]
     reference = sampling.points_of(dataset)
     return members, [images.scatter(row, reference, size=240) for row in rows]
+
+
+def _tagged(
+    plan: Plan, result: Result, scoring: Scoring, members: Sequence[Member], states: Sequence[GANState]
+) -> list[np.ndarray]:
+    """A row of test pictures for each member, with the tags that it gives them."""
+    test, rng = scoring.reference.test, Job.on(plan.config(plan.members[0]), scoring.dataset).keys.z
+    numbers, drawers, rows = np.arange(tagging.COLUMNS) % len(test), {}, []
+    for member, state in zip(members, states, strict=True):
+        program = result.locations[member.number][0].program
+        if program not in drawers:
+            drawers[program] = tagging.drawer(program.gan), sampling.conditions(program.gan, test, numbers, rng)
+        draw, y = drawers[program]
+        rows.append(tagging.picture(test.tags, y, draw(jax.tree.map(jnp.asarray, state), y, rng)))
+    return rows
 
 
 def save_as_run(
@@ -401,7 +418,7 @@ def save_as_run(
     Its journal names the command that trained it, and no seconds: many members shared them.
     """
     config = plan.config(member)
-    job, step = Job(config, dataset.shape, dataset.num_classes), int(state.step)
+    job, step = Job.on(config, dataset), int(state.step)
     if jax.process_index() == 0:
         directory.create(config, dataset, out, overwrite=True)
         lines = [json.dumps({"step": step, **record}) for step, record in sorted(metrics.items())]

@@ -5,7 +5,7 @@ from pathlib import Path
 import jax
 import pytest
 
-from experiments.benchmark import report, steps
+from experiments.benchmark import metrics, report, steps
 from experiments.benchmark.cases import CASES
 from tests.experiments.helpers import call
 from tests.helpers import read_png
@@ -33,10 +33,17 @@ def test_a_case_is_measured_written_and_kept_beside_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(jax.config, "update", lambda *setting: None)  # The session has its devices and its cache.
-    for case in ("gan", "cgan"):
-        assert call(benchmark.main, case, "--turns", 1, "--seconds", 0.01, "--out", tmp_path) == 0
+    for case, clock in (("gan", "wall"), ("cgan", "cpu")):
+        options = ("--clock", clock, "--turns", 1, "--seconds", 0.01, "--out", tmp_path)
+        assert call(benchmark.main, case, *options) == 0
     results = json.loads((tmp_path / "results.json").read_text())
-    assert list(results) == ["gan", "cgan"]
+    assert [(case, result["record"]["clock"]) for case, result in results.items()] == [("gan", "wall"), ("cgan", "cpu")]
+    monkeypatch.setattr(metrics, "_PAIRS", 2)
+    assert call(benchmark.main, "metrics", "--turns", 1, "--out", tmp_path) == 0
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["metrics"]["record"]["pairs"] == 2
+    assert 0.3 < results["metrics"]["record"]["ratio"]["median"] < 3
+    assert "take " in (tmp_path / "table.md").read_text()
     assert results["gan"]["machine"]["versions"]["jax"] == jax.__version__
     record = results["gan"]["record"]
     share = record["steps_per_s"]["gan_jax"]["median"] * record["gflop_per_step"] / record["peak_gflop_per_s"]

@@ -20,7 +20,7 @@ from gan_jax.gan import GANState
 from gan_jax.lab import EXPERIMENTS
 from gan_jax.lab.runs import directory, journal, logs
 from tests.helpers import assert_close
-from tests.lab.helpers import call
+from tests.lab.helpers import call, tiny
 
 _REPOSITORY = Path(__file__).parents[3]
 _EVERY = ["--log-every", 2, "--sample-every", 1000, "--save-every", 2]
@@ -51,15 +51,15 @@ def _used(path: str) -> list[int]:
     return [session["device"]["used"] for session in journal.read(Path(path))["sessions"]]
 
 
-_MLP = ["cgan", "--data", "npz:tiny.npz", "--width", 8, "--latent", 4, "--batch-size", 16, *_EVERY]
-_CONV = ["cdcgan", "--data", "npz:tiny.npz", "--width", 8, "--latent", 4, "--batch-size", 16, *_EVERY]
+_MLP = ["cgan", "--data", "npz:tiny.npz", *tiny("cgan"), *_EVERY]
+_CONV = ["cdcgan", "--data", "npz:tiny.npz", *tiny("cdcgan"), *_EVERY]
 
 
 @pytest.mark.parametrize(
     ("command", "devices"),
     [
         (_MLP, 8),
-        ([*_MLP, "--stream", "--accumulate", 2], 4),
+        pytest.param([*_MLP, "--stream", "--accumulate", 2], 4, marks=pytest.mark.slow),
         pytest.param(_MLP, 4, marks=pytest.mark.slow),
         pytest.param(_CONV, 8, marks=pytest.mark.slow),
         pytest.param([*_CONV, "--stream"], 4, marks=pytest.mark.slow),
@@ -83,7 +83,7 @@ def test_a_run_on_several_devices_is_that_on_one_and_continues_on_any_number(
 
 
 def test_what_tracks_samples_and_measures_takes_runs_of_several_devices(capsys: pytest.CaptureFixture[str]) -> None:
-    typed = ["gan", "--data", "ring", "--width", 8, "--latent", 2, "--batch-size", 16, *_EVERY, "--steps", 2]
+    typed = ["gan", "--data", "ring", *tiny("gan"), *_EVERY, "--steps", 2]
     assert call("run", *typed, "--track", "sliced", "--track-every", 2, "--devices", "all", "--out", "many") == 0
     assert json.loads(Path("many/best.json").read_text())["step"] == 2
     for best in ([], ["--best"]):
@@ -117,7 +117,7 @@ def test_devices_that_can_not_be_are_refused_before_anything_is_written(
 def test_a_resumed_run_can_not_take_a_number_that_does_not_divide_its_minibatch(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    typed = ["gan", "--data", "ring", "--width", 4, "--batch-size", 6, *_EVERY, "--steps", 1, "--out", "a"]
+    typed = ["gan", "--data", "ring", *tiny("gan"), *_EVERY, "--batch-size", 6, "--steps", 1, "--out", "a"]
     assert call("run", *typed) == 0
     assert call("run", "gan", "--resume", "a", "--steps", 2, "--devices", 4) == 2
     assert "between 4 devices: choose --devices 6" in capsys.readouterr().err
@@ -162,7 +162,7 @@ def test_a_dry_run_says_what_hand_arithmetic_says_and_writes_nothing(capsys: pyt
 
 
 def test_a_dry_run_of_a_run_that_is_there_says_where_it_would_go_on(capsys: pytest.CaptureFixture[str]) -> None:
-    typed = ["gan", "--data", "ring", "--width", 4, "--batch-size", 6, *_EVERY, "--out", "a"]
+    typed = ["gan", "--data", "ring", *tiny("gan"), *_EVERY, "--out", "a"]
     assert call("run", *typed, "--steps", 2) == 0
     capsys.readouterr()
     assert call("run", "gan", "--resume", "a", "--steps", 10, "--dry-run") == 0
@@ -172,7 +172,7 @@ def test_a_dry_run_of_a_run_that_is_there_says_where_it_would_go_on(capsys: pyte
 
 
 def test_profile_leaves_a_trace_and_says_how_to_open_it(capsys: pytest.CaptureFixture[str]) -> None:
-    typed = ["gan", "--data", "ring", "--width", 4, "--batch-size", 6, *_EVERY, "--steps", 9]
+    typed = ["gan", "--data", "ring", *tiny("gan"), *_EVERY, "--steps", 9]
     assert call("run", *typed, "--profile", 4, "--out", "a") == 0
     said = capsys.readouterr().out
     assert "traced steps 2 to 5: tensorboard --logdir a/profile" in said
@@ -299,7 +299,7 @@ def test_where_one_process_is_killed_the_other_ends_with_a_sentence_and_the_comm
 def test_two_processes_stop_together_before_what_is_not_finite(two: Any) -> None:
     # Times the weights of the critic's first layer, that is beyond float32.
     np.savez("huge.npz", images=np.full((8, 2), 3e38, np.float32))
-    typed = ["--data", "npz:huge.npz", "--width", 8, "--batch-size", 16, *_EVERY, "--steps", 6]
+    typed = ["--data", "npz:huge.npz", *tiny("wgan"), *_EVERY, "--steps", 6]
     pair = two("wgan", *typed, "--out", "a")
     assert pair.codes() == [1, 1], pair.said()
     assert "d_loss stopped being finite at step 1; the state of step 0" in pair.said()[0]

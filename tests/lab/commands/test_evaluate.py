@@ -15,10 +15,12 @@ import gan_jax
 from gan_jax import data
 from gan_jax.gan import GAN
 from gan_jax.lab.measuring import evaluation, measures
+from gan_jax.lab.runs import tracking
 from gan_jax.metrics import features, modes, random_net
 from gan_jax.nets.recognition import recognised
 from gan_jax.training import Examples, as_batch
-from tests.lab.helpers import call
+from tests.lab.exports.helpers import made
+from tests.lab.helpers import call, tiny
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +38,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     images = f"npz:{folder / 'tiny.npz'}"
     for name, spec in (("gan", images), ("cgan", images), ("completion", images), ("wgan", "ring")):
-        arguments = ["--data", spec, "--steps", 1, "--batch-size", 4, "--width", 16, "--out", folder / name]
-        assert call("run", name, *arguments) == 0
+        made(folder / name, name, spec)
     assert call("classifier", images, "--steps", 5, "--out", folder / "classifier.npz") == 0
     return folder
 
@@ -84,8 +85,7 @@ def test_images(name: str, expected: list[str], runs: Path, capsys: pytest.Captu
 
 def test_that_nothing_was_held_out_is_said(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     np.savez(tmp_path / "all.npz", images=np.random.default_rng(1).integers(0, 256, (20, 8, 8, 1)).astype(np.uint8))
-    options = ["--data", f"npz:{tmp_path / 'all.npz'}", "--steps", 1, "--batch-size", 4, "--width", 16]
-    assert call("run", "gan", *options, "--out", tmp_path / "run") == 0
+    made(tmp_path / "run", "gan", f"npz:{tmp_path / 'all.npz'}")
     for path, held_out in ((tmp_path / "run", False), (runs / "gan", True)):
         assert call("evaluate", path, "--metrics", "parzen", "--n", 10, "--sets", 1) == 0
         assert ("against the training data: there is no test split" in capsys.readouterr().out) == (not held_out)
@@ -143,7 +143,7 @@ def test_the_seed_decides_the_numbers(runs: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_error_of_a_code_is_that_of_what_d_reads_in_test_images(runs: Path, tmp_path: Path) -> None:
     images = f"npz:{runs / 'tiny.npz'}"
-    arguments = ["--data", images, "--steps", 1, "--batch-size", 4, "--width", 4, "--categories", 3]
+    arguments = ["--data", images, "--steps", 1, *tiny("infogan"), "--categories", 3]
     assert call("run", "infogan", *arguments, "--out", tmp_path / "run") == 0
     assert call("evaluate", tmp_path / "run", "--metrics", "code,sliced", "--n", 20, "--sets", 2) == 0
     found = _record(tmp_path / "run")["metrics"]
@@ -256,7 +256,7 @@ def test_data_of_one_example_is_measured_without_bounds(
     data: np.ndarray, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     np.savez(tmp_path / "one.npz", images=data)
-    options = ["--data", f"npz:{tmp_path / 'one.npz'}", "--steps", 1, "--batch-size", 4, "--width", 4]
+    options = ["--data", f"npz:{tmp_path / 'one.npz'}", "--steps", 1, *tiny("gan")]
     assert call("run", "gan", *options, "--out", tmp_path / "run") == 0
     assert call("evaluate", tmp_path / "run", "--n", 20, "--sets", 2) == 0
     assert "no floors and ceilings" in capsys.readouterr().out
@@ -289,8 +289,7 @@ def test_labels_that_the_test_set_has_unequally_often_are_said(
     pixels = np.random.default_rng(0).integers(0, 256, (60, 8, 8, 1)).astype(np.uint8)
     for name, labels in (("even", np.arange(60) % 3), ("uneven", np.minimum(np.arange(60) % 10, 2))):
         np.savez(tmp_path / f"{name}.npz", images=pixels, labels=labels)
-        options = ["--data", f"npz:{tmp_path / name}.npz", "--steps", 1, "--batch-size", 4, "--width", 4]
-        assert call("run", "cgan", *options, "--out", tmp_path / name) == 0
+        made(tmp_path / name, "cgan", f"npz:{tmp_path / name}.npz")
         assert call("evaluate", tmp_path / name, "--n", 20, "--sets", 1, "--metrics", "sliced") == 0
         assert ("between 10.0% and 80.0% of each" in capsys.readouterr().out) == (name == "uneven")
 
@@ -299,7 +298,8 @@ def test_a_runs_own_classifier_is_what_it_is_measured_with(
     runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(runs)
-    options = ["--data", f"npz:{runs / 'tiny.npz'}", "--steps", 2, "--batch-size", 4, "--width", 16]
+    monkeypatch.setattr(tracking, "SAMPLES", 50)
+    options = ["--data", f"npz:{runs / 'tiny.npz'}", "--steps", 2, *tiny("gan")]
     options += ["--classifier", "classifier.npz", "--track", "frechet", "--track-every", 1]
     assert call("run", "gan", *options, "--out", tmp_path / "run") == 0
     config = json.loads((tmp_path / "run" / "config.json").read_text())

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -41,7 +42,7 @@ def _export(*arguments: object, table: Mapping[str, Experiment] = EXPERIMENTS) -
 
 
 _MLP = {"depth": "2", "latent": "5", "ema": "0.9"}
-_ALL = ("gan", "cdcgan", "completion", "mine")
+_ALL = ("gan", "cdcgan", "completion", "mine", "infogan", "translation", "tagger")
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made(folder / "gan", "gan", tiny, **_MLP)
     made(folder / "cdcgan", "cdcgan", tiny)
     made(folder / "completion", "completion", tiny)
+    made(folder / "infogan", "infogan", tiny)
+    made(folder / "translation", "translation", tiny)
+    made(folder / "tagger", "tagger", f"tags:{tiny}")
     made(folder / "mine", "mine", "ring", _TABLE)
     for name in _ALL:
         assert _export(folder / name, "--out", folder / f"{name}.export", table=_TABLE) == 0
@@ -66,11 +70,14 @@ for name in ("gan_jax", "flax", "optax", "orbax", "safetensors"):
     sys.modules[name] = None
 import numpy as np
 folder = sys.argv[1]
-upper, z = np.load(f"{folder}/upper.npy"), np.load(f"{folder}/z.npy")
+z, given = np.load(f"{folder}/z.npy"), np.load(f"{folder}/given.npz")
 calls = {
     "gan": lambda load: load.sample(7, seed=3),
     "cdcgan": lambda load: np.concatenate([load.sample(7, seed=3), load.sample(4, label="dog")]),
-    "completion": lambda load: load.sample(upper, seed=3),
+    "completion": lambda load: load.sample(given["completion"], seed=3),
+    "translation": lambda load: load.sample(given["translation"], seed=3),
+    "tagger": lambda load: load.sample(given["tagger"], seed=3),
+    "infogan": lambda load: load.sample({code: given[code] for code in ("c1", "c2", "c3")}, seed=3),
     "mine": lambda load: load.sample(z),
 }
 found = {}
@@ -83,10 +90,20 @@ np.savez(f"{folder}/alone.npz", **found)
 """
 
 
+def _given(name: str, n: int) -> Any:
+    """Conditions of n samples, where a recipe asks for some."""
+    rng = np.random.default_rng(1)
+    shapes = {"completion": (n, 4, 8, 1), "translation": (n, 2, 2, 1), "tagger": (n, 8, 8, 1)}
+    if name == "infogan":
+        c2, c3 = rng.uniform(-1, 1, (2, n)).astype(np.float32)
+        return {"c1": np.arange(n, dtype=np.int32) % 10, "c2": c2, "c3": c3}
+    return rng.uniform(-1, 1, shapes[name]).astype(np.float32) if name in shapes else None
+
+
 def test_a_program_with_jax_alone_gets_the_same_samples(folder: Path) -> None:
-    upper = np.random.default_rng(1).uniform(-1, 1, (7, 4, 8, 1)).astype(np.float32)
     z = np.asarray(_signs(jax.random.key(0), 7))
-    np.save(folder / "upper.npy", upper)
+    pictured = ("completion", "translation", "tagger")
+    np.savez(folder / "given.npz", **{name: _given(name, 7) for name in pictured}, **_given("infogan", 7))
     np.save(folder / "z.npy", z)
     done = subprocess.run([sys.executable, "-c", _ALONE, str(folder)], cwd="/", capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -95,7 +112,7 @@ def test_a_program_with_jax_alone_gets_the_same_samples(folder: Path) -> None:
     expected = {
         "gan": runs["gan"].sample(7, seed=3),
         "cdcgan": np.concatenate([cdcgan.sample(7, seed=3), cdcgan.sample(4, label="dog")]),
-        "completion": runs["completion"].sample(7, y=upper, seed=3),
+        **{name: runs[name].sample(7, y=_given(name, 7), seed=3) for name in (*pictured, "infogan")},
         "mine": np.asarray(mine.gan.generate(mine.state, jnp.asarray(z))),
     }
     with np.load(folder / "alone.npz") as found:
@@ -140,11 +157,10 @@ def test_numpy_alone_gets_the_same_samples_from_the_weights(folder: Path) -> Non
 def test_an_export_is_read_back(name: str, folder: Path) -> None:
     run, back = (gan_jax.load(folder / of, table=_TABLE) for of in (name, f"{name}.export"))
     assert (back.classes, back.job.shape, int(back.state.step)) == (run.classes, run.job.shape, 2)
-    y = np.zeros((6, 4, 8, 1), np.float32) if name == "completion" else None
-    assert_same(back.sample(6, y=y, seed=4), run.sample(6, y=y, seed=4))
+    assert_same(back.sample(6, y=_given(name, 6), seed=4), run.sample(6, y=_given(name, 6), seed=4))
+    assert (back.job.tags, back.job.beside) == (run.job.tags, run.job.beside)
     x = np.zeros((3, *run.job.shape), np.float32)
-    y = None if run.gan.conditioning.kind == "none" else jnp.zeros((3, 4, 8, 1))
-    y = jnp.arange(3) if run.gan.conditioning.kind == "labels" else y
+    y = jnp.arange(3) if run.gan.conditioning.kind == "labels" else _given(name, 3)
     assert_same(*(of.gan.discriminate(of.state, jnp.asarray(x), y) for of in (back, run)))
 
 

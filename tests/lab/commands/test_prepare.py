@@ -16,7 +16,7 @@ from gan_jax.lab.runs import chunks, directory, logs, streaming
 from tests.data.helpers import blobs, save
 from tests.data.test_preparing import contents
 from tests.helpers import assert_same
-from tests.lab.helpers import call
+from tests.lab.helpers import call, tiny
 
 
 @pytest.fixture(autouse=True)
@@ -38,9 +38,9 @@ def test_a_folder_is_prepared_and_trained_on(pets: Path, capsys: pytest.CaptureF
     assert "not readable and left out: cat/x.png\n" in out
     assert "54 training and 6 test images of 8 x 4 x 3, classes cat, dog, 1 left out\n" in out
     assert "next: python -m experiments.run dcgan --data prepared:data/pets\n" in out
-    tiny = ["cgan", "--width", 4, "--batch-size", 4, "--steps", 2, "--data", "prepared:data/pets"]
-    assert call("run", *tiny, "--out", "resident") == 0
-    assert call("run", *tiny, "--out", "streamed", "--stream") == 0
+    typed = ["cgan", *tiny("cgan"), "--steps", 2, "--data", "prepared:data/pets"]
+    assert call("run", *typed, "--out", "resident") == 0
+    assert call("run", *typed, "--out", "streamed", "--stream") == 0
     a, b = (
         logs.read(Path(of) / "metrics.jsonl")[2] | {"steps_per_s": 0, "seconds": 0} for of in ("resident", "streamed")
     )
@@ -165,8 +165,8 @@ def test_data_that_changes_while_a_run_goes_on(
     assert call("prepare", pets, "--size", 8, "--out", "data") == 0
     monkeypatch.setattr(chunks, "_STREAMED_BYTES", 1)  # A chunk per step.
     images, whole = Path("data/train-images.npy"), Path("data/train-images.npy").read_bytes()
-    tiny = ["run", "gan", "--width", 4, "--batch-size", 4, "--steps", 8, "--data", "prepared:data", "--stream"]
-    assert call(*tiny, "--out", "undisturbed") == 0
+    typed = ["run", "gan", *tiny("gan"), "--steps", 8, "--data", "prepared:data", "--stream"]
+    assert call(*typed, "--out", "undisturbed") == 0
     chunk = streaming.Stream.chunk
 
     def cutting(stream: streaming.Stream, start: int) -> object:
@@ -176,7 +176,7 @@ def test_data_that_changes_while_a_run_goes_on(
 
     with monkeypatch.context() as patch:
         patch.setattr(streaming.Stream, "chunk", cutting)
-        assert call(*tiny, "--out", "run") == 2
+        assert call(*typed, "--out", "run") == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith(f"run: {images.absolute()} was changed while it was read: put it back; step ")
     assert error.endswith("is saved, then continue with: python -m experiments.run gan --resume run")
@@ -193,8 +193,8 @@ def test_data_that_changes_while_a_run_goes_on(
 
 def test_other_data_in_its_place_is_noticed(pets: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("prepare", pets, "--size", 8, "--out", "data") == 0
-    tiny = ["run", "gan", "--width", 4, "--batch-size", 4, "--data", "prepared:data", "--out", "run"]
-    assert call(*tiny, "--steps", 1) == 0
+    typed = ["run", "gan", *tiny("gan"), "--data", "prepared:data", "--out", "run"]
+    assert call(*typed, "--steps", 1) == 0
     Path("data").rename("old")
     save(pets / "cat/0.png", blobs(1, 9, 9, seed=99)[0])
     assert call("prepare", pets, "--size", 8, "--out", "data") == 0

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from gan_jax.lab.report import page
-from tests.lab.helpers import call
+from tests.lab.helpers import call, tiny
 
-_TINY = ["gan", "--data", "ring", "--width", 4, "--latent", 2, "--batch-size", 4, "--log-every", 1, "--sample-every", 4]
+_TINY = ["gan", "--data", "ring", *tiny("gan"), "--log-every", 1, "--sample-every", 4]
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +48,7 @@ def test_a_run_keeps_its_report_while_it_trains_and_the_command_writes_the_same(
     (run,) = made["runs"]
     assert said.startswith(f"a: {run['verdict']['text']}\nb.html (")
     assert run["steps_logged"] == list(range(1, 11))
-    assert run["columns"]["images_seen"] == [4 * step for step in range(1, 11)]
+    assert run["columns"]["images_seen"] == [8 * step for step in range(1, 11)]
     assert {"d_grad", "g_grad", "saturated"} <= run["columns"].keys()
     assert [value is not None for value in run["columns"]["diversity"]] == [step in (4, 8, 10) for step in range(1, 11)]
     seconds = run["columns"]["seconds"]
@@ -75,7 +75,7 @@ def test_a_run_keeps_its_report_while_it_trains_and_the_command_writes_the_same(
     assert [run["step"] for run in data["runs"]] == [12, 2]
     assert "in 2 sessions" in dict(data["runs"][0]["facts"])["training took"]
     assert {row["name"]: row["values"] for row in data["differences"]} == {
-        "steps": ["10", "2"], "seed": ["0", "3"], "lr": ["cosine:0.0005:0.0", "0.001"]
+        "steps": ["10", "2"], "seed": ["0", "3"], "lr": ["0.0002", "0.001"]
     }  # fmt: skip
     (row,) = data["runs"][0]["metrics"]["rows"]
     assert (row["name"], row["better"], row["value"], row["floor"]) == ("kl", "lower", 1.0, 0.0)

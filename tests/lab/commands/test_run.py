@@ -16,13 +16,14 @@ import numpy as np
 import pytest
 from orbax.checkpoint import v1 as ocp
 
-from gan_jax import checkpoint
+from gan_jax import checkpoint, losses
 from gan_jax.gan import GANState
 from gan_jax.lab import EXPERIMENTS, files
+from gan_jax.lab.report import verdict
 from gan_jax.lab.runs import directory, logs, loop
 from gan_jax.training import draw_indices
 from tests.helpers import few, read_png
-from tests.lab.helpers import call
+from tests.lab.helpers import call, tiny
 
 _REPOSITORY = Path(__file__).parents[3]
 
@@ -42,10 +43,19 @@ def images(tmp_path: Path) -> str:
 
 
 def _tiny(name: str, data: str) -> list[object]:
-    width = ["--width", 8] if "width" in EXPERIMENTS[name].recipe_options else []
-    # A falling rate, as most defaults have, spans the steps that a run was started with.
-    every = ["--log-every", 3, "--sample-every", 3, "--save-every", 3]
-    return [name, "--data", data, "--batch-size", 6, *width, "--lr", 2e-4, *every]
+    return [name, "--data", data, *tiny(name), "--log-every", 3, "--sample-every", 3, "--save-every", 3]
+
+
+def test_a_run_ends_with_the_verdict_on_its_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    every = ["--log-every", 1, "--sample-every", 3]
+    assert call("run", *_tiny("gan", "ring"), *every, "--steps", 10, "--out", "a") == 0
+    said = verdict.of(
+        logs.read(Path("a/metrics.jsonl")), status="finished", step=10, steps=10, loss=losses.non_saturating()
+    )
+    assert said.kind != "early"
+    assert capsys.readouterr().out.endswith(f"\n{said.title}. {said.text}\n")
+    assert call("run", *_tiny("gan", "ring"), *every, "--steps", 3, "--out", "b") == 0
+    assert capsys.readouterr().out.endswith("samples.png\n")  # Too early to say anything.
 
 
 def _state(path: Path) -> GANState:
@@ -65,7 +75,7 @@ def _assert_same_bits(a: Any, b: Any) -> None:
         assert np.asarray(left).tobytes() == np.asarray(right).tobytes()
 
 
-@pytest.mark.parametrize("name", few(EXPERIMENTS, "gan", "wgan", "cdcgan"))
+@pytest.mark.parametrize("name", few(EXPERIMENTS, "gan", "cdcgan"))
 def test_every_recipe_runs_and_a_resumed_run_ends_in_the_same_bits(
     name: str, images: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -87,13 +97,14 @@ def test_every_recipe_runs_and_a_resumed_run_ends_in_the_same_bits(
     # A line is the mean over its steps, exactly, but for what is of its step alone.
     for step, record in whole.items():
         of_step = {name: cut[step][name] for name in ("images_seen", "diversity")}
-        means = {
-            name: sum((cut[step - i][name] for i in (2, 1, 0)), 0.0) / 3 for name in record.keys() - of_step.keys()
-        }
-        assert record == of_step | means
+        own = [cut[step - i] for i in (2, 1, 0)]
+        for name in ("d_grad", "g_grad"):  # Taken at every sixteenth step: the first.
+            assert [name in line for line in own] == [step == 3, False, False]
+        values = {name: [line[name] for line in own if name in line] for name in record.keys() - of_step.keys()}
+        assert record == of_step | {name: sum(found, 0.0) / len(found) for name, found in values.items()}
 
 
-@pytest.mark.parametrize("stream", ["no", "yes"])
+@pytest.mark.parametrize("stream", few(["no", "yes"], "no"))
 def test_a_run_that_is_cut_between_two_lines_writes_the_lines_of_one_that_is_not(images: str, stream: str) -> None:
     run_it = [*_tiny("gan", images), "--log-every", 4, "--save-every", 3, "--stream", stream]
     assert call("run", *run_it, "--steps", 12, "--out", "whole") == 0
@@ -164,6 +175,7 @@ def test_schedules_span_the_steps_that_a_run_was_started_with(images: str) -> No
     assert json.loads(Path("a/config.json").read_text())["options"]["steps"] == 6
 
 
+@pytest.mark.slow
 def test_streamed_schedules_give_the_same_bits(images: str) -> None:
     for out, stream in (("resident", []), ("streamed", ["--stream"])):
         assert (
@@ -178,7 +190,7 @@ _OBJECTIVES: dict[str, tuple[str, list[object], dict[str, Any]]] = {
     "penalty": ("gan", ["--penalty", "r1:1+wgan_gp:1e+1"], {"penalty": "r1:1.0+wgan_gp:10.0"}),
     "no penalty": ("dragan", ["--penalty", "none"], {"penalty": "none"}),
     "lazy": ("dragan", ["--lazy", 2], {"lazy": 2}),
-    "accumulate": ("gan", ["--accumulate", 3], {"accumulate": 3}),
+    "accumulate": ("gan", ["--accumulate", 4], {"accumulate": 4}),
     "augment": ("gan", ["--augment", "color,cutout"], {"augment": "color+cutout"}),
     "all": (
         "cgan",
@@ -188,7 +200,7 @@ _OBJECTIVES: dict[str, tuple[str, list[object], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("case", few(_OBJECTIVES, "penalty", "all"))
+@pytest.mark.parametrize("case", few(_OBJECTIVES, "all"))
 def test_an_objective_that_was_typed_is_recorded_and_resumes_exactly(
     case: str, images: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -298,7 +310,7 @@ def test_the_warm_up_takes_more_critic_steps_and_resumes_exactly(images: str) ->
     assert not np.array_equal(*leaves)
 
 
-@pytest.mark.parametrize("name", few(["gan", "cgan", "wgan_gp", "r3gan"], "gan", "cgan"))
+@pytest.mark.parametrize("name", few(["gan", "cgan", "wgan_gp", "r3gan"], "gan"))
 def test_toys_are_drawn_as_points(name: str) -> None:
     assert call("run", *_tiny(name, "ring"), "--steps", 3) == 0
     picture = read_png(f"runs/{name}/001/samples/0000003.png")
@@ -333,28 +345,29 @@ def test_the_configuration_says_what_ran(images: str) -> None:
     assert "commit" in record
 
 
-@pytest.mark.parametrize("stream", ["no", "yes"])
+@pytest.mark.parametrize("stream", few(["no", "yes"], "no"))
 def test_a_run_that_is_no_longer_finite_stops_at_the_last_finite_state_and_says_what_went_first(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], stream: str
 ) -> None:
     rng = jax.random.split(jax.random.key(0), 3)[1]
-    drawn = np.stack([draw_indices(rng, jnp.int32(step), 1, 6, 200)[0] for step in range(60)])
-    # An example that is first drawn at step number 40, after 40 steps.
-    odd = next(i for i in drawn[40] if i not in drawn[:40])
+    drawn = np.stack([draw_indices(rng, jnp.int32(step), 1, 6, 200)[0] for step in range(70)])
+    # An example that is first drawn at step number 48, which takes norms, after 48 steps.
+    odd = next(i for i in drawn[48] if i not in drawn[:48])
     points = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
     points[odd] = 3e38  # The norm of the critic's gradient is beyond float32.
     np.savez(tmp_path / "odd.npz", images=points)
-    options = [*_tiny("wgan", f"npz:{tmp_path / 'odd.npz'}"), "--n-critic", 1, "--stream", stream]
+    options = [*_tiny("wgan", f"npz:{tmp_path / 'odd.npz'}"), "--n-critic", 1, "--batch-size", 6, "--stream", stream]
     options += ["--log-every", 50, "--sample-every", 100, "--save-every", 100]
     assert call("run", *options, "--steps", 100, "--out", "a") == 1
 
     error = capsys.readouterr().err
-    assert "d_grad stopped being finite at step 41; the state of step 40" in error
+    assert "d_grad stopped being finite at step 49; the state of step 48" in error
     assert error.count("\n") == 1
-    assert call("run", *options, "--steps", 40, "--out", "b") == 0
+    assert call("run", *options, "--steps", 48, "--out", "b") == 0
     _assert_same_bits(_state(Path("a")), _state(Path("b")))
     whole = _metrics(Path("b"))
-    del whole[40]["diversity"]  # Of the picture that a run which ends well makes at its end.
+    for name in ("diversity", "gap"):  # Of the picture that a run which ends well makes at its end.
+        del whole[48][name]
     assert _metrics(Path("a")) == whole
     assert call("run", *options, "--steps", 100, "--out", "a", "--resume", "auto") == 1
 

@@ -268,6 +268,7 @@ def test_the_best_setting_is_repeated_by_the_command_that_is_printed(capsys: pyt
     assert {member["penalty"] for member in members} == {{"none": "none", "r1:1.0": "r1:1.0"}[best.params["penalty"]]}
 
 
+@pytest.mark.slow
 def test_a_study_searches_ends_of_schedules_and_objectives(capsys: pytest.CaptureFixture[str]) -> None:
     typed = [*_SEARCH, "--lr", "cosine:log(1e-4,1e-1):1e-5", "--loss", "recipe,hinge"]
     typed += ["--penalty", "none,r1:log(0.1,10)"]

@@ -90,6 +90,7 @@ def test_evaluate_compares_with_the_true_images_and_with_answers_that_need_no_le
     assert found["z_effect"]["value"] > 0
 
 
+@pytest.mark.slow
 def test_members_of_a_sweep_are_scored_against_the_true_images(runs: Path, tmp_path: Path) -> None:
     typed = ["--data", f"npz:{runs / 'colours.npz'}", "--condition", "grey,outline", "--l1", "0,100", *_SMALL]
     sweep = ["--metric", "pairs", "--score-samples", 100, "--seeds", 1, "--out", tmp_path / "sweep"]
@@ -100,6 +101,7 @@ def test_members_of_a_sweep_are_scored_against_the_true_images(runs: Path, tmp_p
     assert call("sample", tmp_path / "sweep" / "best", "--out", tmp_path / "best.png") == 0
 
 
+@pytest.mark.slow
 def test_a_resumed_run_has_the_bits_of_one_that_was_not_cut(runs: Path, tmp_path: Path) -> None:
     source = [
         "--data",

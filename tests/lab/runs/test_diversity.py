@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from gan_jax import data
 from gan_jax.data import Dataset
-from gan_jax.lab.runs.diversity import Diversity, mean_distance, of_data
+from gan_jax.lab.runs.diversity import Diversity, Gap, gap_of_data, mean_distance, of_data
 
 
 def test_the_mean_distance_by_hand() -> None:
@@ -50,6 +51,31 @@ def test_a_class_that_has_collapsed_is_not_hidden_by_others() -> None:
 )
 def test_what_has_no_distances_has_no_diversity(real: np.ndarray, samples: np.ndarray) -> None:
     assert Diversity(real)(samples) is None
+
+
+def test_the_gap_by_hand() -> None:
+    # Two places, 3 apart: two of four points are sought, one at each, and two are what perfect samples would be.
+    real = np.array([[0.0, 0.0], [0.0, 0.0], [3.0, 0.0], [3.0, 0.0]], np.float32)
+    gap = Gap(real)
+    assert gap(real[[0, 2]]) == 0.0
+    # One of two places is missed: 3 / 2 on average, over a mean distance of 2 among six pairs.
+    assert gap(np.zeros((2, 2), np.float32)) == pytest.approx(1.5 / 2)
+    assert gap(np.full((2, 2), np.nan, np.float32)) is None
+    assert Gap(np.zeros((4, 2), np.float32))(real) is None
+
+
+def test_the_gap_sees_lost_modes_where_distances_do_not() -> None:
+    ring = data.load("ring")
+    gap, diversity = gap_of_data(ring), of_data(ring, None)
+    assert gap is not None
+    assert ring.labels is not None
+    whole, half = ring.x[:500], ring.x[ring.labels % 2 == 0][:500]
+    assert diversity(half) == pytest.approx(diversity(whole), abs=0.1)
+    assert gap(whole) == pytest.approx(0, abs=1e-3)
+    # Each lost mode is a chord of 45 degrees away.
+    chord, mean = 2 * np.sin(np.pi / 8), np.mean([2 * np.sin(np.pi * k / 8) for k in range(8)])
+    assert gap(half) == pytest.approx(chord / 2 / mean, abs=0.03)
+    assert gap_of_data(data.load("mnist")) is None
 
 
 def test_of_data_few_examples_are_read_and_of_the_classes_that_are_shown() -> None:

@@ -15,7 +15,7 @@ from gan_jax import checkpoint
 from gan_jax.errors import InputError
 from gan_jax.lab import EXPERIMENTS, Job, experiment, files, load
 from gan_jax.lab.runs import journal, logs
-from tests.lab.helpers import call
+from tests.lab.helpers import call, tiny
 
 _REPOSITORY = Path(__file__).parents[3]
 
@@ -23,12 +23,11 @@ _REPOSITORY = Path(__file__).parents[3]
 @pytest.fixture(autouse=True)
 def _in_a_directory_with_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    np.savez("points.npz", images=np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32))
+    np.savez("points.npz", images=np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32))
 
 
 def _tiny(*arguments: object) -> list[str]:
-    tiny = ["gan", "--data", "npz:points.npz", "--width", 8, "--batch-size", 4, "--log-every", 2, *arguments]
-    return list(map(str, tiny))
+    return list(map(str, ["gan", "--data", "npz:points.npz", *tiny("gan"), "--log-every", 2, *arguments]))
 
 
 def _journal(path: str = "a") -> Any:
@@ -39,12 +38,12 @@ def test_a_finished_run_says_all_of_it() -> None:
     before = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
     assert call("run", *_tiny("--steps", 6, "--out", "a")) == 0
     found = _journal()
-    assert (found["status"], found["step"], found["steps"], found["images_seen"]) == ("finished", 6, 6, 6 * 4)
+    assert (found["status"], found["step"], found["steps"], found["images_seen"]) == ("finished", 6, 6, 6 * 8)
     assert found["metrics"] == logs.read(Path("a/metrics.jsonl"))[6]
     assert found["seconds_training"] > 0
     assert found["data"] == {
         "name": "npz:points.npz",
-        "count": 60,
+        "count": 200,
         "fingerprint": json.loads(Path("a/config.json").read_text())["data"]["fingerprint"],
         "classes": [],
     }
@@ -67,11 +66,11 @@ def test_a_resumed_run_goes_on_in_the_same_journal() -> None:
     assert (second["sessions"][1]["from_step"], second["sessions"][1]["to_step"]) == (2, 6)
     assert second["sessions"][1]["command"] == "python -m experiments.run gan --resume a --steps 6"
     assert second["seconds_training"] > first["seconds_training"]
-    assert (second["status"], second["steps"], second["images_seen"]) == ("finished", 6, 24)
+    assert (second["status"], second["steps"], second["images_seen"]) == ("finished", 6, 48)
 
 
 def test_a_run_that_diverges_says_so_and_where() -> None:
-    points = np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32)
+    points = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
     points[0] = 3e38  # RMSProp squares its gradient.
     np.savez("points.npz", images=points)
     assert call("run", "wgan", *_tiny("--steps", 50, "--out", "a")[1:]) == 1

@@ -1,3 +1,4 @@
+import json
 import struct
 from pathlib import Path
 
@@ -40,6 +41,21 @@ def test_a_line_does_not_depend_on_how_the_steps_are_cut(pieces: list[int]) -> N
     for value in values:
         expected += float(value)
     assert logs.means(window) == {"g_loss": expected / 7, "steps_per_s": 7 / (0.5 * len(pieces))}
+
+
+def test_norms_of_gradients_are_averaged_over_the_steps_that_took_them() -> None:
+    window = logs.added(logs.Window(), {"d_grad": np.array([2.0, -1.0, -1.0, 4.0])}, 1.0)
+    window = logs.added(logs.Window(**json.loads(json.dumps(window._asdict()))), {"d_grad": np.array([-1.0])}, 1.0)
+    assert logs.averages(window) == {"d_grad": 3.0}
+    # Exactly 0 is a norm, and of a window that has none nothing is said.
+    assert logs.averages(logs.added(logs.Window(), {"g_grad": np.array([-1.0, 0.0])}, 1.0)) == {"g_grad": 0.0}
+    none = logs.added(logs.Window(), {"g_grad": np.array([-1.0]), "g_loss": np.array([-1.0])}, 1.0)
+    assert logs.averages(none) == {"g_loss": -1.0}
+
+
+def test_a_window_of_a_version_that_took_all_norms_goes_on() -> None:
+    old = logs.Window(steps=3, seconds=1.0, sums={"d_grad": 6.0})
+    assert logs.averages(logs.added(old, {"d_grad": np.array([-1.0, 6.0])}, 1.0)) == {"d_grad": 3.0}
 
 
 def _events(file: Path) -> list[Event]:

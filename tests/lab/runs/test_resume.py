@@ -11,9 +11,9 @@ import pytest
 
 from gan_jax.lab import EXPERIMENTS
 from gan_jax.lab.runs import directory, logs
-from tests.lab.helpers import call
+from tests.lab.helpers import call, tiny
 
-_TINY = ["--data", "ring", "--width", 4, "--batch-size", 4, "--log-every", 2, "--save-every", 2, "--sample-every", 9]
+_TINY = ["--data", "ring", *tiny("gan"), "--log-every", 2, "--save-every", 2, "--sample-every", 9]
 
 
 @pytest.fixture(scope="module")

@@ -103,7 +103,7 @@ def test_what_fits_is_taken_and_what_does_not_is_named(capsys: pytest.CaptureFix
 
 
 def test_weights_of_other_networks_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    for name, where in (("cdcgan", "source"), ("cgan", "mnist-cdcgan"), ("cgan", "nowhere")):
+    for name, where in (("cgan", "mnist-cdcgan"), ("cgan", "nowhere")):
         capsys.readouterr()
         options = ["--data", "npz:tiny.npz", "--width", 16, "--out", "run", "--from", where]
         assert call("run", name, *options) == 2
@@ -113,13 +113,27 @@ def test_weights_of_other_networks_are_refused(capsys: pytest.CaptureFixture[str
     assert not Path("run").exists()
 
 
+def test_another_width_takes_what_does_not_depend_on_it(capsys: pytest.CaptureFixture[str]) -> None:
+    options = [*_OPTIONS[:4], "--width", 16, *_OPTIONS[6:], "--steps", 1, "--out", "run", "--from", "source"]
+    assert call("run", "cgan", *options) == 0
+    record = json.loads(Path("run/config.json").read_text())["from"]
+    # The last layer of G has a bias per pixel, that of D one; all else has the width in its shape.
+    assert record["taken"] == ["generator/params/Dense_2/bias", "discriminator/params/head/Dense_0/bias"]
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("starts from"))
+    assert f"2 of {2 + len(record['fresh'])} arrays fit, drawn at random are " in line
+    begun, source = starting.weights_of(_restored("run", 0)), starting.weights_of(gan_jax.load("source").state)
+    for name in record["taken"]:
+        np.testing.assert_array_equal(begun[name], source[name])
+
+
 def test_a_whole_player_that_is_missing_is_named_as_one() -> None:
     state = gan_jax.load("source").state
     weights = {name: np.asarray(leaf) for name, leaf in starting.weights_of(state).items()}
     generator = {name: leaf for name, leaf in weights.items() if name.startswith("generator/")}
     start = starting.of("DIR", 2, generator, state)
     assert starting.described(start, generator) == (
-        f"starts from DIR at step 2: {len(generator)} arrays fit, drawn at random are the discriminator (missing)"
+        f"starts from DIR at step 2: {len(generator)} of {len(weights)} arrays fit, drawn at random are the "
+        "discriminator (missing)"
     )
 
 

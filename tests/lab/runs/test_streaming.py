@@ -109,7 +109,7 @@ def impl(request: pytest.FixtureRequest) -> Iterator[None]:
 
 def job_of(name: str, dataset: Dataset, **typed: Any) -> Job:
     options = {"batch_size": 3, "steps": 20, "width": 4, **typed}
-    return Job(experiment.config(EXPERIMENTS, name, options), dataset.shape, dataset.num_classes)
+    return Job.on(experiment.config(EXPERIMENTS, name, options), dataset)
 
 
 def trained(job: Job, dataset: Dataset, pieces: list[int]) -> Any:

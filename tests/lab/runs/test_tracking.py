@@ -12,9 +12,9 @@ from gan_jax.lab import EXPERIMENTS, sampling
 from gan_jax.lab.measuring import evaluation, measures
 from gan_jax.lab.runs import directory
 from gan_jax.metrics import random_net
-from tests.lab.helpers import call
+from tests.lab.helpers import call, tiny
 
-_RING = ["--data", "ring", "--width", 8, "--batch-size", 16, "--lr", 0.01, "--log-every", 3, "--save-every", 3]
+_RING = ["--data", "ring", *tiny("gan"), "--lr", 0.01, "--log-every", 3, "--save-every", 3]
 _TRACKED = ["--track", "sliced,modes", "--track-every", 2]
 
 
@@ -129,14 +129,14 @@ def test_a_classifier_that_does_not_fit_is_refused_before_anything_is_written(
 
 def test_unlabelled_images_are_tracked_by_their_pixels() -> None:
     np.savez("plain.npz", images=np.random.default_rng(0).integers(0, 256, (20, 8, 8)).astype(np.uint8))
-    options = ["--width", 4, "--batch-size", 4, "--steps", 2, "--track", "sliced", "--track-every", 1]
+    options = [*tiny("gan"), "--steps", 2, "--track", "sliced", "--track-every", 1]
     assert call("run", "gan", "--data", "npz:plain.npz", *options, "--out", "pixels") == 0
     assert json.loads(Path("pixels/best.json").read_text())["metric"] == "sliced_wasserstein"
 
 
 def test_a_run_goes_on_with_the_features_that_it_was_tracked_with(capsys: pytest.CaptureFixture[str]) -> None:
     np.savez("plain.npz", images=np.random.default_rng(0).integers(0, 256, (20, 8, 8)).astype(np.uint8))
-    typed = ["--data", "npz:plain.npz", "--width", 4, "--batch-size", 4, "--track", "frechet", "--track-every", 1]
+    typed = ["--data", "npz:plain.npz", *tiny("gan"), "--track", "frechet", "--track-every", 1]
     assert call("run", "gan", *typed, "--steps", 2, "--features", "random:1", "--out", "features") == 0
     label = random_net.load((8, 8, 1), 1).label
     assert f"--track measures features of {label}" in capsys.readouterr().out

@@ -62,6 +62,14 @@ def test_axes_are_drawn_as_their_numbers_were(
     assert {name: scale for name, scale in found.items() if name in plan.swept} == scales
 
 
+def test_a_few_listed_values_have_a_tick_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = planned({"lr": "cosine:5e-4:0,cosine:1e-3:0,cosine:2e-3:0", "clip": "0.01,0.02,0.04"}, name="wgan")
+    (_, axes, _) = drawn(monkeypatch, plan, scored(plan, [1.0 + k for k in range(9)])).axes
+    axes.figure.draw_without_rendering()
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0.0005", "0.001", "0.002"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["0.01", "0.02", "0.04"]
+
+
 @pytest.mark.parametrize("scores", [[1.0, 2.0], [None, None], [1.0, None]])
 @pytest.mark.parametrize("typed", [{}, {"lr": "1e-4,1e-3"}])
 @pytest.mark.parametrize("logged", [True, False])

@@ -66,14 +66,17 @@ def test_rows_of_samples_have_their_titles_beside_them(height: int, scale: int) 
     for k, row in enumerate(rows):
         band = sheet[k * scale * height : (k + 1) * scale * height]
         np.testing.assert_array_equal(band[:, margin:], row.repeat(scale, 0).repeat(scale, 1))
-        # Its text is dark on white, whole, and in its own band.
-        assert band[:, :margin].min() < 100 and (band[[0, -1], :margin] == 255).all()
-        assert (band[:, margin - 4 : margin] == 255).all()
+        # Its text is light on the black of the first, whole, and in its own band.
+        assert band[:, :margin].max() > 155 and (band[[0, -1], :margin] == 0).all()
+        assert (band[:, margin - 4 : margin] == 0).all()
 
 
 @pytest.mark.parametrize(("count", "columns"), [(1, 1), (6, 6), (7, 6)])
-def test_pictures_of_points_stand_below_their_titles(count: int, columns: int) -> None:
+def test_pictures_of_points_stand_over_their_titles(count: int, columns: int) -> None:
     sheet = report.tiled([np.full((240, 240, 3), 7, np.uint8)] * count, [("lr 0.1", "seed 0")] * count)
-    assert sheet.shape[1] == columns * 240
-    assert sheet.shape[0] == math.ceil(count / columns) * (240 + 36)
-    assert (sheet[36:276, :240] == 7).all() and sheet[:36, :240].min() < 100
+    assert sheet.shape[1] == columns * (240 + 8) + 8
+    text = 7 + 2 * 21
+    assert sheet.shape[0] == math.ceil(count / columns) * (240 + text + 8) + 8
+    assert (sheet[8:248, 8:248] == 7).all()
+    under = sheet[248 : 248 + text, 8:248]
+    assert under.min() < 100 and (under[[0, -1]] == 255).all()

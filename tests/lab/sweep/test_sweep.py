@@ -403,7 +403,7 @@ def test_two_processes_share_a_sweep() -> None:
 @pytest.mark.parametrize(
     ("labelled", "typed", "features"),
     [
-        (False, [], "random net 1 "),
+        pytest.param(False, [], "random net 1 ", marks=pytest.mark.slow),
         pytest.param(True, [], "random net 1 ", marks=pytest.mark.slow),
         (True, ["--classifier", "k.npz"], "classifier of npz:"),
     ],
