@@ -36,7 +36,6 @@ MOVIE = "wgan --sample-every 100"
 ROBOTS = {
     "robots_dcgan": "dcgan --data robots:32",
     "robots_sngan": "sngan --data robots:32/color --conditional yes",
-    "robots_64": "dcgan --data robots:64",
 }
 """What the guide's runs on robots are typed with, by picture."""
 _FRAMES, _MILLISECONDS, _LAST_MILLISECONDS = 48, 90, 3000

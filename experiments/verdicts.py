@@ -60,7 +60,7 @@ MADE: Mapping[str, Case] = {
     "gan-latent": _made("gan", 2000, "collapsed", *_SHALLOW, "--latent", 1),
     "gan-ring": _made("gan", 3000, "collapsed", *_SHALLOW, "--data", "ring", "--lr", 1e-3, "--depth", 2),
     "wgan-clip": _made("wgan", 200, "flat", "--clip", 1e-4),
-    "gan-wasserstein": _made("gan", 1000, "diverging", *_SHALLOW, "--loss", "wasserstein", "--lr", 1e-2),
+    "gan-wasserstein": _made("gan", 1000, "diverging collapsed", *_SHALLOW, "--loss", "wasserstein", "--lr", 1e-2),
 }
 """Runs that were made to have a fault."""
 

@@ -14,6 +14,23 @@ def test_the_core_loads_neither_lab_nor_metrics() -> None:
     assert done.stdout == "[]\n", done.stderr
 
 
+def test_no_module_starts_a_device_when_it_is_loaded() -> None:
+    """Commands choose devices, and join other processes, after their imports; both must come before any computation."""
+    code = """
+import importlib, pkgutil
+import gan_jax, experiments
+for package in (gan_jax, experiments):
+    for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+        if found.name.split(".")[-1] != "__main__" and not found.name.startswith("experiments.benchmark.torch"):
+            if found.name.count(".") > 1 or package is gan_jax:
+                importlib.import_module(found.name)
+from jax._src import xla_bridge
+assert not xla_bridge.backends_are_initialized()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_every_public_name_is_an_attribute_of_the_package() -> None:
     assert all(getattr(gan_jax, name) is not None for name in gan_jax.__all__)
 

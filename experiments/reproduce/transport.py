@@ -1,5 +1,6 @@
 """The exact 1-Wasserstein distance of two samples of equally many points: the cost of the best assignment."""
 
+import atexit
 import concurrent.futures
 import functools
 import multiprocessing
@@ -37,4 +38,6 @@ def exact(x: Sample, y: Sample) -> float:
 def pool() -> concurrent.futures.Executor:
     """Processes for assignments, which hold Python's lock and take time with the cube of N."""
     context = multiprocessing.get_context("spawn")  # Forks of a process that runs JAX may hang.
-    return concurrent.futures.ProcessPoolExecutor(min(devices.cores(), 8), mp_context=context)
+    processes = concurrent.futures.ProcessPoolExecutor(min(devices.cores(), 8), mp_context=context)
+    atexit.register(processes.shutdown)  # Left to the interpreter's end, it complains there.
+    return processes

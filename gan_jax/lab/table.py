@@ -24,9 +24,9 @@ _CONV: Mapping[str, Any] = {
     "width": 32, "ema": 0.99,
 }  # fmt: skip
 _COLOR: Mapping[str, Any] = {
-    "steps": 8000, "log_every": 50, "sample_every": 500, "save_every": 1000, "lr": "cosine:2e-4:0", "ema": 0.999,
+    "steps": 5000, "log_every": 25, "sample_every": 500, "save_every": 500, "lr": "cosine:4e-4:0", "ema": 0.999,
 }  # fmt: skip
-_COLOR_SNGAN: Mapping[str, Any] = {**_COLOR, "lr": "cosine:4e-4:0", "d_lr": "cosine:8e-4:0"}
+_COLOR_SNGAN: Mapping[str, Any] = {**_COLOR, "d_lr": "cosine:8e-4:0"}
 _CONV_PAPER: Mapping[str, Any] = {"width": 128, "ema": None}
 _LONG: Mapping[str, Any] = {"sample_every": 5000, "save_every": 5000, "ema": None}
 _WGAN_PAPER: Mapping[str, Any] = {**_LONG, "lr": 5e-5, "clip": 0.01, "steps": 200_000, "warmup_steps": 25}
@@ -106,7 +106,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         citation="Radford et al. 2015, arXiv:1511.06434",
         summary="deep convolutional GAN",
         **_CONV,
-        defaults_at={(32, 32, 3): _COLOR, (64, 64, 3): {**_COLOR, "steps": 6000}},
+        defaults_at={(32, 32, 3): _COLOR},
         paper={**_CONV_PAPER, "steps": 12_000, "batch_size": 100},
         paper_at={(64, 64, 3): {"batch_size": 128}},
         lacks="ReLU in the generator, and on 28 x 28 two of the four strided layers, which are for images of 64 x 64",
@@ -174,7 +174,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         summary="spectral normalisation and hinge loss; projection discriminator with --conditional",
         **_CONV,
         n_critic=1,
-        defaults_at={(32, 32, 3): _COLOR_SNGAN, (64, 64, 3): {**_COLOR_SNGAN, "steps": 6000}},
+        defaults_at={(32, 32, 3): _COLOR_SNGAN},
         paper={**_CONV_PAPER, **_LONG, "steps": 100_000, "n_critic": 5, "width": 64},
         paper_at={
             (32, 32, 3): {

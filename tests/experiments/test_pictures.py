@@ -58,20 +58,20 @@ def test_runs_are_trained_once_and_only_if_they_are_of_the_defaults(
     commands = Commands(table)
     monkeypatch.setattr(pictures, "EXPERIMENTS", table)
     monkeypatch.setattr(pictures, "call", commands)
-    monkeypatch.setattr(pictures, "ROBOTS", {"robots_64": "cdcgan --seed 1"})
+    monkeypatch.setattr(pictures, "ROBOTS", {"robots_dcgan": "cdcgan --seed 1"})
     where = ["--runs", "kept", "--out", "made"]
-    assert call(pictures.main, "--only", "cdcgan,sevens,robots_64,sweep", *where) == 0
+    assert call(pictures.main, "--only", "cdcgan,sevens,robots_dcgan,sweep", *where) == 0
     assert commands.typed == [
         "run cdcgan --out kept/cdcgan --resume auto",
         "sample kept/cdcgan --label 7 --n 16 --out made/sevens.png",
-        "run cdcgan --seed 1 --out kept/robots_64 --resume auto",
+        "run cdcgan --seed 1 --out kept/robots_dcgan --resume auto",
         f"sweep {pictures.SWEEP} --out kept/sweep --resume auto",
     ]
     last = Path("kept/cdcgan/samples/0000002.png")
     assert Path("made/cdcgan.png").read_bytes() == last.read_bytes()
     assert read_png("made/sevens.png").ndim == 3
-    last = Path("kept/robots_64/samples/0000002.png")
-    assert Path("made/robots_64.png").read_bytes() == last.read_bytes()
+    last = Path("kept/robots_dcgan/samples/0000002.png")
+    assert Path("made/robots_dcgan.png").read_bytes() == last.read_bytes()
     assert Path("made/sweep_samples.png").read_text() == "samples"
     assert Path("made/sweep_scores.png").read_text() == "scores"
 

@@ -45,9 +45,9 @@ def of_classifier(reference: Reference, n: int) -> dict[str, float]:
         digits = np.stack([labels // 100, labels // 10 % 10, labels % 10], axis=1)
         return agreement(np.eye(10, dtype=np.float32)[digits].reshape(len(labels), -1), test.x[:n])
     net = Classifier(len(train.tags))
-    params, _ = _train(net, jax.random.key(0), jnp.asarray(train.conditions), jnp.asarray(train.x), steps=STEPS)
+    train_classifier = jit_training(classify.train_classifier)
+    params, _ = train_classifier(
+        net, jax.random.key(0), jnp.asarray(train.conditions), jnp.asarray(train.x), steps=STEPS
+    )
     logits = features.in_pieces(features.trained(net, params).logits, pictures)
     return agreement((logits > 0).astype(np.float32), test.x[:n])
-
-
-_train = jit_training(classify.train_classifier)
