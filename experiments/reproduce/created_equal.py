@@ -368,7 +368,7 @@ def _measure_real(spec: str, protocol: Protocol, numbers: Sequence[int]) -> list
 
 
 def _measure_untrained(spec: str, protocol: Protocol, seeds: Sequence[int]) -> list[Outcome]:
-    name = "hinge"
+    name = next(iter(OBJECTIVES))  # Untrained, all are the same.
     own = [(name, setting(name, 0), jax.random.key(seed)) for seed in seeds]
     scores = _Groups(spec, protocol, own).scores(np.ones(len(own), bool), 0, protocol.samples)
     return [Outcome({"frechet": float(score)}) for score in scores]
@@ -484,7 +484,7 @@ def _plot(rows: Mapping[str, Sequence[Record]], file: Path) -> None:
         seeds.invert_yaxis()
         style.set_logarithmic(seeds, "x", shown)
         budget.set(xlabel="settings tried", ylabel="best found, median over draws", yscale="log")
-        style.set_logarithmic(budget, "x", [1, 64])
+        style.set_logarithmic(budget, "x", [1.0, 64.0])
         style.set_logarithmic(budget, "y", shown)
         budget.legend(*budget.get_legend_handles_labels(), loc="upper right")
         style.save(figure, file)

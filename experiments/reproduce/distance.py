@@ -12,6 +12,7 @@ generator update, and one of two weights.
 
 import dataclasses
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -380,6 +381,8 @@ def summary(curves: Mapping[str, Sequence[float]]) -> dict[str, float]:
 
 
 def _spearman(a: np.ndarray, b: np.ndarray) -> float:
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return math.nan  # Of numbers that are all equal there are no ranks.
     return float(scipy.stats.spearmanr(a, b).statistic)
 
 

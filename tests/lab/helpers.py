@@ -9,6 +9,7 @@ import pytest
 
 from gan_jax.lab import EXPERIMENTS, Experiment
 from gan_jax.lab.main import main
+from gan_jax.lab.values import Scheduled
 
 _SMALL = {"width": 8, "d_width": 8, "depth": 1, "d_depth": 1}
 
@@ -18,7 +19,8 @@ def tiny(name: str) -> list[object]:
     compiled the others load. (A falling rate spans the steps, and other steps are another program.)"""
     taken = _SMALL.keys() & EXPERIMENTS[name].recipe_options
     small = [word for option in sorted(taken) for word in (f"--{option.replace('_', '-')}", _SMALL[option])]
-    return [*small, "--batch-size", 8, "--lr", 2e-4]
+    of_d = ["--d-lr", 2e-4] if isinstance(EXPERIMENTS[name].defaults.get("d_lr"), Scheduled) else []
+    return [*small, "--batch-size", 8, "--lr", 2e-4, *of_d]
 
 
 def call(command: str, *arguments: object, table: Mapping[str, Experiment] = EXPERIMENTS) -> int:
