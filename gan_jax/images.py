@@ -118,26 +118,23 @@ def with_words(
     Raises:
       ValueError: the images are not uint8 `[N, H, W, C]`, or there are none, or not as many as texts.
     """
-    from PIL import Image, ImageDraw, ImageFont
-
     images = np.asarray(images)
     check_images(images)
     scale = max(1, _CAPTIONED // max(images.shape[1:3]))
     large = images.repeat(scale, axis=1).repeat(scale, axis=2)
-    font, height = ImageFont.load_default(_CAPTION), large.shape[1]
-    widest = max(font.getlength(word) for word in words)
-    below, beside = 4 + (_CAPTION + 3) * min(_LINES, len(words)), max(0, int(widest) + 6 - large.shape[2])
+    height, fit = large.shape[1], min(_LINES, len(words))
+    widest = max(_text_width(word, _CAPTION) for word in words)
+    below, beside = 4 + (_CAPTION + 3) * fit, max(0, widest + 6 - large.shape[2])
     margins = ((0, 0), (0, below), (beside // 2, beside - beside // 2), (0, 0))
-    sheet = Image.fromarray(grid(np.pad(large, margins), columns))
-    draw = ImageDraw.Draw(sheet)
     cell_height, cell_width = height + below + 2, large.shape[2] + beside + 2
+    lines: list[str] = []
+    places: list[tuple[float, float]] = []
     for k, (_, found) in enumerate(zip(images, texts, strict=True)):
-        fit = min(_LINES, len(words))
-        lines = found if len(found) <= fit else [*found[: fit - 1], f"+ {len(found) - fit + 1}"]
+        shown = found if len(found) <= fit else [*found[: fit - 1], f"+ {len(found) - fit + 1}"]
         x, y = k % columns * cell_width + 2 + cell_width // 2, k // columns * cell_height + height + 4
-        for row, line in enumerate(lines):
-            draw.text((x, y + row * (_CAPTION + 3)), line, "white", font, anchor="mt")
-    drawn = np.asarray(sheet)
+        lines += shown
+        places += [(float(x), float(y + row * (_CAPTION + 3))) for row in range(len(shown))]
+    drawn = _written(grid(np.pad(large, margins), columns), lines, places, _CAPTION, "mt", ink=np.full(3, 255))
     return 255 - drawn if invert else drawn
 
 

@@ -96,6 +96,7 @@ def train_finite(
     states = jax.jit(population.initial_states, static_argnums=0)(job.gan, numbers, init_rngs, examples)
     mapping = population.suitable_mapping(job.gan(), job.example, jax.default_backend())
     fixed = {"rngs": rngs, "mesh": mesh, "batch_size": job.options["batch_size"], "capacity": every, "mapping": mapping}
+    fixed["norms_every"] = chunks.NORMS_EVERY  # As in runs: what is taken may change the last bits.
     phases = chunks.makers(job)
     start, finite, since = 0, np.ones(len(seeds), bool), []
     for stop in sorted({*range(every, steps + 1, every), *(first for first in phases if 0 < first < steps)}):

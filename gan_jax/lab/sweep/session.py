@@ -399,7 +399,7 @@ def _tagged(
         if program not in drawers:
             drawers[program] = tagging.drawer(program.gan), sampling.conditions(program.gan, test, numbers, rng)
         draw, y = drawers[program]
-        rows.append(tagging.picture(test.tags, y, draw(jax.tree.map(jnp.asarray, state), y, rng)))
+        rows.append(tagging.picture(test.tags, y, draw(jax.device_put(state), y, rng)))
     return rows
 
 
