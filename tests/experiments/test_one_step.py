@@ -49,6 +49,7 @@ def test_the_prior_in_clusters_lies_in_them() -> None:
 def _measured(name: str, targets: list[str], out: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """The text of the small table of one method."""
     monkeypatch.setattr(one_step, "METHODS", {name: METHODS[name]})
+    monkeypatch.setattr(one_step, "_FEW", (name,))
     monkeypatch.setattr(one_step, "MIXTURES", {target: MIXTURES[target] for target in targets})
     assert call(reproduce.main, "one_step", "--budget", "small", "--out", out) == 0
     rows = json.loads((out / "one_step-small.json").read_text())["rows"]
