@@ -197,7 +197,7 @@ def _rows(budget: Budget) -> list[str]:
     return list(METHODS) if budget == "paper" else [name for name in METHODS if name in _FEW]
 
 
-_FEW = ("GAN", "R3GAN", "R3GAN, sines", "R3GAN, sines, steps")
+_FEW = ("GAN", "R3GAN, sines", "R3GAN, sines, steps")
 
 
 _REAL = "real points"
@@ -233,7 +233,7 @@ def _note(budget: Budget) -> str:
         " Clusters: 128 of them, sigma .02, at fixed random places of the plane. WGAN has RMSProp; it and WGAN-GP "
         "update D five times per step."
         if budget == "paper"
-        else " WGAN, WGAN-GP, R1 alone, and other priors are rows of `--budget paper` alone."
+        else " WGAN, WGAN-GP, R1 alone, R3GAN without sines, and other priors are rows of `--budget paper` alone."
     )
     return (
         "Interquartile mean over seeds and its 95 % bootstrap interval (Agarwal et al. 2021, arXiv:2108.13264).\n\n"
