@@ -17,10 +17,16 @@ Kind = Literal["early", "diverging", "d_wins", "collapsed", "flat", "improving",
 Rows = Mapping[int, Mapping[str, float]]
 
 _FEWEST_LINES = 8
+_BEGINNING = 0.1
+"""Share of a run's steps in which samples are still alike, and D ahead, in healthy runs too."""
+_RISING = 0.5
+"""Share of a run's steps in which the estimate may rise, while D learns to tell samples from data, before it falls."""
 _SURE = 0.65
 """Share of D's outputs that are saturated where D has won: of both kinds of examples most."""
 _ALIKE = 0.4
 """Diversity below which samples are copies of few. Blurred samples of healthy runs that have just begun have more."""
+_COPIES = 0.35
+"""Distance to the nearest sample, over that of real examples, below which samples are copies; healthy ones have .8."""
 _FAR = 0.12
 """Gap above which samples of points leave out part of the data: two of eight modes, or a third of twenty-five."""
 _RISES = 1.5
@@ -73,7 +79,11 @@ def of(rows: Rows, *, status: str, step: int, steps: int, loss: Loss) -> Verdict
         )
     if len(rows) < _FEWEST_LINES:
         return Verdict("early", "Too early to say", f"{len(rows)} lines of metrics are too few to judge by. Train on.")
-    found = _diverging(rows) or _d_wins(rows) or _vanished(rows) or _collapsed(rows) or _leaves_out(rows)
+    if found := _diverging(rows) or _vanished(rows):
+        return found
+    if step < _BEGINNING * steps:
+        return Verdict("early", "Too early to say", f"{step:,} of {steps:,} steps are too few to judge by. Train on.")
+    found = _d_wins(rows) or _collapsed(rows) or _leaves_out(rows)
     return found or _trend(rows, done=status == "finished" and step >= steps, step=step, steps=steps, loss=loss)
 
 
@@ -127,17 +137,22 @@ def _vanished(rows: Rows) -> Verdict | None:
 
 
 def _collapsed(rows: Rows) -> Verdict | None:
-    diversity = _column(rows, "diversity")
-    if len(diversity) < 3 or float(np.max(diversity[-3:])) > _ALIKE:
-        return None
-    if diversity[-1] > _RISES * diversity[-1 - max(2, len(diversity) // 4)]:
-        return None
-    return Verdict(
-        "collapsed",
-        "G collapsed to few modes",
-        f"Samples differ {diversity[-1]:.2g} times as much as real examples do: most are copies of a few. Try more "
-        "latents (--latent 64), a lower learning rate, or another game (wgan_gp, r3gan).",
-    )
+    for name, bound, text in (
+        ("diversity", _ALIKE, "Samples differ {:.2g} times as much as real examples do"),
+        ("nearest", _COPIES, "The most similar other sample is {:.2g} times as far away as it is of real examples"),
+    ):
+        values = _column(rows, name)
+        if len(values) < 3 or float(np.max(values[-3:])) > bound:
+            continue
+        if values[-1] > _RISES * values[-1 - max(2, len(values) // 4)]:
+            continue
+        return Verdict(
+            "collapsed",
+            "G collapsed to few modes",
+            f"{text.format(values[-1])}: most are copies of a few. Try more latents (--latent 64), a lower learning "
+            "rate, or another game (wgan_gp, r3gan).",
+        )
+    return None
 
 
 def _leaves_out(rows: Rows) -> Verdict | None:
@@ -189,6 +204,13 @@ def _trend(rows: Rows, *, done: bool, step: int, steps: int, loss: Loss) -> Verd
             f"D's estimate of the distance has grown from {max(early, before):.3g} to {now:.3g}: G can't follow. Try a "
             "third of the learning rate, or bound D: a smaller --clip where weights are clipped, --penalty wgan_gp:10 "
             "elsewhere.",
+        )
+    if gained < max(_MOVED * size, noise) and name == "estimate" and step < _RISING * steps:
+        return Verdict(
+            "healthy",
+            "No trend yet",
+            f"D's estimate of the distance is {now:.3g}, and was {early:.3g} early on. It may rise for a while, "
+            "as D learns, before it falls. Let it go on.",
         )
     if gained < max(_MOVED * size, noise) and name == "estimate":
         return Verdict(

@@ -14,7 +14,7 @@ _NOISE = np.random.default_rng(0).normal(size=60)
 
 
 def _rows(**columns: Any) -> dict[int, dict[str, float]]:
-    """Sixty lines of a run: a healthy game of cross-entropy but for what is given; diversity at every sixth."""
+    """Sixty lines of a run: a healthy game of cross-entropy but for what is given; distances at every sixth."""
     healthy = {
         "d_loss": 0.9 + 0.05 * _NOISE,
         "g_loss": 1.5 + 0.1 * _NOISE,
@@ -23,12 +23,13 @@ def _rows(**columns: Any) -> dict[int, dict[str, float]]:
         "estimate": 0.3 + 0.02 * _NOISE,
         "saturated": 0.1 + 0 * _T,
         "diversity": 0.9 + 0.02 * _NOISE,
+        "nearest": 0.85 + 0.02 * _NOISE,
     }
     columns = {name: np.broadcast_to(values, _T.shape) for name, values in (healthy | columns).items()}
     lines = {10 * (k + 1): {name: float(values[k]) for name, values in columns.items()} for k in range(60)}
     for k, line in enumerate(lines.values()):
         if k % 6 != 5:
-            del line["diversity"]
+            del line["diversity"], line["nearest"]
     return lines
 
 
@@ -64,6 +65,9 @@ def test_a_healthy_game_is_done_and_nobody_says_that_it_is_good() -> None:
         ("d_wins", {"saturated": np.minimum(1, 2 * _T)}),
         ("collapsed", {"diversity": np.maximum(0.2, 1 - 2 * _T)}),
         ("collapsed", {"diversity": 0.0}),
+        # As `dcgan --latent 1` had them, two digits and nothing else; and as healthy runs have at a tenth of theirs.
+        ("collapsed", {"diversity": 0.67, "nearest": 0.15}),
+        ("done", {"nearest": 0.2 + 0.6 * _T}),
         ("collapsed", {"gap": 0.2}),
         ("collapsed", {"gap": np.maximum(0.15, 1 - 2 * _T)}),
         ("diverging", {"d_grad": np.exp(20 * _T)}),
@@ -98,6 +102,19 @@ def test_each_fault_has_its_name(kind: str, columns: dict[str, Any]) -> None:
 def test_the_estimate_of_a_wasserstein_game_is_a_curve_to_follow(kind: str, estimate: np.ndarray) -> None:
     assert _of(_game(estimate), loss=losses.wasserstein()).kind == kind
     assert _of(_game(estimate), loss=losses.non_saturating()).kind == "done"
+
+
+def test_a_run_that_has_just_begun_has_no_fault_that_healthy_ones_have_at_first() -> None:
+    """D is ahead, samples are alike, and an estimate rises first. What has left all bounds is said at once."""
+    begun = {"status": "training", "steps": 6001}
+    for name, value in (("saturated", 0.95), ("diversity", 0.1), ("nearest", 0.1), ("gap", 0.3)):
+        assert _of(_rows(**{name: value}), **begun).kind == "early"
+        later = _of(_rows(**{name: value}), status="training", steps=6000)
+        assert later.kind == ("d_wins" if name == "saturated" else "collapsed")
+    assert _of(_rows(d_grad=np.exp(20 * _T)), **begun).kind == "diverging"
+    flat = _game(7 + 0.1 * _NOISE)
+    assert _of(flat, status="training", steps=1201, loss=losses.wasserstein()).kind == "healthy"
+    assert _of(flat, status="training", steps=1200, loss=losses.wasserstein()).kind == "flat"
 
 
 def test_a_metric_that_is_tracked_is_followed_before_all_others() -> None:
