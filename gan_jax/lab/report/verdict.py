@@ -139,7 +139,7 @@ def _vanished(rows: Rows) -> Verdict | None:
 def _collapsed(rows: Rows) -> Verdict | None:
     for name, bound, text in (
         ("diversity", _ALIKE, "Samples differ {:.2g} times as much as real examples do"),
-        ("nearest", _COPIES, "The most similar other sample is {:.2g} times as far away as it is of real examples"),
+        ("nearest", _COPIES, "A sample is {:.2g} times as far from the one most like it as a real example is"),
     ):
         values = _column(rows, name)
         if len(values) < 3 or float(np.max(values[-3:])) > bound:
