@@ -22,7 +22,11 @@ _BEGINNING = 0.1
 _RISING = 0.5
 """Share of a run's steps in which the estimate may rise, while D learns to tell samples from data, before it falls."""
 _SURE = 0.65
-"""Share of D's outputs that are saturated where D has won: of both kinds of examples most."""
+"""Share of D's outputs that are saturated where D has won, if samples show it too: of both kinds of examples most."""
+_CERTAIN = 0.9
+"""Share where D has won, whatever samples look like."""
+_DIFFERENT = 0.8
+"""Diversity from which samples may be good though D is sure of most: `dcgan` draws robots, at .76 and 1.02."""
 _ALIKE = 0.4
 """Diversity below which samples are copies of few. Blurred samples of healthy runs that have just begun have more."""
 _COPIES = 0.35
@@ -112,16 +116,22 @@ def _diverging(rows: Rows) -> Verdict | None:
 
 
 def _d_wins(rows: Rows) -> Verdict | None:
-    share = _column(rows, "saturated")
-    if not len(share) or float(np.median(_last(share))) < _SURE:
+    share = _sure(rows)
+    if share < _SURE or (share < _CERTAIN and float(np.max(_column(rows, "diversity")[-3:], initial=0)) >= _DIFFERENT):
         return None
     return Verdict(
         "d_wins",
         "D wins",
-        f"D is sure of {np.median(_last(share)):.0%} of the examples, so nothing in its answers shows G the way. Slow "
+        f"D is sure of {share:.0%} of the examples, so nothing in its answers shows G the way. Slow "
         "D down (a quarter of the rate with --d-lr), give it a penalty (--penalty r1:1), or take a loss that does not "
         "saturate (--loss wasserstein with --penalty wgan_gp:10).",
     )
+
+
+def _sure(rows: Rows) -> float:
+    """The share of D's outputs that are saturated of late; 0 where it was not logged."""
+    share = _column(rows, "saturated")
+    return float(np.median(_last(share))) if len(share) else 0.0
 
 
 def _vanished(rows: Rows) -> Verdict | None:
@@ -171,11 +181,13 @@ def _trend(rows: Rows, *, done: bool, step: int, steps: int, loss: Loss) -> Verd
     name = _curve(rows, loss)
     if name is None:
         diversity = _column(rows, "diversity")
+        share = _sure(rows)
+        who = "Neither player has won" if share < _SURE else f"D is sure of {share:.0%} of the examples"
         alike = f", and samples differ {diversity[-1]:.2g} times as much as real examples do" if len(diversity) else ""
         return Verdict(
             "done" if done else "healthy",
             "Done" if done else "Healthy so far",
-            f"Neither player has won{alike}; how good samples are these losses can't say. "
+            f"{who}{alike}; how good samples are these losses can't say. "
             + (
                 "Look at the samples, or measure them with evaluate."
                 if done

@@ -46,6 +46,11 @@ _OF_A_RUN = [
 ]  # fmt: skip
 
 
+# `run dcgan --data robots:32`, means over tenths of it, and its samples were robots of all kinds.
+_SURE_OF_MOST = [0.039, 0.05, 0.128, 0.303, 0.214, 0.507, 0.629, 0.682, 0.725, 0.763]
+_OF_ROBOTS = [0.996, 1.02, 1.01, 1.02, 1.01, 1.02, 1.01, 1.02, 1.02, 1.02]
+
+
 def _game(estimate: np.ndarray) -> dict[int, dict[str, float]]:
     return _rows(estimate=estimate, d_loss=-estimate, saturated=0.0)
 
@@ -102,6 +107,16 @@ def test_each_fault_has_its_name(kind: str, columns: dict[str, Any]) -> None:
 def test_the_estimate_of_a_wasserstein_game_is_a_curve_to_follow(kind: str, estimate: np.ndarray) -> None:
     assert _of(_game(estimate), loss=losses.wasserstein()).kind == kind
     assert _of(_game(estimate), loss=losses.non_saturating()).kind == "done"
+
+
+def test_d_that_is_sure_of_most_has_not_won_where_samples_differ_as_real_examples_do() -> None:
+    sure, of_robots = (np.interp(_T, np.linspace(0, 1, 10), values) for values in (_SURE_OF_MOST, _OF_ROBOTS))
+    found = _of(_rows(saturated=sure, diversity=of_robots))
+    assert found.kind == "done"
+    assert found.text.startswith("D is sure of 7")
+    assert "Neither" not in found.text
+    assert _of(_rows(saturated=sure, diversity=0.65)).kind == "d_wins"
+    assert _of({step: line | {"diversity": np.nan} for step, line in _rows(saturated=sure).items()}).kind == "d_wins"
 
 
 def test_a_run_that_has_just_begun_has_no_fault_that_healthy_ones_have_at_first() -> None:
