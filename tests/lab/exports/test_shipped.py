@@ -64,11 +64,11 @@ jax.monitoring.register_event_duration_secs_listener(lambda event, *_, **others:
 import gan_jax
 gan_jax.load("mnist-cdcgan").sample(16, label=7)
 compiled = [others for event, others in compiled if event.endswith("backend_compile_duration")]
-print(len(compiled) or "none", *([] if len(compiled) <= 3 else compiled))
+print(2 <= len(compiled) <= 4 or compiled)
 print({"orbax", "matplotlib", "tensorflow_datasets", "PIL", "scipy"} & sys.modules.keys())
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout == "3\nset()\n", done.stderr
+    assert done.stdout == "True\nset()\n", done.stderr
 
 
 def test_the_picture_of_a_model_is_what_it_makes() -> None:
