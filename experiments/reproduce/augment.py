@@ -39,7 +39,7 @@ def table(budget: Budget) -> Table:
     return Table(
         "500 images",
         f"`dcgan` with its defaults on `--data {_SPEC}`, of which {_STOPS[-1]:,} steps see each image "
-        f"{_STOPS[-1] * 64 // 500:,} times; rows have their names as `--augment`. Median of three seeds, and in brackets "
+        f"{_STOPS[-1] * 64 // 500:,} times; rows have their names as `--augment`. Median of three seeds, in brackets "
         f"the worst. {n:,} samples against MNIST's test set, in the features of the project's classifier.",
         {
             **{
