@@ -57,7 +57,7 @@ def table(budget: Budget) -> Table:
             "floor": Column("its floor", 2),
             "l1": Column("L1", 4),
             "ssim": Column("SSIM", 3),
-            "frechet": Column("Frechet distance", 2),
+            "frechet": Column("Frechet distance", 3),
             "z_effect": Column("effect of noise", 4),
         },
         [],
