@@ -97,7 +97,7 @@ def test_every_recipe_runs_and_a_resumed_run_ends_in_the_same_bits(
     assert list(cut) == [1, 2, 3, 4, 5, 6]
     # A line is the mean over its steps, exactly, but for what is of its step alone.
     for step, record in whole.items():
-        of_step = {key: cut[step][key] for key in ("images_seen", *["diversity"] * (name != "tagger"))}
+        of_step = {key: cut[step][key] for key in ("images_seen", *["diversity", "nearest"] * (name != "tagger"))}
         own = [cut[step - i] for i in (2, 1, 0)]
         for key in ("d_grad", "g_grad"):  # Taken at every sixteenth step: the first.
             assert [key in line for line in own] == [step == 3, False, False]

@@ -452,6 +452,10 @@ def test_a_dry_run_says_the_plan_and_compiles_nothing(
     assert cost.startswith(f"  a member has {g + d:,} parameters, of which {g:,} in the generator")
     assert "MiB" in memory
     assert last.startswith("  in sweeps/wgan/001: ")
+    # The form of a penalty is of its program, and a number that does not differ is said there.
+    assert call("sweep", *_WGAN, "--penalty", "none,r1:1", "--lr", "1e-4", "--dry-run") == 0
+    described = capsys.readouterr().out.splitlines()[1:3]
+    assert described == ["  program 1 of penalty r1:1: 1 member", "  program 2 of penalty none: 1 member"]
     assert not Path("sweeps").exists()
 
 
