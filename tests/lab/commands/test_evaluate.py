@@ -59,7 +59,7 @@ _ANY, _SLOW = ["sliced_wasserstein"], ["parzen", "parzen_blurred", "parzen_kmean
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("gan", [*_READ, *_ANY, *_SLOW]),
+        pytest.param("gan", [*_READ, *_ANY, *_SLOW], marks=pytest.mark.slow),
         ("cgan", [*_READ, "gan_test", *_ANY, "gan_train", *_SLOW]),
     ],
 )
