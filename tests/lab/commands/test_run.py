@@ -162,6 +162,7 @@ def test_a_run_with_schedules_that_is_cut_ends_in_the_same_bits(
     assert any(not np.array_equal(a, b) for a, b in zip(*leaves, strict=True))
 
 
+@pytest.mark.slow
 def test_schedules_span_the_steps_that_a_run_was_started_with(images: str) -> None:
     command = [*_tiny("wgan", images), "--lr", "linear:1e-2:0"]
     assert call("run", *command, "--steps", 6, "--out", "a") == 0
@@ -201,7 +202,7 @@ _OBJECTIVES: dict[str, tuple[str, list[object], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("case", few(_OBJECTIVES, "all"))
+@pytest.mark.parametrize("case", few(_OBJECTIVES, "loss"))
 def test_an_objective_that_was_typed_is_recorded_and_resumes_exactly(
     case: str, images: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

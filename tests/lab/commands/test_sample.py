@@ -260,7 +260,8 @@ def test_interpolation_draws_a_grid(runs: Path, tmp_path: Path, name: str) -> No
 
 
 @pytest.mark.parametrize(("name", "typed", "size"), [
-    ("gan", ["--n", "4"], 2 * 10 + 2), ("cgan", ["--label", "2", "--n", "4"], 22), ("wgan", ["--n", "9"], None),
+    pytest.param("gan", ["--n", "4"], 2 * 10 + 2, marks=pytest.mark.slow), ("cgan", ["--label", "2", "--n", "4"], 22),
+    pytest.param("wgan", ["--n", "9"], None, marks=pytest.mark.slow),
 ])  # fmt: skip
 def test_a_walk_moves_and_comes_back(
     name: str, typed: list[str], size: int | None, runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
