@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from experiments.benchmark import commands
 from experiments.benchmark.cases import CASES
 from gan_jax.lab import cli, devices
 from gan_jax.lab.experiment import nearest
@@ -37,7 +38,7 @@ def main(argv: list[str]) -> int:
     jax.config.update("jax_num_cpu_devices", devices.cores())
     jax.config.update("jax_enable_compilation_cache", False)
     cli.check_platform()
-    from experiments.benchmark import accelerator, commands, metrics, population, report, steps, stream
+    from experiments.benchmark import accelerator, metrics, population, report, steps, stream
 
     options.out.mkdir(parents=True, exist_ok=True)
     results = report.read(options.out)
@@ -55,7 +56,7 @@ def main(argv: list[str]) -> int:
             case "startup":
                 return commands.startup(options.turns)
             case "sweep":
-                return commands.sweep(steps=options.sweep_steps, runs=options.sweep_runs)
+                return commands.sweep(steps=options.sweep_steps, runs=options.sweep_runs, members=options.sweep_members)
             case "accelerator":
                 return accelerator.measure(**timed)
         return steps.measure(case, peer=options.peer is not None, clock=options.clock, **timed)
@@ -111,7 +112,10 @@ def _parser() -> argparse.ArgumentParser:
         type=cli.reader(integer(1)),
         default=4,
         metavar="N",
-        help="how many of the sweep's 64 members are also run alone (default: 4)",
+        help="how many of the sweep's members are also run alone (default: 4)",
+    )
+    parser.add_argument(
+        "--sweep-members", type=int, choices=commands.SWEEPS, default=64, help="members of the sweep (default: 64)"
     )
     parser.add_argument(
         "--out",

@@ -15,7 +15,9 @@ from experiments.benchmark.cases import CASES
 from gan_jax.errors import InputError
 
 _SWEEP = {"lr": (2e-5, 5e-5, 1e-4, 2e-4), "clip": (0.003, 0.01, 0.02, 0.03)}
-_SEEDS = 4
+_SIDE = 4
+SWEEPS = (8, _SIDE**3)
+"""Members that a timed sweep may have: as many learning rates as clips and seeds."""
 
 
 def startup(turns: int, name: str = "wgan") -> dict[str, Any]:
@@ -41,35 +43,43 @@ def startup(turns: int, name: str = "wgan") -> dict[str, Any]:
     return {"command": f"python -m experiments.run {name} --log-every 1", "seconds_to_first_step": first}
 
 
-def sweep(*, steps: int, runs: int, name: str = "wgan") -> dict[str, Any]:
-    """Times one sweep of 64 members, and `runs` of its members as separate commands, each from end to end.
+def sweep(*, steps: int, runs: int, members: int = SWEEPS[-1], name: str = "wgan") -> dict[str, Any]:
+    """Times one sweep, and `runs` of its members as separate commands, each from end to end.
 
-    The compilation cache is empty at first. The runs are spread evenly over the sweep's members; 64 times their median
-    is the time of the members one after the other.
+    The sweep is timed with an empty compilation cache, and once more with its programs there, as those of the runs are
+    but the first's. The runs are spread evenly over the members; `members` times their median is the time of the
+    members one after the other.
     """
     recipe = CASES[name].recipe
     critic = ["--n-critic=5", "--d-width=none", "--d-depth=none", "--d-activation=relu"]
     fixed = [f"--width={recipe['width']}", f"--depth={recipe['depth']}", *critic, "--ema=none", f"--steps={steps}"]
     fixed += [f"--batch-size={CASES[name].batch_size}"]
-    swept = [f"--{key}={','.join(map(str, values))}" for key, values in _SWEEP.items()]
-    members = [(lr, clip, seed) for lr in _SWEEP["lr"] for clip in _SWEEP["clip"] for seed in range(_SEEDS)]
+    side = round(members ** (1 / 3))
+    values = {key: own[:: _SIDE // side] for key, own in _SWEEP.items()}
+    swept = [f"--{key}={','.join(map(str, own))}" for key, own in values.items()]
+    plan = [(lr, clip, seed) for lr in values["lr"] for clip in values["clip"] for seed in range(side)]
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder)
-        arguments = [name, *fixed, *swept, f"--seeds={_SEEDS}"]
-        swept_s = _timed(_command("sweep", *arguments, "--out", str(directory / "sweep")), directory)
-        record = json.loads((directory / "sweep" / "summary.json").read_text())
+        arguments = [name, *fixed, *swept, f"--seeds={side}"]
+        cold_s, cached_s = (
+            _timed(_command("sweep", *arguments, "--out", str(directory / cache)), directory)
+            for cache in ("cold", "cached")
+        )
+        record = json.loads((directory / "cold" / "summary.json").read_text())
         run_s = []
-        for lr, clip, seed in members[:: len(members) // runs]:
+        for lr, clip, seed in plan[:: len(plan) // runs]:
             one = [name, *fixed, f"--lr={lr}", f"--clip={clip}", f"--seed={seed}"]
             run_s.append(_timed(_command("run", *one, "--out", str(directory / f"{lr}-{clip}-{seed}")), directory))
-    alone_s = statistics.median(run_s)
+    alone_s = len(plan) * statistics.median(run_s)
     return {
         "command": f"python -m experiments.sweep {' '.join(arguments)}",
-        "members": len(members),
+        "members": len(plan),
         "compilations": record["compilations"],
-        "sweep_s": swept_s,
+        "sweep_s": cold_s,
+        "cached_s": cached_s,
         "run_s": run_s,
-        "ratio": len(members) * alone_s / swept_s,
+        "ratio": alone_s / cold_s,
+        "cached_ratio": alone_s / cached_s,
     }
 
 

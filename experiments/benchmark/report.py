@@ -118,6 +118,8 @@ def table(results: Results) -> str:
             f"`{r['command']}`: {r['sweep_s']:.0f} s for {r['members']} members, {r['compilations']} compilation(s); "
             f"one member as a command of its own {alone:.1f} s, {r['members']} of them {r['ratio']:.1f} times as long.",
         ]
+        if "cached_s" in r:  # Earlier versions did not time it.
+            lines[-1] += f" With its programs cached the sweep takes {r['cached_s']:.0f} s: {r['cached_ratio']:.1f}."
     if "startup" in results:
         r = results["startup"]["record"]
         seconds = r["seconds_to_first_step"]

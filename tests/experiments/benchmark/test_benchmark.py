@@ -5,7 +5,7 @@ from pathlib import Path
 import jax
 import pytest
 
-from experiments.benchmark import metrics, report, steps
+from experiments.benchmark import commands, metrics, report, steps
 from experiments.benchmark.cases import CASES
 from tests.experiments.helpers import call
 from tests.helpers import read_png
@@ -69,3 +69,27 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
     error = capsys.readouterr().err
     assert words in error
     assert error.count("\n") == 1
+
+
+def test_a_sweep_against_its_members_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    commanded = []
+
+    def timed(command: list[str], directory: Path) -> float:
+        commanded.append(command[2:])
+        out = Path(command[command.index("--out") + 1])
+        if "experiments.sweep" not in command:
+            return 5.0 + len(commanded)
+        out.mkdir()
+        (out / "summary.json").write_text('{"compilations": 1}')
+        return {"cold": 32.0, "cached": 16.0}[out.name]
+
+    monkeypatch.setattr(commands, "_timed", timed)
+    record = commands.sweep(steps=400, runs=2, members=8)
+    assert "--lr=2e-05,0.0001 --clip=0.003,0.02 --seeds=2" in record["command"]
+    assert [own[0] for own in commanded] == 2 * ["experiments.sweep"] + 2 * ["experiments.run"]
+    assert [own[-5:-2] for own in commanded[2:]] == [
+        ["--lr=2e-05", "--clip=0.003", "--seed=0"],
+        ["--lr=0.0001", "--clip=0.003", "--seed=0"],
+    ]
+    # The runs took 8 and 9 seconds.
+    assert (record["run_s"], record["ratio"], record["cached_ratio"]) == ([8.0, 9.0], 8 * 8.5 / 32, 8 * 8.5 / 16)
