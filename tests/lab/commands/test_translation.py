@@ -61,6 +61,7 @@ def test_pictures_of_ones_own_are_translated(runs: Path, tmp_path: Path) -> None
     np.testing.assert_array_equal(picture[2:10, 22:30], np.repeat(pixels[0][..., None], 3, axis=-1))
 
 
+@pytest.mark.slow
 def test_pictures_of_another_size_are_resized_only_when_asked(
     runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
