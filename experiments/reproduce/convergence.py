@@ -210,8 +210,7 @@ def table(budget: Budget) -> Table:
         Row("real points", {"samples": protocol.samples}, functools.partial(_measure_real, protocol), seeds, count),
         Row("untrained", record, functools.partial(_measure_untrained, protocol), seeds, count),
     ]
-    for name in _rows(budget):
-        method = METHODS[name]
+    for name, method in METHODS.items():
         own = record | {"width": _WIDTH, "strengths": method.strengths, "rates": list(_RATES.values())}
         rows.append(Row(name, own, functools.partial(_measure, name, protocol), seeds, count))
     columns = {f"{target}_{which}": Column(f"{target}, {which}", 3) for target in TARGETS for which in _WHICH}
@@ -230,25 +229,12 @@ def table(budget: Budget) -> Table:
     return Table("Which methods converge in the plane", _note(budget), columns, published, rows, _plot)
 
 
-def _rows(budget: Budget) -> list[str]:
-    """The methods of a budget: some are left out where it is a CPU's."""
-    return [name for name in METHODS if budget == "paper" or name not in _FOR_GPU]
-
-
-_FOR_GPU = ("WGAN, 5 critic steps", "WGAN-GP, 5 critic steps", "R2")
-
-
 _WHICH = ("best", "median")
 _NEAR = 2.0
 
 
 def _note(budget: Budget) -> str:
     protocol, count = _BUDGETS[budget]
-    missing = (
-        ""
-        if budget == "paper"
-        else " R2, and WGAN and WGAN-GP with five critic steps, are rows of `--budget paper` alone."
-    )
     return (
         f"Exact Wasserstein-1 distance (assignment) between {protocol.samples} generated points and as many real ones "
         f"after {protocol.steps:,} generator updates with minibatches of {protocol.batch_size}, lower is better. `real "
@@ -269,7 +255,7 @@ def _note(budget: Budget) -> str:
         "Where we differ from the source: it publishes pictures of bars and no numbers, so there is nothing to repeat "
         "to a digit; targets, networks, rates and strengths are ours, and DRAGAN and the relativistic loss are new "
         "here. All methods but minimax and the three Wasserstein games have the non-saturating loss; consensus moves "
-        f"both players at once, the others D first.{missing}"
+        "both players at once, the others D first."
     )
 
 

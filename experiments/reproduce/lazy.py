@@ -252,16 +252,19 @@ def _plot(rows: Mapping[str, Sequence[Record]], file: Path) -> None:
                     quality.plot([place + shift] * 2, intervals.interval(values), color=color, linewidth=5, alpha=0.5)
                     mean = intervals.interquartile_mean(values)
                     quality.plot([place + shift], [mean], "o", color=color, label=label if place == 0 else None)
+        found = []
         for number, name in enumerate(EVERY):
             curves = [each["curves"] for each in rows.get(name, [])]
             if curves:
                 means = [intervals.interquartile_mean([own[f"{x:g}"][-1] for own in curves]) for x in _LENGTHS]
+                found += means
                 lengths.plot(_LENGTHS, means, marker=".", label=name, **style.line(number))
         quality.set_xticks(range(len(EVERY)), list(EVERY))
         quality.set(ylabel="Frechet distance (lower is better)")
         style.set_logarithmic(quality, "y", shown)
         quality.legend(*quality.get_legend_handles_labels())
-        lengths.set(xlabel="length of the average, share of the training", ylabel="Frechet distance", yscale="log")
+        lengths.set(xlabel="length of the average, share of the training", ylabel="Frechet distance")
+        style.set_logarithmic(lengths, "y", found)
         lengths.legend(*lengths.get_legend_handles_labels())
         style.save(figure, file)
 

@@ -44,7 +44,7 @@ class Members:
     def __init__(
         self,
         make_gan: MakeGAN,
-        numbers: Mapping[str, Sequence[float]],
+        numbers: Mapping[str, Array | Sequence[float]],
         keys: Sequence[Array],
         examples: Examples,
         *,
@@ -55,7 +55,7 @@ class Members:
 
         Args:
           make_gan: one member's numbers to its GAN; the same object for all members that share a program.
-          numbers: of every member, `[M]`.
+          numbers: of every member, leaves `[M, ...]`.
           keys: M keys, from which all that is random in a member derives.
           examples: the data, on the devices.
           places: of the program, at least M; rounded up to a multiple of the devices.
@@ -64,7 +64,7 @@ class Members:
         self._mesh = devices.population_mesh()
         self._places = -(-max(places, len(keys)) // self._mesh.size) * self._mesh.size
         self._make_gan, self._examples, self._batch_size = make_gan, examples, batch_size
-        self._numbers = {name: np.asarray(values, np.float32) for name, values in numbers.items()}
+        self._numbers = {name: np.asarray(jnp.asarray(values)) for name, values in numbers.items()}
         split = np.stack([jax.random.key_data(jax.random.split(key, 3)) for key in keys])
         init, self._train_keys, self._sample_keys = split[:, 0], split[:, 1], split[:, 2]
         self.finite = np.ones(len(keys), bool)
@@ -76,7 +76,7 @@ class Members:
         )
         order = np.argsort(places_of[used])
         self.states: GANState = jax.tree.map(lambda leaf: leaf[used][order], jax.device_get(states))
-        self._gan = make_gan({name: float(values[0]) for name, values in self._numbers.items()})
+        self._gan = make_gan({name: values[0].tolist() for name, values in self._numbers.items()})
         one = jax.tree.map(lambda leaf: leaf[:1], examples)
         self._mapping = population.suitable_mapping(self._gan, one, jax.default_backend())
 

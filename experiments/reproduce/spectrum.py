@@ -21,13 +21,12 @@ import numpy as np
 import optax
 from jax import lax
 from jax.flatten_util import ravel_pytree
-from jax.sharding import Mesh
 from jaxtyping import Array, Complex, Float
 
 from experiments.reproduce import intervals, seeds, transport
+from experiments.reproduce.members import Members
 from experiments.reproduce.table import Budget, Column, Outcome, Published, Record, Row, Table
-from gan_jax import data, losses, penalties, population, priors, training
-from gan_jax.compiling import jit_training
+from gan_jax import data, losses, penalties, priors, training
 from gan_jax.examples import Examples
 from gan_jax.gan import GAN, Batch, GANState
 from gan_jax.lab import style
@@ -255,33 +254,26 @@ def _measure(name: str, protocol: Protocol, numbers: Sequence[int]) -> list[Outc
     members = [(seed, *cell) for seed in numbers for cell in CELLS]
     hyperparams = hyperparams_of(protocol, [(loss, penalty) for _, loss, penalty in members])
     # The cells of a seed start with the same weights and see the same minibatches.
-    roots = [jax.random.split(jax.random.key(seed), 3) for seed, *_ in members]
-    init_rngs, rngs, look_rngs = (jnp.stack([own[k] for own in roots]) for k in range(3))
-    mapping: population.Mapping = "map" if jax.default_backend() == "cpu" else "vmap"
-    mesh = Mesh(np.array(jax.devices()), (population.AXIS,))
-    states = jax.jit(population.initial_states, static_argnums=0)(make_gan, hyperparams, init_rngs, examples)
-    advance = jit_training(population.train_until, donate=["states"])
-    looks = jax.jit(functools.partial(_looks, make_gan, protocol, mapping))
-    finite = np.ones(len(members), bool)
+    keys = [jax.random.key(seed) for seed, *_ in members]
+    trained = Members(make_gan, hyperparams, keys, examples, places=len(members), batch_size=_BATCH)
+    everyone = np.ones(len(members), bool)
+    looks = jax.jit(functools.partial(_looks, make_gan, protocol))
+    look_rngs = jnp.stack([jax.random.split(key, 3)[2] for key in keys])
     stops = sorted({max(1, round(share * protocol.steps)) for share in _STOPS})
     spectra: list[list[Complex[np.ndarray, " k"]]] = [[] for _ in members]
     residuals: list[list[float]] = [[] for _ in members]
     for stop in stops:
-        states, _, reached = advance(
-            make_gan, hyperparams, states, examples, alive=jnp.asarray(finite), rngs=rngs, stop=stop,
-            batch_size=_BATCH, capacity=protocol.steps, mapping=mapping, mesh=mesh,
-        )  # fmt: skip
-        finite &= np.asarray(reached)
-        matrices, samples = jax.device_get(looks(hyperparams, states, look_rngs, examples))
+        trained.advance(everyone, stop)
+        matrices, samples = jax.device_get(looks(hyperparams, trained.states, look_rngs, examples))
         for k, matrix in enumerate(matrices):
-            usable = finite[k] and np.isfinite(matrix).all()
+            usable = trained.finite[k] and np.isfinite(matrix).all()
             values, residual = leading(matrix, _KEPT) if usable else (np.full(_KEPT, np.nan + 0j), np.nan)
             spectra[k].append(values)
             residuals[k].append(residual)
     real = np.asarray(from_uint8(jnp.asarray(test.x[: protocol.points]), (0.0, 1.0)))
     distances = [
         transport.pool().submit(transport.exact, real, each) if ok else None
-        for each, ok in zip(samples, finite, strict=True)
+        for each, ok in zip(samples, trained.finite, strict=True)
     ]
     outcomes = []
     for first in range(0, len(members), len(CELLS)):
@@ -294,7 +286,7 @@ def _measure(name: str, protocol: Protocol, numbers: Sequence[int]) -> list[Outc
             waiting = distances[k]
             ends["distance"] = np.nan if waiting is None else waiting.result()
             found |= {name_of(what): value for what, value in ends.items()}
-            if finite[k]:
+            if trained.finite[k]:
                 last = spectra[k][-1]
                 curves |= {name_of("imaginary"): shares, name_of("re"): [*last.real], name_of("im"): [*last.imag]}
         outcomes.append(Outcome(found, curves))
@@ -309,7 +301,6 @@ def key(loss: str, penalty: str, what: str) -> str:
 def _looks(
     make_gan: Callable[[Hyperparams], GAN],
     protocol: Protocol,
-    mapping: population.Mapping,
     hyperparams: Hyperparams,
     states: GANState,
     rngs: Array,
@@ -322,7 +313,7 @@ def _looks(
         return look(make_gan(hyperparams), state, rng, examples, protocol)
 
     # All members at once would need tens of gigabytes for images.
-    return lax.map(one, (hyperparams, states, rngs), batch_size=_CHUNK if mapping == "vmap" else None)
+    return lax.map(one, (hyperparams, states, rngs), batch_size=None if jax.default_backend() == "cpu" else _CHUNK)
 
 
 def look(gan: GAN, state: GANState, rng: Key, examples: Examples, protocol: Protocol) -> tuple[Array, Array]:
