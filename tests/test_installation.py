@@ -129,25 +129,21 @@ def test_constraints_pin_every_dependency_within_its_range(file: str) -> None:
     assert outside == []
 
 
-def test_it_runs_from_another_directory_with_the_data_that_comes_with_it(installed: Path, tmp_path: Path) -> None:
-    said = _done(installed / "gan-jax", "run", "gan", *_TINY, cwd=tmp_path)
-    assert "next: gan-jax sample runs/gan/001" in said
-    for command in ([installed / "gan-jax"], [installed / "python", "-m", "gan_jax"]):
-        _done(*command, "sample", "runs/gan/001", "--out", "a.png", cwd=tmp_path)
-    help_text = _done(installed / "python", "-m", "experiments.run", "--help", cwd=tmp_path)
-    assert help_text.startswith("usage: python -m experiments.run")
-    code = "from gan_jax import data, metrics; print(len(data.load('mnist')), metrics.features.load('mnist').record)"
-    assert _done(installed / "python", "-c", code, cwd=tmp_path).startswith("60000 ")
-
-
-def test_the_commit_is_the_one_of_the_code_that_runs(installed: Path, tmp_path: Path) -> None:
+def test_it_runs_in_another_repository_with_the_data_that_comes_with_it(installed: Path, tmp_path: Path) -> None:
     project = installed.parents[1]
-    _done(installed / "gan-jax", "run", "gan", *_TINY, "--out", tmp_path / "a", cwd=project)
+    said = _done(installed / "gan-jax", "run", "gan", *_TINY, "--out", tmp_path / "a", cwd=project)
+    assert f"next: gan-jax sample {tmp_path / 'a'}" in said
+    # The commit is the one of the code that runs.
     commit = json.loads((tmp_path / "a" / "config.json").read_text())["commit"]
     if "editable" in project.name and (_ROOT / ".git").exists():
         assert commit.rstrip("+") == _git(_ROOT, "rev-parse", "HEAD")
     else:
         assert commit is None
+    _done(installed / "python", "-m", "gan_jax", "sample", "a", "--out", "a.png", cwd=tmp_path)
+    help_text = _done(installed / "python", "-m", "experiments.run", "--help", cwd=tmp_path)
+    assert help_text.startswith("usage: python -m experiments.run")
+    code = "from gan_jax import data, metrics; print(len(data.load('mnist')), metrics.features.load('mnist').record)"
+    assert _done(installed / "python", "-c", code, cwd=tmp_path).startswith("60000 ")
 
 
 @pytest.mark.parametrize("name", ["gan_jax", pytest.param("gan-jax", marks=pytest.mark.slow)])
@@ -212,6 +208,7 @@ def test_without_a_home_or_a_name_there_is_one_line_more(case: str, tmp_path: Pa
     assert list((tmp_path / "work").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_without_a_home_or_a_name_it_trains_and_draws(tmp_path: Path) -> None:
     done = _without_a_home("none", tmp_path, "run", "gan", *_TINY)
     assert done.returncode == 0, done.stderr

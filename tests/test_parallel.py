@@ -140,7 +140,7 @@ def test_pmap_equals_one_device_on_the_global_batch(name: str) -> None:
     assert_equals_one_device(name, first)
 
 
-@every_gan
+@few_gans
 @pytest.mark.parametrize("check_vma", few([True, False], True))
 def test_shard_map_equals_one_device_on_the_global_batch(name: str, check_vma: bool) -> None:
     make, shape = GANS[name]

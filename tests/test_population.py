@@ -67,7 +67,9 @@ def mesh(*shape: int) -> Mesh:
     return Mesh(np.array(jax.devices()[: int(np.prod(shape))]).reshape(shape), names)
 
 
-@pytest.mark.parametrize("make", [make, make_conv], ids=["wgan", "dcgan"])
+@pytest.mark.parametrize(
+    "make", [pytest.param(make, id="wgan", marks=pytest.mark.slow), pytest.param(make_conv, id="dcgan")]
+)
 def test_every_member_has_the_very_bits_of_a_run_alone(make: population.MakeGAN) -> None:
     (numbers, rngs), examples = population_inputs(), data()
 
@@ -94,7 +96,7 @@ def test_vmap_equals_one_after_the_other() -> None:
     [
         pytest.param(make, 2, id="wgan, three a device", marks=pytest.mark.slow),
         pytest.param(make, 8, id="wgan, not divisible"),
-        pytest.param(make_conv, 2, id="dcgan, three a device"),
+        pytest.param(make_conv, 2, id="dcgan, three a device", marks=pytest.mark.slow),
         pytest.param(make_conv, 8, id="dcgan, not divisible", marks=pytest.mark.slow),
     ],
 )
@@ -102,6 +104,7 @@ def test_members_spread_over_devices_keep_their_bits(make: population.MakeGAN, d
     assert_same(jax.tree.map(np.asarray, trained(make, mesh=mesh(devices))), one_device(make))
 
 
+@pytest.mark.slow
 def test_members_and_minibatches_spread_over_two_axes() -> None:
     both = mesh(2, 4)
 
@@ -196,9 +199,8 @@ def test_dense_nets_are_batched_on_accelerators_only(make: population.MakeGAN, p
     assert population.suitable_mapping(gan, data(), platform) == expected
 
 
-@pytest.mark.parametrize(
-    "place", [pytest.param(False, id="host", marks=pytest.mark.slow), pytest.param(True, id="placed")]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("place", [False, True], ids=["host", "placed"])
 def test_meshes_of_jax_make_mesh_are_taken_too(place: bool) -> None:
     """Their axes are Explicit, those of `Mesh` are Auto."""
     explicit = jax.make_mesh((2,), (population.AXIS,), devices=jax.devices()[:2])

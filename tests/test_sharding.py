@@ -9,7 +9,7 @@ from jax.sharding import PartitionSpec as P
 
 from gan_jax import GAN, recipes, sharding, training
 from gan_jax.training import Examples
-from tests.helpers import assert_close, assert_same, few, jit
+from tests.helpers import assert_close, assert_same, few, few_rows, jit
 
 KEY = jax.random.key(0)
 SHAPE, BATCH = (8, 8, 1), 16
@@ -31,7 +31,7 @@ def spread(gan: GAN, devices: int) -> GAN:
 
 
 @pytest.mark.parametrize("devices", few([4, 8], 8))
-@pytest.mark.parametrize("name", GANS)
+@pytest.mark.parametrize("name", few(GANS, "BatchNorm"))
 def test_minibatches_spread_over_devices_give_the_numbers_of_one(name: str, devices: int) -> None:
     gan = GANS[name]()
     state = jit(lambda data: training.initial_state(gan, KEY, data))(data())
@@ -63,8 +63,14 @@ def test_meshes_of_jax_make_mesh_are_taken_too() -> None:
     assert_same(*(train(g, state, data(), KEY, steps=1, batch_size=BATCH) for g in (explicit, spread(gan, 8))))
 
 
-@pytest.mark.parametrize("n", [5, 8])
-@pytest.mark.parametrize("where", ["one device", "all devices"])
+@pytest.mark.parametrize(
+    ("n", "where"),
+    few_rows(
+        [(5, "one device"), (5, "all devices"), (8, "one device"), (8, "all devices")],
+        (5, "one device"),
+        (8, "all devices"),
+    ),
+)
 def test_samples_need_no_jit_and_any_number_of_them_can_be_drawn(n: int, where: str) -> None:
     gan = GANS["BatchNorm"]()
     state = jit(lambda data: training.initial_state(gan, KEY, data))(data())

@@ -158,6 +158,7 @@ def trained(examples: Examples, steps: int, lr: Any = 1e-3, state: GANState | No
     return train(gan, state, examples, KEY, steps=steps, batch_size=BATCH)[0]
 
 
+@pytest.mark.slow
 def test_conditions_of_several_kinds_train_and_a_run_that_is_cut_has_the_bits_of_one_that_is_not() -> None:
     first = jit(lambda data: trained(data, 0))(data())
     go_on = jit(lambda data, steps, state: trained(data, steps, state=state), static_argnums=1)
@@ -177,6 +178,7 @@ def test_every_kind_of_a_condition_reaches_both_nets() -> None:
         assert (gan.discriminate(state, x, changed) != gan.discriminate(state, x, y)).all()
 
 
+@pytest.mark.slow
 def test_conditions_of_several_kinds_train_as_populations() -> None:
     rates = jnp.array([1e-3, 1e-2])
 
@@ -250,6 +252,7 @@ def test_minibatches_depend_on_key_and_step_alone_whatever_draws_them(impl: str)
     assert len({row.tobytes() for row in alone.reshape(-1, 2 * BATCH)}) == 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("impl", ["rbg"])
 def test_streamed_and_cut_runs_are_exact_whatever_draws_them(impl: str) -> None:
     rng = jax.random.key(0, impl=impl)

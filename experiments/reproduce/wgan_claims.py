@@ -163,13 +163,16 @@ def _plot(rows: Mapping[str, Sequence[Record]], file: Path) -> None:
             for result in rows[name]:
                 axes.plot(result["curves"]["frechet"], result["curves"]["estimate"], ".-", linewidth=0.8)
             correlation = tables.spread(rows[name], "spearman", 2)
-            axes.set(xlabel="Frechet distance (lower is better)", xscale="log", ylabel="estimate")
+            axes.set(xlabel="Frechet distance (lower is better)", ylabel="estimate")
+            style.set_logarithmic(axes, "x", [x for result in rows[name] for x in result["curves"]["frechet"]])
             axes.set_title(f"{name}: rank correlation {correlation}")
         for colour, name in enumerate(name for name in rows if name.startswith("wgan")):
             for k, result in enumerate(rows[name]):
                 distances = result["curves"]["frechet"]
                 run = np.linspace(0, 1, len(distances) + 1)[1:]
                 momenta.plot(run, distances, color=style.COLORS[colour], label=None if k else name, linewidth=0.8)
-        momenta.set(xlabel="share of the run", ylabel="Frechet distance (lower is better)", yscale="log")
-        momenta.legend(*momenta.get_legend_handles_labels(), loc="lower left")  # Even if there is no line yet.
+        momenta.set(xlabel="share of the run", ylabel="Frechet distance (lower is better)")
+        shown = [x for name in rows if name.startswith("wgan") for r in rows[name] for x in r["curves"]["frechet"]]
+        style.set_logarithmic(momenta, "y", shown)
+        figure.legend(*momenta.get_legend_handles_labels(), loc="outside lower right", ncols=4)
         style.save(figure, file)

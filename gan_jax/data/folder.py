@@ -76,7 +76,7 @@ class Header(NamedTuple):
     frames: bool
 
 
-def load_directory(directory: Path, split: Split = "train") -> Dataset:
+def load_directory(directory: Path, split: Split = "train", name: str | None = None) -> Dataset:
     """Loads all the images in a directory, in the order of their sorted paths.
 
     - Images directly in it are unlabelled. Otherwise each sub-folder is a class, in the natural order of the names (2
@@ -94,13 +94,14 @@ def load_directory(directory: Path, split: Split = "train") -> Dataset:
     Args:
       directory: the directory.
       split: "train" or "test".
+      name: of the data; None for folder:DIRECTORY.
 
     Raises:
       InputError: the directory is missing, holds no images, mixes loose images and class folders, or splits and
         classes, has a class without images, or an image is unreadable, has more than 8 bits per channel, or differs in
         size.
     """
-    name = f"folder:{directory}"
+    name = name or f"folder:{directory}"
     layout = laid_out(name, directory, split, walk)
     train, chosen = layout.train, layout.chosen
     headers = of_train = _headers(name, train.files)
@@ -338,9 +339,11 @@ def upright(image: "Image.Image", mode: str) -> "Image.Image":
 def _of_another_size(
     name: str, path: Path, shape: tuple[int, ...], usual: Path, usual_shape: tuple[int, ...]
 ) -> InputError:
+    source = name.removeprefix("folder:")
+    advice = "bring all files to one size" if source == name else preparing_advice(source)
     return InputError(
         f"{name}: {path} is {shape[1]}x{shape[0]} pixels where {usual.name} is {usual_shape[1]}x{usual_shape[0]}; "
-        f"{preparing_advice(name.removeprefix('folder:'))}"
+        f"{advice}"
     )
 
 

@@ -22,8 +22,8 @@ def load_directory(directory: Path, split: Split = "train", *, reversed: bool = 
     Raises:
       InputError: as `folder.load_directory`, or the pictures' width is odd.
     """
-    both = folder.load_directory(directory, split)
     name = f"{'pairs_reversed' if reversed else 'pairs'}:{directory}"
+    both = folder.load_directory(directory, split, name)
     width = both.shape[1]
     if width % 2:
         raise InputError(

@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import difflib
+import functools
 import logging
 import os
 import shlex
@@ -158,14 +159,14 @@ def add_features(parser: argparse.ArgumentParser) -> None:
 
 def reader(parse: Callable[[str], Any]) -> Callable[[str], Any]:
     """An argparse type: ValueError's text is the message."""
+    return functools.partial(_read, parse)
 
-    def read(text: str) -> Any:
-        try:
-            return parse(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from error
 
-    return read
+def _read(parse: Callable[[str], Any], text: str) -> Any:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def path(text: str) -> Path:

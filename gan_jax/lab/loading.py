@@ -2,13 +2,12 @@
 
 import dataclasses
 import functools
+import operator
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from gan_jax.errors import InputError
@@ -54,6 +53,10 @@ class Trained:
         """Kept, because it keeps its compiled program."""
         return sampling.generator_of(self.gan, check=True)
 
+    @functools.cached_property
+    def _draw(self) -> sampling.Draw:
+        return sampling.drawer_of(self.gan)
+
     @property
     def classes(self) -> tuple[str, ...]:
         """The names of the classes, as the data calls them; empty when it is unlabelled."""
@@ -75,14 +78,12 @@ class Trained:
         """
         if label is not None and y is not None:
             raise ValueError("label and y exclude each other: give one of them")
-        z_rng, y_rng = jax.random.split(jax.random.key(seed))
         if label is not None:
-            y = jnp.full((n,), sampling.label_of(self.job, self.gan, label), jnp.int32)
-        elif y is None:
-            y = self.gan.conditioning.draw(y_rng, n)
-        else:
+            y = np.full((n,), sampling.label_of(self.job, self.gan, label), np.int32)
+        elif y is not None:
             y = sampling.checked(self.job, self.gan, y, n)
-        return self._generate(self.state, self.gan.prior(z_rng, n), y)
+        z, drawn = self._draw(np.int64(operator.index(seed)), n, y is None)
+        return self._generate(self.state, z, drawn if y is None else y)
 
 
 def load(

@@ -40,17 +40,17 @@ class Option(NamedTuple):
 
 def integer(low: int, high: int = 2**31 - 1) -> Parse:
     """A parser of integers in [low, high]; steps are counted in 32 bits."""
+    return functools.partial(_integer, low, high)
 
-    def parse(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = low - 1
-        if not low <= value <= high:
-            raise ValueError(f"expected a whole number, at least {low} and at most {high}, got {text!r}")
-        return value
 
-    return parse
+def _integer(low: int, high: int, text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = low - 1
+    if not low <= value <= high:
+        raise ValueError(f"expected a whole number, at least {low} and at most {high}, got {text!r}")
+    return value
 
 
 def real(low: float = -math.inf, high: float = math.inf, *, above: bool = False) -> Parse:

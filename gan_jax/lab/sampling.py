@@ -1,6 +1,7 @@
 """What a trained GAN shows: conditions on demand, samples in pieces, and the picture of each kind of data."""
 
 import difflib
+import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -9,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax import conditioning, data, images
+from gan_jax import compiling, conditioning, data, images
 from gan_jax.data import Dataset
 from gan_jax.data.classes import described
 from gan_jax.errors import InputError, NotFiniteError
@@ -30,6 +31,8 @@ POINTS = 2500
 
 # `(state, z [N, Z], y [N, ...]) -> uint8 images or float32 points [N, ...]`
 Generate = Callable[[GANState, Any, Any], np.ndarray]
+# `(seed, n, whether to draw conditions) -> latents [N, Z], conditions [N, ...] or None`
+Draw = Callable[[Any, int, bool], tuple[jax.Array, Any]]
 
 
 def label_of(job: Job, gan: GAN, name: str | int) -> int:
@@ -94,6 +97,18 @@ def class_rows(num_classes: int) -> np.ndarray:
     return np.repeat(rows, COLUMNS)
 
 
+def drawer_of(gan: GAN) -> Draw:
+    """Latents and conditions from a seed, as one program: op by op, drawing alone would compile five."""
+
+    draw = functools.partial(_drawn, gan)
+    return jax.jit(draw, static_argnums=(1, 2), compiler_options=compiling.quick_options())
+
+
+def _drawn(gan: GAN, seed: jax.Array, n: int, conditions: bool) -> tuple[jax.Array, Any]:
+    z_rng, y_rng = jax.random.split(jax.random.key(seed))
+    return gan.prior(z_rng, n), gan.conditioning.draw(y_rng, n) if conditions else None
+
+
 def of_seeds(gan: GAN, seeds: Sequence[int]) -> tuple[jax.Array, Any]:
     """Latents `[N, Z]` and conditions as they are drawn, those of each sample decided by its own seed alone.
 
@@ -101,9 +116,7 @@ def of_seeds(gan: GAN, seeds: Sequence[int]) -> tuple[jax.Array, Any]:
     """
 
     def of_one(seed: jax.Array) -> Any:
-        z_rng, y_rng = jax.random.split(jax.random.key(seed))
-        y = None if gan.conditioning.kind == "data" else gan.conditioning.draw(y_rng, 1)
-        return jax.tree.map(lambda leaf: leaf[0], (gan.prior(z_rng, 1), y))
+        return jax.tree.map(lambda leaf: leaf[0], _drawn(gan, seed, 1, gan.conditioning.kind != "data"))
 
     # One after the other: under vmap other generators than JAX's default draw all numbers from the first key alone.
     return jax.jit(lambda seeds: jax.lax.map(of_one, seeds))(jnp.asarray(seeds, jnp.uint32))
@@ -212,9 +225,9 @@ def generator_of(gan: GAN, *, check: bool = False) -> Generate:
       check: whether what it returns raises `NotFiniteError`; a picture may show such samples.
     """
 
-    @jax.jit
-    def piece(state: GANState, inputs: tuple[jax.Array, Any], rng: jax.Array) -> tuple[jax.Array, jax.Array]:
-        x = gan.generate(state, *inputs, rng)
+    @functools.partial(jax.jit, compiler_options=compiling.quick_options())
+    def piece(state: GANState, inputs: tuple[jax.Array, Any], number: jax.Array) -> tuple[jax.Array, jax.Array]:
+        x = gan.generate(state, *inputs, jax.random.key(number))
         return to_uint8(x, gan.data_range) if x.ndim == 4 else x, jnp.isfinite(x).all()
 
     def generate(state: GANState, z: jax.Array, y: Any) -> np.ndarray:
@@ -223,7 +236,7 @@ def generator_of(gan: GAN, *, check: bool = False) -> Generate:
         def next_piece(inputs: Any) -> jax.Array:
             nonlocal count
             count += 1
-            x, finite = piece(state, inputs, jax.random.key(count))
+            x, finite = piece(state, inputs, count)
             if check and not finite:
                 raise NotFiniteError(
                     "some samples are not finite (NaN or infinity): choose another checkpoint, or another run"

@@ -26,6 +26,7 @@ _CONV: Mapping[str, Any] = {
 _COLOR: Mapping[str, Any] = {
     "steps": 5000, "log_every": 25, "sample_every": 500, "save_every": 500, "lr": "cosine:4e-4:0", "ema": 0.999,
 }  # fmt: skip
+_COLOR_64: Mapping[str, Any] = {**_COLOR, "d_lr": "cosine:1e-4:0"}
 _COLOR_SNGAN: Mapping[str, Any] = {**_COLOR, "d_lr": "cosine:8e-4:0"}
 _CONV_PAPER: Mapping[str, Any] = {"width": 128, "ema": None}
 _LONG: Mapping[str, Any] = {"sample_every": 5000, "save_every": 5000, "ema": None}
@@ -106,7 +107,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         citation="Radford et al. 2015, arXiv:1511.06434",
         summary="deep convolutional GAN",
         **_CONV,
-        defaults_at={(32, 32, 3): _COLOR},
+        defaults_at={(32, 32, 3): _COLOR, (64, 64, 3): _COLOR_64},
         paper={**_CONV_PAPER, "steps": 12_000, "batch_size": 100},
         paper_at={(64, 64, 3): {"batch_size": 128}},
         lacks="ReLU in the generator, and on 28 x 28 two of the four strided layers, which are for images of 64 x 64",

@@ -2,6 +2,9 @@
 
 arXiv:2006.10738. Their gradients reach the generator, and being the same for real and generated images they do not
 become part of what it paints. Where there are few training images, the discriminator can't learn these by heart.
+Ranges and the order of changes are those of the authors' first code (github.com/mit-han-lab/data-efficient-gans). Its
+later versions round an eighth and a half of the side to the nearest pixel, upwards from .5, where these round down: at
+28 x 28 images move by up to 4 there, by up to 3 here.
 
 An augmentation is a function `(rng, x) -> x` of images `[B, H, W, C]` with pixels in [-1, 1], which draws for each of
 them apart; `AUGMENTATIONS` has them by name.

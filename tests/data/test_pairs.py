@@ -37,6 +37,15 @@ def test_an_odd_width_is_not_two_images(tmp_path: Path) -> None:
         data.load(f"pairs:{tmp_path / 'odd'}")
 
 
+def test_files_of_several_sizes_are_not_to_be_prepared(tmp_path: Path) -> None:
+    save(tmp_path / "several", X[:2])
+    Image.fromarray(X[2, :, :8]).save(tmp_path / "several" / "2.png")
+    with pytest.raises(
+        InputError, match=r"^pairs:.*2\.png is 8x6 pixels where 0\.png is 10x6; bring all files to one size$"
+    ):
+        data.load(f"pairs:{tmp_path / 'several'}")
+
+
 def test_an_archive_of_images_and_conditions(tmp_path: Path) -> None:
     grey = X[..., 0]
     np.savez(

@@ -108,6 +108,7 @@ def test_there_are_twelve_methods_with_the_optimizers_rates_and_strengths() -> N
         assert len({tuple(one.values()) for one in tried}) == len(tried)
 
 
+@pytest.mark.slow
 def test_a_row_has_best_and_median_of_every_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     targets = {name: TARGETS[name] for name in ("line", "four lines")}
     monkeypatch.setattr(convergence, "TARGETS", targets)

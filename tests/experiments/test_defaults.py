@@ -139,6 +139,7 @@ def test_options_of_the_tables_of_experiments_alone(
     assert "for the table" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_papers_settings_have_no_seconds(capsys: pytest.CaptureFixture[str]) -> None:
     assert call(reproduce.main, "papers", "--only", "gan", "--seeds", "1") == 0
     (row,) = json.loads((Path("tables") / "papers.json").read_text())["rows"].values()

@@ -29,6 +29,7 @@ def test_they_are_the_pictures_of_the_readme_and_the_guide() -> None:
     typed = [command for page in pages.PAGES for command in pages.typed(page)]
     assert f"python -m experiments.sweep {pictures.SWEEP}" in typed
     assert f"python -m experiments.sample runs/cdcgan/001 {pictures.SEVENS} --out sevens.png" in typed
+    assert f"python -m experiments.sample runs/dcgan/002 {pictures.FEWER['robots_64']} --out robots.png" in typed
     assert {f"python -m experiments.run {command}" for command in pictures.ROBOTS.values()} <= set(typed)
     assert f"`run {pictures.MOVIE}`" in (pages.ROOT / "docs" / "recipes.md").read_text()
 
@@ -58,18 +59,21 @@ def test_runs_are_trained_once_and_only_if_they_are_of_the_defaults(
     commands = Commands(table)
     monkeypatch.setattr(pictures, "EXPERIMENTS", table)
     monkeypatch.setattr(pictures, "call", commands)
-    monkeypatch.setattr(pictures, "ROBOTS", {"robots_dcgan": "cdcgan --seed 1"})
+    monkeypatch.setattr(pictures, "ROBOTS", {"robots_dcgan": "cdcgan --seed 1", "robots_64": "cdcgan --seed 2"})
     where = ["--runs", "kept", "--out", "made"]
-    assert call(pictures.main, "--only", "cdcgan,sevens,robots_dcgan,sweep", *where) == 0
+    assert call(pictures.main, "--only", "cdcgan,sevens,robots_dcgan,robots_64,sweep", *where) == 0
     assert commands.typed == [
         "run cdcgan --out kept/cdcgan --resume auto",
         "sample kept/cdcgan --label 7 --n 16 --out made/sevens.png",
         "run cdcgan --seed 1 --out kept/robots_dcgan --resume auto",
+        "run cdcgan --seed 2 --out kept/robots_64 --resume auto",
+        "sample kept/robots_64 --n 20 --out made/robots_64.png",
         f"sweep {pictures.SWEEP} --out kept/sweep --resume auto",
     ]
     last = Path("kept/cdcgan/samples/0000002.png")
     assert Path("made/cdcgan.png").read_bytes() == last.read_bytes()
     assert read_png("made/sevens.png").ndim == 3
+    assert read_png("made/robots_64.png").shape[0] < read_png("made/robots_dcgan.png").shape[0]
     last = Path("kept/robots_dcgan/samples/0000002.png")
     assert Path("made/robots_dcgan.png").read_bytes() == last.read_bytes()
     assert Path("made/sweep_samples.png").read_text() == "samples"
@@ -78,7 +82,7 @@ def test_runs_are_trained_once_and_only_if_they_are_of_the_defaults(
     table["cdcgan"] = Experiment(recipes.cgan, **{**_TINY, "steps": 3}, lr=1e-3)
     assert call(pictures.main, "--only", "sevens", *where) == 2
     assert "other options than today's defaults (steps, lr): remove it" in capsys.readouterr().err
-    assert len(commands.typed) == 4
+    assert len(commands.typed) == 6
 
 
 def test_the_picture_that_moves_shows_the_first_and_the_last_grid(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from experiments.reproduce.table import Column, Outcome, Published, Row, Table
 from gan_jax import data, recipes, rejection, training
 from gan_jax.errors import InputError
 from gan_jax.gan import GAN
-from gan_jax.lab.measuring import measures
+from gan_jax.lab.measuring import classifiers, measures
 from gan_jax.lab.measuring.reference import Draw
 from gan_jax.training import Examples
 from tests.experiments.helpers import call
@@ -247,6 +247,7 @@ def test_tables_of_digits(
 ) -> None:
     monkeypatch.setattr(measures, "GAN_TRAIN_STEPS", 5)
     monkeypatch.setattr(images, "RATIO_STEPS", 5)
+    monkeypatch.setattr(classifiers, "most_steps", lambda examples: 200)
     assert call(reproduce.main, table, "--budget", "small", "--out", tmp_path) == 0
     rows = json.loads((tmp_path / f"{table}-small.json").read_text())["rows"]
     for name, row in rows.items():

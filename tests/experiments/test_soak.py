@@ -7,6 +7,7 @@ from experiments import soak
 from tests.experiments.helpers import call
 
 
+@pytest.mark.slow
 def test_memory_and_speed_are_printed_by_quarters(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -117,11 +117,12 @@ def test_what_a_spectrum_says() -> None:
     assert found == {"imaginary": pytest.approx(100 * 8 / 12), "turning": 4, "largest": 3, "least": -2}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("loss", "penalty"),
     [
-        pytest.param("hinge", penalties.none, marks=pytest.mark.slow),
-        pytest.param("relativistic_pairing", penalties.dragan(0.1, 0.0), marks=pytest.mark.slow),
+        ("hinge", penalties.none),
+        ("relativistic_pairing", penalties.dragan(0.1, 0.0)),
         ("minimax", penalties.total(penalties.r1(0.1), penalties.r2(0.1))),
     ],
 )

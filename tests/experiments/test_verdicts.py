@@ -19,6 +19,7 @@ def test_a_healthy_run_may_have_any_verdict_but_a_fault_and_a_made_fault_has_its
         assert cases["wgan-clip"].right(said) == (kind == "flat")
 
 
+@pytest.mark.slow
 def test_runs_are_trained_judged_and_continued(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

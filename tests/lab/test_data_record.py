@@ -11,6 +11,7 @@ from gan_jax import data
 from gan_jax.errors import InputError
 from gan_jax.lab import EXPERIMENTS, data_record
 from gan_jax.lab.runs import directory
+from tests.helpers import few
 from tests.lab.helpers import call, tiny
 
 _PIXELS = np.random.default_rng(0).integers(0, 256, (30, 8, 8)).astype(np.uint8)
@@ -43,7 +44,7 @@ _OTHER: dict[str, tuple[np.ndarray, Any, str]] = {
 }
 
 
-@pytest.mark.parametrize("case", _OTHER)
+@pytest.mark.parametrize("case", few(_OTHER, "another order", "another size"))
 def test_data_replaced_under_a_run_is_noticed(case: str, capsys: pytest.CaptureFixture[str]) -> None:
     images, labels, words = _OTHER[case]
     _save()

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from gan_jax.lab.signals import stop_signals
+from tests.helpers import few
 
 # One long call of C that holds no lock, as XLA's compilation is: Python runs no handler before it returns.
 _BUSY = """
@@ -47,7 +48,7 @@ def test_after_the_first_signal_the_work_goes_on_to_where_it_saves() -> None:
     assert (process.returncode, output) == (0, f"saved {int(signal.SIGTERM)}\n")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", few([signal.SIGINT, signal.SIGTERM, signal.SIGHUP], signal.SIGINT, signal.SIGHUP))
 def test_what_leaves_at_once_says_why(number: int) -> None:
     with _process("leave_at_once('interrupted: kept what was measured')", _LONG) as process:
         process.send_signal(number)

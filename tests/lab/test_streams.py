@@ -102,6 +102,7 @@ with unbroken("run"):
     assert output == "café caf\\udce9\n"
 
 
+@pytest.mark.slow
 def test_a_run_on_a_full_disk_for_its_output_is_trained_to_its_end(tmp_path: Path) -> None:
     tiny = "--data ring --steps 2 --log-every 1 --sample-every 1 --width 4 --batch-size 4"
     command = f"{sys.executable} -m gan_jax run gan {tiny} --out a >/dev/full"

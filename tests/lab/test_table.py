@@ -6,6 +6,7 @@ import pytest
 
 from gan_jax import recipes
 from gan_jax.lab import EXPERIMENTS
+from gan_jax.lab.experiment import config
 from gan_jax.lab.options import OBJECTIVE_OPTIONS, RUN_OPTIONS, WARMUP_OPTIONS, spelled
 from gan_jax.lab.values import Scheduled
 
@@ -66,6 +67,28 @@ def test_neither_the_defaults_nor_the_preset_change_a_recipes_objective(name: st
         assert {option: values[option] for option in OBJECTIVE_OPTIONS} == {
             "loss": None, "penalty": None, "lazy": 1, "augment": None, "accumulate": 1
         }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "g", "d"),
+    [
+        ("dcgan", (32, 32, 3), "cosine:0.0004:0.0", "none"),
+        ("dcgan", (64, 64, 3), "cosine:0.0004:0.0", "cosine:0.0001:0.0"),
+        ("sngan", (32, 32, 3), "cosine:0.0004:0.0", "cosine:0.0008:0.0"),
+        # Not measured at these sizes: the defaults of digits.
+        ("dcgan", (64, 48, 3), "0.0002", "none"),
+        ("sngan", (64, 64, 3), "0.0002", "none"),
+    ],
+)
+def test_colour_images_of_measured_sizes_have_defaults_of_their_own(
+    name: str, shape: tuple[int, int, int], g: str, d: str
+) -> None:
+    found = config(EXPERIMENTS, name, {"data": "not looked at"}, shape=shape)
+    assert (found.spelled("lr"), found.spelled("d_lr")) == (g, d)
+    measured = g.startswith("cosine")
+    assert found.options["steps"] == (5000 if measured else 3000)
+    assert found.options["ema"] == (0.999 if measured else 0.99)
+    assert found.options["width"] == 32
 
 
 @pytest.mark.parametrize("name", ["wgan_gp", "sngan"])

@@ -66,6 +66,7 @@ def tiny(tmp_path: Path) -> str:
     return f"npz:{tmp_path / 'tiny.npz'}"
 
 
+@pytest.mark.slow
 def test_the_command_is_deterministic_and_its_file_loads(
     tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

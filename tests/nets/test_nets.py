@@ -467,8 +467,13 @@ def test_dropout_is_random_in_training_and_absent_in_inference() -> None:
     [
         (dcgan.Generator, ((8, 8, 1), (4, 2), True, Encode(CLASSES)), LATENTS),
         (dcgan.Discriminator, (heads.Logit(), (2, 4), True, False, Encode(CLASSES)), images((8, 8, 1))),
-        (resnet.Generator, ((8, 8, 1), (8, 4, 2), Encode(CLASSES)), LATENTS),
-        (resnet.Discriminator, (heads.Projection(CLASSES), (2, 4, 8)), images((8, 8, 1))),
+        pytest.param(resnet.Generator, ((8, 8, 1), (8, 4, 2), Encode(CLASSES)), LATENTS, marks=pytest.mark.slow),
+        pytest.param(
+            resnet.Discriminator,
+            (heads.Projection(CLASSES), (2, 4, 8)),
+            images((8, 8, 1)),
+            marks=pytest.mark.slow,
+        ),
         (mlp.Generator, ((2,), (4, 4), None, leaky_relu, True, Encode(CLASSES)), LATENTS),
         (mlp.Discriminator, ((4, 4), heads.Hidden(3, heads.Projection(CLASSES))), images((2,))),
     ],

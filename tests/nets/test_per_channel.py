@@ -169,6 +169,7 @@ def test_packs_are_read_per_channel_too() -> None:
     assert variables["params"]["net"]["head"]["Dense_0"]["kernel"].shape == (2 * CHANNELS * 2 * 3 * 4, 1)
 
 
+@pytest.mark.slow
 def test_they_can_be_rematerialised() -> None:
     for net, arguments, x in (
         (PerChannelGenerator, (GENERATORS["resnet"], CHANNELS, Encode(CLASSES)), LATENTS),

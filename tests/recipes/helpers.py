@@ -75,9 +75,17 @@ CODED = {"infogan"}
 CONVOLUTIONAL = RECIPES.keys() - {"gan", "gan_deep", "wgan", "cgan", "cgan_embedding", *TAGGED}
 
 
-# A dense net with a clipped critic, one with labels, convolutions with BatchNorm: these are quick where a test compiles
-# or traces a step. Of the protocol every recipe is.
-KINDS = ("wgan", "cgan", "cdcgan")
+# A dense net with a clipped critic, and convolutions with BatchNorm and labels: these are quick where a test compiles
+# or traces a step.
+KINDS = ("wgan", "cdcgan")
+
+
+# Their steps are slow tests of the protocol: these are made of the parts of others,
+ALIKE = {"gan", "gan_deep", "cgan", "cgan_embedding", "dcgan", "lsgan", "dragan", "wgan_dcgan"}
+
+
+# and these are trained by quick tests of what they are conditioned on.
+CONDITIONED = {"completion", "infogan", "tagger", "translation"}
 
 
 every_recipe = pytest.mark.parametrize("name", RECIPES)

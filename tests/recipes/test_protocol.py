@@ -14,11 +14,13 @@ import pytest
 from gan_jax import Batch, GANState, InputError, recipes, schedules
 from tests.helpers import jit
 from tests.recipes.helpers import (
+    ALIKE,
     BATCH,
     CASES,
     CLASSES,
     CODED,
     CONDITIONAL,
+    CONDITIONED,
     CONVOLUTIONAL,
     FEW,
     KEY,
@@ -58,7 +60,7 @@ def on_labels(batch: Batch) -> bool:
     return isinstance(batch.y, jax.Array) and jnp.issubdtype(batch.y.dtype, jnp.integer)
 
 
-@cases(CASES + RESIDUAL, quick=[(name, {}) for name in RECIPES])
+@cases(CASES + RESIDUAL, quick=[(name, {}) for name in RECIPES.keys() - ALIKE - CONDITIONED])
 def test_protocol(name: str, kwargs: dict[str, Any]) -> None:
     shape = (28, 28, 1)
     gan = tiny(name, shape, **kwargs)

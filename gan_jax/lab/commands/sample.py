@@ -131,7 +131,7 @@ def _samples(lab: Lab, options: argparse.Namespace, out: Path) -> list[str]:
     samples = sampling.generator_of(gan, check=True)(found.state, inputs.z, inputs.y)
     with files.write_errors(out):
         _write(out, job, gan, options, samples, inputs)
-    lines = [f"{len(samples)} samples{_of(job, label)} at step {int(found.state.step)}: {out}"]
+    lines = [f"{len(samples)} sample{'s' * (len(samples) > 1)}{_of(job, label)} at step {int(found.state.step)}: {out}"]
     if options.classes and len(job.shape) == 3:
         rows = _rows(job, inputs)
         lines.append(f"a row per class, from the top: {listed(rows, shown=len(rows))}")

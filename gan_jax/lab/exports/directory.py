@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import safetensors
 import safetensors.numpy
@@ -134,7 +133,7 @@ def read(path: Path, table: Table) -> tuple[Job, GAN, GANState, dict[str, Any]]:
             raise InputError(f"{path / WEIGHTS} has changed or is cut off: copy the whole directory again")
         job = directory.job_of(record, table)
         arrays = safetensors.numpy.load(content)
-        gan, step = job.gan(), jnp.asarray(record["step"], jnp.int32)
+        gan, step = job.gan(), jax.device_put(np.int32(record["step"]))
     except InputError:
         raise
     except FileNotFoundError as error:

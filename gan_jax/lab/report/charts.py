@@ -46,8 +46,8 @@ def of_keys(keys: Iterable[str], losses: Iterable[Loss]) -> list[dict[str, Any]]
         _chart(
             "diversity",
             "Diversity",
-            "how much samples differ from each other, over how much real examples do: 1 is as much, 0 is copies",
-            diversity="diversity",
+            "how far samples are from each other, over how far real examples are: 1 is as far, 0 is copies",
+            diversity="from all others", nearest="from the nearest",
         ),
         _chart(
             "gap",

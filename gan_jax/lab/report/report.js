@@ -178,7 +178,8 @@
         });
         return text;
       };
-      const xTicks = ticks(x0, x1, clamp(Math.floor(width / 100), 2, 6)).filter((x) => x >= x0 && x <= x1);
+      let xTicks = [];
+      for (let count = clamp(Math.floor(width / 100), 2, 6); xTicks.length < 2 && count < 9; count++) xTicks = ticks(x0, x1, count).filter((x) => x >= x0 && x <= x1);
       const last = xTicks.length - 1;
       this.svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
       this.marks = s("g");
@@ -526,8 +527,9 @@
         return { at: (x) => (high > low ? 0.05 + (0.9 * (f(x) - f(low))) / span : 0.5), ticks: high > low ? (swept.log ? logTicks(low, high) : ticks(low, high, 4)) : [low], text: shown };
       }
       const kinds = [...new Set(values)];
-      return { at: (x) => (kinds.indexOf(x) + 0.5) / kinds.length, ticks: kinds, text: String };
+      return { at: (x) => (kinds.indexOf(x) + 0.5) / kinds.length, ticks: kinds, text: (x) => String(x).replace(/\.0(?=:|$)/g, "") };
     };
+    const lettersOf = (axis) => 6.4 * Math.max(0, ...axis.ticks.map((v) => axis.text(v).length));
     const scores = order.map((member) => member.score), lo = Math.min(...scores), hi = Math.max(...scores), spread = hi - lo || Math.abs(hi) || 1;
     // Far worse members would press all others onto one line.
     const wide = scores.length && lo > 0 && hi / lo > 20;
@@ -540,10 +542,13 @@
       scatter.replaceChildren(h("div", { class: "head" }, h("h3", {}, `${name} against `), h("select", { id: "scatter-x", "aria-label": "hyperparameter", onchange: (event) => { drawScatter(sweep.swept[event.target.selectedIndex]); } }, sweep.swept.map((one) => h("option", { selected: one === swept }, one.name))), h("span", { class: "soft small" }, ways)), svg);
       requestAnimationFrame(() => {
         const width = svg.clientWidth || 400, height = svg.clientHeight || 300, box = [52, width - 12, 10, height - 28];
+        // Long labels stand in two lines, every second one higher.
+        const line = lettersOf(axis) > (box[1] - box[0]) / axis.ticks.length ? 14 : 0;
+        box[3] -= line;
         const x = (v) => box[0] + axis.at(v) * (box[1] - box[0]), y = (v) => box[3] - scoreAt(v) * (box[3] - box[2]);
         svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
         svg.append(s("g", {}, scoreTicks.map((v) => [s("line", { class: "grid", x1: box[0], x2: box[1], y1: y(v), y2: y(v) }), s("text", { class: "tick", x: box[0] - 7, y: y(v) + 4, "text-anchor": "end" }, shown(v))]),
-          axis.ticks.map((v) => s("text", { class: "tick", x: x(v), y: height - 8, "text-anchor": "middle" }, axis.text(v)))),
+          axis.ticks.map((v, i) => s("text", { class: "tick", x: x(v), y: height - 8 - line * (i % 2), "text-anchor": "middle" }, axis.text(v)))),
         s("g", {}, [...order].reverse().map((member) => mark(member.number, s("circle", { class: "dot", cx: x(member.values[swept.name]), cy: y(member.score), r: 6.5, fill: paint(member.number) }, s("title", {}, `${member.label}, seed ${member.seed}: ${shown(member.score)}`))))));
       });
     };
@@ -555,11 +560,12 @@
       parallel.replaceChildren(h("div", { class: "head" }, h("h3", {}, "Settings and score"), h("span", { class: "ramp" }, "worst", h("i", { style: `background:linear-gradient(90deg, ${[0, 0.25, 0.5, 0.75, 1].map(ramp).join(",")})` }), "best")), svg);
       requestAnimationFrame(() => {
         const width = svg.clientWidth || 400, height = svg.clientHeight || 300, top = 34, bottom = height - 10;
-        const x = (k) => 58 + (k * (width - 58 - 58)) / (axes.length - 1), y = (axis, v) => bottom - axis.at(v) * (bottom - top);
+        const left = clamp(lettersOf(axes[0]) + 12, 58, width / 3);
+        const x = (k) => left + (k * (width - left - 58)) / (axes.length - 1), y = (axis, v) => bottom - axis.at(v) * (bottom - top);
         svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-        svg.append(s("g", {}, axes.map((axis, k) => [s("line", { class: "cross", x1: x(k), x2: x(k), y1: top, y2: bottom }), s("text", { class: "tick", x: x(k), y: 16, "text-anchor": "middle", "font-weight": 600 }, axis.title),
-          axis.ticks.filter((v) => axis.at(v) >= -0.01 && axis.at(v) <= 1.01).map((v) => s("text", { class: "tick", x: x(k) + (k === axes.length - 1 ? 7 : -7), y: y(axis, v) + 4, "text-anchor": k === axes.length - 1 ? "start" : "end" }, axis.text(v)))])),
-        s("g", {}, [...order].reverse().map((member) => mark(member.number, s("path", { class: "thread", stroke: paint(member.number), d: axes.map((axis, k) => `${k ? "L" : "M"}${x(k).toFixed(1)} ${y(axis, axis.of(member)).toFixed(1)}`).join("") }, s("title", {}, `${member.label}, seed ${member.seed}: ${shown(member.score)}`))))));
+        svg.append(s("g", {}, axes.map((axis, k) => [s("line", { class: "cross", x1: x(k), x2: x(k), y1: top, y2: bottom }), s("text", { class: "tick", x: x(k), y: 16, "text-anchor": "middle", "font-weight": 600 }, axis.title)])),
+        s("g", {}, [...order].reverse().map((member) => mark(member.number, s("path", { class: "thread", stroke: paint(member.number), d: axes.map((axis, k) => `${k ? "L" : "M"}${x(k).toFixed(1)} ${y(axis, axis.of(member)).toFixed(1)}`).join("") }, s("title", {}, `${member.label}, seed ${member.seed}: ${shown(member.score)}`))))),
+        s("g", {}, axes.map((axis, k) => axis.ticks.filter((v) => axis.at(v) >= -0.01 && axis.at(v) <= 1.01).map((v) => s("text", { class: "tick above", x: x(k) + (k === axes.length - 1 ? 7 : -7), y: y(axis, v) + 4, "text-anchor": k === axes.length - 1 ? "start" : "end" }, axis.text(v))))));
       });
     };
     const figures = () => { marks.clear(); if (sweep.swept.length && order.length) { drawScatter(sweep.swept[0]); drawParallel(); } };

@@ -17,10 +17,20 @@ Kind = Literal["early", "diverging", "d_wins", "collapsed", "flat", "improving",
 Rows = Mapping[int, Mapping[str, float]]
 
 _FEWEST_LINES = 8
+_BEGINNING = 0.1
+"""Share of a run's steps in which samples are still alike, and D ahead, in healthy runs too."""
+_RISING = 0.5
+"""Share of a run's steps in which the estimate may rise, while D learns to tell samples from data, before it falls."""
 _SURE = 0.65
-"""Share of D's outputs that are saturated where D has won: of both kinds of examples most."""
+"""Share of D's outputs that are saturated where D has won, if samples show it too: of both kinds of examples most."""
+_CERTAIN = 0.9
+"""Share where D has won, whatever samples look like."""
+_DIFFERENT = 0.8
+"""Diversity from which samples may be good though D is sure of most: `dcgan` draws robots, at .76 and 1.02."""
 _ALIKE = 0.4
 """Diversity below which samples are copies of few. Blurred samples of healthy runs that have just begun have more."""
+_COPIES = 0.35
+"""Distance to the nearest sample, over that of real examples, below which samples are copies; healthy ones have .8."""
 _FAR = 0.12
 """Gap above which samples of points leave out part of the data: two of eight modes, or a third of twenty-five."""
 _RISES = 1.5
@@ -73,7 +83,11 @@ def of(rows: Rows, *, status: str, step: int, steps: int, loss: Loss) -> Verdict
         )
     if len(rows) < _FEWEST_LINES:
         return Verdict("early", "Too early to say", f"{len(rows)} lines of metrics are too few to judge by. Train on.")
-    found = _diverging(rows) or _d_wins(rows) or _vanished(rows) or _collapsed(rows) or _leaves_out(rows)
+    if found := _diverging(rows) or _vanished(rows):
+        return found
+    if step < _BEGINNING * steps:
+        return Verdict("early", "Too early to say", f"{step:,} of {steps:,} steps are too few to judge by. Train on.")
+    found = _d_wins(rows) or _collapsed(rows) or _leaves_out(rows)
     return found or _trend(rows, done=status == "finished" and step >= steps, step=step, steps=steps, loss=loss)
 
 
@@ -102,16 +116,22 @@ def _diverging(rows: Rows) -> Verdict | None:
 
 
 def _d_wins(rows: Rows) -> Verdict | None:
-    share = _column(rows, "saturated")
-    if not len(share) or float(np.median(_last(share))) < _SURE:
+    share = _sure(rows)
+    if share < _SURE or (share < _CERTAIN and float(np.max(_column(rows, "diversity")[-3:], initial=0)) >= _DIFFERENT):
         return None
     return Verdict(
         "d_wins",
         "D wins",
-        f"D is sure of {np.median(_last(share)):.0%} of the examples, so nothing in its answers shows G the way. Slow "
+        f"D is sure of {share:.0%} of the examples, so nothing in its answers shows G the way. Slow "
         "D down (a quarter of the rate with --d-lr), give it a penalty (--penalty r1:1), or take a loss that does not "
         "saturate (--loss wasserstein with --penalty wgan_gp:10).",
     )
+
+
+def _sure(rows: Rows) -> float:
+    """The share of D's outputs that are saturated of late; 0 where it was not logged."""
+    share = _column(rows, "saturated")
+    return float(np.median(_last(share))) if len(share) else 0.0
 
 
 def _vanished(rows: Rows) -> Verdict | None:
@@ -127,17 +147,22 @@ def _vanished(rows: Rows) -> Verdict | None:
 
 
 def _collapsed(rows: Rows) -> Verdict | None:
-    diversity = _column(rows, "diversity")
-    if len(diversity) < 3 or float(np.max(diversity[-3:])) > _ALIKE:
-        return None
-    if diversity[-1] > _RISES * diversity[-1 - max(2, len(diversity) // 4)]:
-        return None
-    return Verdict(
-        "collapsed",
-        "G collapsed to few modes",
-        f"Samples differ {diversity[-1]:.2g} times as much as real examples do: most are copies of a few. Try more "
-        "latents (--latent 64), a lower learning rate, or another game (wgan_gp, r3gan).",
-    )
+    for name, bound, text in (
+        ("diversity", _ALIKE, "Samples differ {:.2g} times as much as real examples do"),
+        ("nearest", _COPIES, "A sample is {:.2g} times as far from the one most like it as a real example is"),
+    ):
+        values = _column(rows, name)
+        if len(values) < 3 or float(np.max(values[-3:])) > bound:
+            continue
+        if values[-1] > _RISES * values[-1 - max(2, len(values) // 4)]:
+            continue
+        return Verdict(
+            "collapsed",
+            "G collapsed to few modes",
+            f"{text.format(values[-1])}: most are copies of a few. Try more latents (--latent 64), a lower learning "
+            "rate, or another game (wgan_gp, r3gan).",
+        )
+    return None
 
 
 def _leaves_out(rows: Rows) -> Verdict | None:
@@ -156,11 +181,13 @@ def _trend(rows: Rows, *, done: bool, step: int, steps: int, loss: Loss) -> Verd
     name = _curve(rows, loss)
     if name is None:
         diversity = _column(rows, "diversity")
+        share = _sure(rows)
+        who = "Neither player has won" if share < _SURE else f"D is sure of {share:.0%} of the examples"
         alike = f", and samples differ {diversity[-1]:.2g} times as much as real examples do" if len(diversity) else ""
         return Verdict(
             "done" if done else "healthy",
             "Done" if done else "Healthy so far",
-            f"Neither player has won{alike}; how good samples are these losses can't say. "
+            f"{who}{alike}; how good samples are these losses can't say. "
             + (
                 "Look at the samples, or measure them with evaluate."
                 if done
@@ -189,6 +216,13 @@ def _trend(rows: Rows, *, done: bool, step: int, steps: int, loss: Loss) -> Verd
             f"D's estimate of the distance has grown from {max(early, before):.3g} to {now:.3g}: G can't follow. Try a "
             "third of the learning rate, or bound D: a smaller --clip where weights are clipped, --penalty wgan_gp:10 "
             "elsewhere.",
+        )
+    if gained < max(_MOVED * size, noise) and name == "estimate" and step < _RISING * steps:
+        return Verdict(
+            "healthy",
+            "No trend yet",
+            f"D's estimate of the distance is {now:.3g}, and was {early:.3g} early on. It may rise for a while, "
+            "as D learns, before it falls. Let it go on.",
         )
     if gained < max(_MOVED * size, noise) and name == "estimate":
         return Verdict(

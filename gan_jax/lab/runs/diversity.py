@@ -1,4 +1,4 @@
-"""What tells of a generator that collapses: how much samples differ, and how far real points are off."""
+"""What tells of a generator that collapses: how far samples are from each other, and real points from samples."""
 
 import numpy as np
 
@@ -30,6 +30,30 @@ class Diversity:
         """The ratio for samples `[n, ...]`; None where they or the real examples have no finite, positive distance."""
         found = mean_distance(samples, labels)
         ratio = found / self._real if self._real > 0 else np.nan
+        return float(ratio) if np.isfinite(ratio) else None
+
+
+class Nearest:
+    """How far samples are from the one most like them, over the same of real examples: 0 where each has a copy.
+
+    Few modes that lie far apart hide from `Diversity`: of two, half of all pairs differ. As many real examples are
+    compared as there are samples, since of more the nearest is nearer, and of labels as many of each class.
+    """
+
+    def __init__(self, real: np.ndarray, labels: np.ndarray | None = None) -> None:
+        """Takes the real examples `[N, ...]`, in random order, and their classes `[N]` as `Diversity` does."""
+        self._real, self._labels = real, labels
+
+    def __call__(self, samples: np.ndarray, labels: np.ndarray | None = None) -> float | None:
+        """The ratio for samples `[n, ...]`; None where they or the real examples have no finite, positive distance."""
+        a, b = (np.zeros(len(x)) if of is None else of for x, of in ((samples, labels), (self._real, self._labels)))
+        places = [(np.flatnonzero(a == of), np.flatnonzero(b == of)) for of in np.unique(a)]
+        counts = [min(map(len, both)) for both in places]
+        chosen, real = (
+            np.concatenate([both[k][:count] for both, count in zip(places, counts, strict=True)]) for k in (0, 1)
+        )
+        far = nearest_distance(self._real[real], b[real])
+        ratio = nearest_distance(samples[chosen], a[chosen]) / far if far > 0 else np.nan
         return float(ratio) if np.isfinite(ratio) else None
 
 
@@ -70,13 +94,25 @@ def of_data(dataset: Dataset, classes: np.ndarray | None) -> Diversity:
       dataset: the training data, of which at most a thousand examples are read.
       classes: the labels of the samples, whose classes alone count; None where the GAN is not conditioned on labels.
     """
+    return Diversity(*_some(dataset, classes))
+
+
+def nearest_of_data(dataset: Dataset, classes: np.ndarray | None) -> Nearest:
+    """As `of_data`."""
+    x, labels = _some(dataset, classes)
+    order = np.random.default_rng(1).permutation(len(x))
+    return Nearest(x[order], None if labels is None else labels[order])
+
+
+def _some(dataset: Dataset, classes: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Examples chosen at random, in the order of the data, and where there are classes their labels."""
     count = max(50, min(1000, _NUMBERS // max(1, int(np.prod(dataset.shape)))))
     labels, of_these = None, np.arange(len(dataset))
     if classes is not None:
         labels = np.asarray(dataset.labels)
         of_these = np.flatnonzero(np.isin(labels, classes))
     chosen = np.sort(np.random.default_rng(0).permutation(of_these)[:count])
-    return Diversity(np.asarray(dataset.x[chosen]), None if labels is None else labels[chosen])
+    return np.asarray(dataset.x[chosen]), None if labels is None else labels[chosen]
 
 
 def _nearest(x: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -90,6 +126,19 @@ def mean_distance(x: np.ndarray, labels: np.ndarray | None = None) -> float:
 
     NaN where there is no such pair, or an example is not finite.
     """
+    distances, pairs = _distances(x, labels)
+    return float(distances[pairs].mean()) if pairs.any() else float("nan")
+
+
+def nearest_distance(x: np.ndarray, labels: np.ndarray | None = None) -> float:
+    """As `mean_distance`, from each example to the one that is nearest."""
+    distances, pairs = _distances(x, labels)
+    nearest = np.where(pairs, distances, np.inf).min(axis=1, initial=np.inf)[pairs.any(axis=1)]
+    return float(nearest.mean()) if len(nearest) else float("nan")
+
+
+def _distances(x: np.ndarray, labels: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Euclidean distances `[N, N]` between examples `[N, ...]`, and which of them count: pairs, of one class."""
     flat = np.asarray(x, np.float64).reshape(len(x), -1)
     flat = flat - flat.mean(axis=0)
     squares = np.sum(flat * flat, axis=1)
@@ -97,4 +146,4 @@ def mean_distance(x: np.ndarray, labels: np.ndarray | None = None) -> float:
     pairs = ~np.eye(len(x), dtype=bool)
     if labels is not None:
         pairs &= np.asarray(labels)[:, None] == np.asarray(labels)
-    return float(distances[pairs].mean()) if pairs.any() else float("nan")
+    return distances, pairs

@@ -3,9 +3,9 @@
 A line of metrics.jsonl is the mean over the steps since the last multiple of log_every (the norms of gradients, which
 cost time, are taken at every 16th step, and a line of fewer steps may have none), with what is of its step alone:
 images_seen and seconds so far (as in run.json), the metrics of --track, and with each sample grid its diversity, and
-the gap where samples are points. What a line sums up so far travels in the checkpoint, so that a resumed run writes the
-very lines of one that was never stopped. The steps that were lost with a killed process are taken and logged again: of
-two lines with the same step the later one counts.
+the distance to the nearest sample, of images from each other and of points from the data. What a line sums up so far
+travels in the checkpoint, so that a resumed run writes the very lines of one that was never stopped. The steps that
+were lost with a killed process are taken and logged again: of two lines with the same step the later one counts.
 """
 
 import contextlib

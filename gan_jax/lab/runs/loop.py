@@ -25,7 +25,7 @@ from gan_jax.lab.runs import chunks, logs, starting
 from gan_jax.lab.runs import diversity as diversities
 from gan_jax.lab.runs import journal as journaling
 from gan_jax.lab.runs.directory import RunDir
-from gan_jax.lab.runs.diversity import Diversity
+from gan_jax.lab.runs.diversity import Diversity, Nearest
 from gan_jax.lab.runs.layout import Layout, placed
 from gan_jax.lab.runs.profile import Profile
 from gan_jax.lab.runs.resume import spent
@@ -306,7 +306,7 @@ def _until_next(step: int, last: int, options: Mapping[str, Any]) -> int:
 
 
 def _grid(job: Job, gan: GAN, dataset: Dataset) -> Callable[[Any], tuple[np.ndarray, dict[str, float]]]:
-    """`state -> uint8 RGB, diversity and gap`, of samples from latents and conditions that are the same at every step.
+    """`state -> uint8 RGB, distances that tell of a collapse`, of samples from the same latents and conditions always.
 
     A GAN whose conditions are made from data has its samples after the examples that these are of; where the conditions
     are pictures, given, made and true stand side by side. One with codes has a column for each value of the first. One
@@ -337,13 +337,17 @@ def _grid(job: Job, gan: GAN, dataset: Dataset) -> Callable[[Any], tuple[np.ndar
     reference = sampling.points_of(dataset)
     # Samples of given conditions can differ as much as the examples that these were made of.
     diversity = Diversity(originals) if originals is not None else diversities.of_data(dataset, labels)
+    nearest = Nearest(originals) if originals is not None else diversities.nearest_of_data(dataset, labels)
     gap = diversities.gap_of_data(dataset)
     few = slice(None, None, max(1, len(z) // _COMPARED))
 
     def picture(state: Any) -> tuple[np.ndarray, dict[str, float]]:
         samples = generate(state, z, y)
-        found = {"diversity": diversity(samples[few], None if labels is None else labels[few])}
-        if gap is not None:
+        compared = samples[few], None if labels is None else labels[few]
+        found = {"diversity": diversity(*compared)}
+        if gap is None:
+            found["nearest"] = nearest(*compared)
+        else:
             found["gap"] = gap(samples[few])
         if view is not None and originals is not None:
             samples = sampling.side_by_side(sampling.given_pictures(view, y, job.shape[-1]), samples, originals)
@@ -357,7 +361,7 @@ def _grid(job: Job, gan: GAN, dataset: Dataset) -> Callable[[Any], tuple[np.ndar
 
 
 def _tags(job: Job, gan: GAN) -> Callable[[Any], tuple[np.ndarray, dict[str, float]]]:
-    """As `_grid`, of a GAN that draws tags; these have no diversity and no gap."""
+    """As `_grid`, of a GAN that draws tags; these have no distances."""
     y, draw = sampling.held_out(job, gan, job.keys.y, tagging.SHOWN)[1], tagging.drawer(gan)
 
     def picture(state: Any) -> tuple[np.ndarray, dict[str, float]]:

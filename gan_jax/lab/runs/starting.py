@@ -70,7 +70,9 @@ def with_weights(state: GANState, weights: Weights) -> GANState:
     def replaced(player: Player, prefix: str) -> Player:
         def leaf(path: Any, own: Any) -> Any:
             found = weights.get(f"{prefix}/{_name(path)}")
-            return own if found is None or found.shape != own.shape else jnp.asarray(found, own.dtype)
+            if found is None or found.shape != own.shape:
+                return own
+            return jax.device_put(np.array(found, own.dtype))  # A cast by JAX compiles a program for each shape.
 
         variables = jax.tree_util.tree_map_with_path(leaf, player.variables)
         return player.replace(params=variables.pop("params"), collections=variables)  # type: ignore[attr-defined]

@@ -244,9 +244,11 @@ def described(plan: Plan, devices: int) -> str:
         f"{devices} device(s); scores after {', '.join(map(str, plan.rungs))} steps"
     ]
     for number, (group, names) in enumerate(found, 1):
-        static = {name: value for name, value in group[0].values.items() if name not in names}
-        of = f" of {plan.label(group[0]._replace(values=static))}" if static else ""
-        lines.append(f"  program {number}{of}: {len(group)} members; numbers that differ: {', '.join(names) or 'none'}")
+        differ = [name for name in names if any(member.values[name] != group[0].values[name] for member in group)]
+        same = {name: value for name, value in group[0].values.items() if name not in differ}
+        of = f" of {plan.label(group[0]._replace(values=same))}" if same else ""
+        numbers = f"; numbers that differ: {', '.join(differ)}" if differ else ""
+        lines.append(f"  program {number}{of}: {len(group)} member{'s' * (len(group) > 1)}{numbers}")
     return "\n".join(lines)
 
 

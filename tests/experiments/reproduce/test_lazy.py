@@ -49,6 +49,11 @@ def test_the_table_has_quality_failures_and_cost() -> None:
 @pytest.mark.slow
 def test_the_command_makes_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lazy, "EVERY", {"k = 1": 1, "no penalty": 0})
+    monkeypatch.setattr(lazy, "PROTOCOLS", {"small": lazy.PROTOCOLS["small"]._replace(steps=16, timed=2)})
+    monkeypatch.setattr(lazy, "_STOPS", 16)
+    monkeypatch.setattr(lazy, "_ENDS", (4, 8, 12, 16))
+    monkeypatch.setattr(lazy, "_LENGTHS", (0.05, 0.1))
+    monkeypatch.setattr(lazy, "_TURNS", 2)
     assert call(reproduce.main, "lazy", "--budget", "small", "--out", tmp_path) == 0
     rows = json.loads((tmp_path / "lazy-small.json").read_text())["rows"]
     assert list(rows) == ["real images", "k = 1", "no penalty", "milliseconds"]

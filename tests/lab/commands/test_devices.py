@@ -82,6 +82,7 @@ def test_a_run_on_several_devices_is_that_on_one_and_continues_on_any_number(
     assert records[0]["options"] == records[1]["options"]
 
 
+@pytest.mark.slow
 def test_what_tracks_samples_and_measures_takes_runs_of_several_devices(capsys: pytest.CaptureFixture[str]) -> None:
     typed = ["gan", "--data", "ring", *tiny("gan"), *_EVERY, "--steps", 2]
     assert call("run", *typed, "--track", "sliced", "--track-every", 2, "--devices", "all", "--out", "many") == 0
@@ -171,6 +172,7 @@ def test_a_dry_run_of_a_run_that_is_there_says_where_it_would_go_on(capsys: pyte
     assert "a exists already" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_profile_leaves_a_trace_and_says_how_to_open_it(capsys: pytest.CaptureFixture[str]) -> None:
     typed = ["gan", "--data", "ring", *tiny("gan"), *_EVERY, "--steps", 9]
     assert call("run", *typed, "--profile", 4, "--out", "a") == 0
@@ -182,8 +184,12 @@ def test_profile_leaves_a_trace_and_says_how_to_open_it(capsys: pytest.CaptureFi
     assert call("run", *typed, "--out", "b") == 0
     assert not Path("b/profile").exists()
     assert_close(_state("a"), _state("b"), rtol=0, atol=0)
-    # A run that is shorter than that is traced whole.
-    assert call("run", *typed, "--profile", 50, "--out", "a", "--overwrite") == 0
+
+
+@pytest.mark.slow
+def test_a_run_shorter_than_what_is_to_be_profiled_is_traced_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    typed = ["gan", "--data", "ring", *tiny("gan"), *_EVERY, "--steps", 9]
+    assert call("run", *typed, "--profile", 50, "--out", "a") == 0
     assert "traced steps 1 to 9" in capsys.readouterr().out
 
 

@@ -59,7 +59,7 @@ _ANY, _SLOW = ["sliced_wasserstein"], ["parzen", "parzen_blurred", "parzen_kmean
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("gan", [*_READ, *_ANY, *_SLOW]),
+        pytest.param("gan", [*_READ, *_ANY, *_SLOW], marks=pytest.mark.slow),
         ("cgan", [*_READ, "gan_test", *_ANY, "gan_train", *_SLOW]),
     ],
 )
@@ -251,7 +251,13 @@ def test_where_nothing_can_be_written_nothing_is_measured(
         assert words in error and error.count("\n") == 1
 
 
-@pytest.mark.parametrize("data", [np.full((1, 8, 8), 7, np.uint8), np.ones((1, 2), np.float32)], ids=["image", "point"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(np.full((1, 8, 8), 7, np.uint8), id="image", marks=pytest.mark.slow),
+        pytest.param(np.ones((1, 2), np.float32), id="point"),
+    ],
+)
 def test_data_of_one_example_is_measured_without_bounds(
     data: np.ndarray, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

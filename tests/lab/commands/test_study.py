@@ -108,6 +108,7 @@ def test_what_a_study_was_started_with_it_goes_on_with(
     assert Path("out/study.log").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_another_metric_is_another_study(capsys: pytest.CaptureFixture[str]) -> None:
     typed = ["gan", "--data", "ring", *_SEARCH[3:], "--lr", "1e-4,1e-2", "--population", 1]
     assert call("study", *typed, "--trials", 1) == 0
@@ -118,6 +119,7 @@ def test_another_metric_is_another_study(capsys: pytest.CaptureFixture[str]) -> 
     assert len(_trials("out/study.log")) == 2
 
 
+@pytest.mark.slow
 def test_other_features_are_another_study(capsys: pytest.CaptureFixture[str]) -> None:
     np.savez("images.npz", images=np.random.default_rng(0).integers(0, 256, (20, 8, 8)).astype(np.uint8))
     typed = ["gan", "--data", "npz:images.npz", *_SEARCH[3:], "--lr", "1e-4,1e-2", "--population", 1]
@@ -129,6 +131,7 @@ def test_other_features_are_another_study(capsys: pytest.CaptureFixture[str]) ->
     assert f"out/study.log was started with another --features, {label}:" in _said(capsys.readouterr().err)
 
 
+@pytest.mark.slow
 def test_studies_of_several_experiments_share_a_file(capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("gan", "wgan"):
         assert call("study", name, *_SEARCH[1:], "--lr", "1e-4,1e-2", "--trials", 1, "--population", 1) == 0

@@ -61,6 +61,7 @@ def test_pictures_of_ones_own_are_translated(runs: Path, tmp_path: Path) -> None
     np.testing.assert_array_equal(picture[2:10, 22:30], np.repeat(pixels[0][..., None], 3, axis=-1))
 
 
+@pytest.mark.slow
 def test_pictures_of_another_size_are_resized_only_when_asked(
     runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -129,7 +130,7 @@ def test_what_can_not_be_is_one_sentence_and_exit_code_2(
     np.savez(tmp_path / "grey.npz", images=x)
     np.savez(tmp_path / "sizes.npz", images=x, conditions=x[:, :4])
     np.savez(tmp_path / "counts.npz", images=x, conditions=x[:3])
-    Image.fromarray(x[0, :, :, 0]).save(tmp_path / "own.png")
+    (tmp_path / "text.png").write_text("no picture")
     run, out = ["run", "translation", "--out", tmp_path / "out"], ["--out", tmp_path / "a.png"]
     for argv, words in (
         ([*run, "--data", f"npz:{tmp_path / 'grey.npz'}", "--condition", "grey"], "nothing is left to colour"),
@@ -139,7 +140,8 @@ def test_what_can_not_be_is_one_sentence_and_exit_code_2(
         ([*run, "--data", colours, "--condition", "gray"], "there is no condition 'gray'"),
         (["sweep", *run[1:], "--data", colours, "--condition", "pairs", "--lr", "1,2"], "no pictures"),
         (["sample", runs / "colours", "--resize", *out], "--resize is for pictures of your own"),
-        (["sample", runs / "colours", "--given", tmp_path / "none.png", *out], "not a readable image"),
+        (["sample", runs / "colours", "--given", tmp_path / "none.png", *out], "none.png: give the file of a picture"),
+        (["sample", runs / "colours", "--given", tmp_path / "text.png", *out], "not a readable image"),
         (["sample", runs / "colours", "--given", runs / "colours" / "checkpoints", *out], "there are no images"),
     ):
         assert call(*argv) == 2, argv

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -50,6 +52,23 @@ def test_digits_are_those_that_were_asked_for() -> None:
     read = np.asarray(features.load("mnist").logits(jnp.asarray(images))).argmax(axis=1)
     assert (read == labels).mean() >= 0.97
     assert (model.sample(2, label=7) == model.sample(2, label="7")).all()
+
+
+def test_the_first_sample_compiles_few_programs_and_imports_what_it_needs() -> None:
+    """Of a new process: each program takes a tenth of a second or more, and each of these packages about half a one."""
+    code = """
+import sys
+import jax
+compiled = []
+jax.monitoring.register_event_duration_secs_listener(lambda event, *_, **others: compiled.append((event, others)))
+import gan_jax
+gan_jax.load("mnist-cdcgan").sample(16, label=7)
+compiled = [others for event, others in compiled if event.endswith("backend_compile_duration")]
+print(2 <= len(compiled) <= 4 or compiled)
+print({"orbax", "matplotlib", "tensorflow_datasets", "PIL", "scipy"} & sys.modules.keys())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "True\nset()\n", done.stderr
 
 
 def test_the_picture_of_a_model_is_what_it_makes() -> None:

@@ -78,12 +78,17 @@ def test_of_many_lines_means_are_drawn_that_lack_nothing() -> None:
 
 def test_no_quantity_is_drawn_twice_nor_beside_one_of_another_unit() -> None:
     keys = ["d_loss", "g_loss", "penalty", "estimate", "d_real", "d_fake", "saturated", "d_grad", "g_grad", "diversity"]
-    keys += ["frechet", "coverage", "kl", "modes", "steps_per_s", "images_seen", "seconds", "d_fake_after"]
+    keys += ["nearest", "frechet", "coverage", "kl", "modes", "steps_per_s", "images_seen", "seconds", "d_fake_after"]
     found = charts.of_keys(keys, [non_saturating()])
     drawn = [line["key"] for chart in found for line in chart["series"]]
     assert sorted(drawn) == sorted({*keys} - {"images_seen", "seconds"})
     together = [{line["key"] for line in chart["series"]} for chart in found if len(chart["series"]) > 1]
-    assert together == [{"d_loss", "g_loss", "penalty"}, {"d_real", "d_fake", "d_fake_after"}, {"d_grad", "g_grad"}]
+    assert together == [
+        {"d_loss", "g_loss", "penalty"},
+        {"d_real", "d_fake", "d_fake_after"},
+        {"d_grad", "g_grad"},
+        {"diversity", "nearest"},
+    ]
     better = {chart["id"]: chart["better"] for chart in found}
     assert (better["frechet"], better["coverage"], better["losses"]) == ("lower", "higher", None)
 

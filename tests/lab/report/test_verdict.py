@@ -14,7 +14,7 @@ _NOISE = np.random.default_rng(0).normal(size=60)
 
 
 def _rows(**columns: Any) -> dict[int, dict[str, float]]:
-    """Sixty lines of a run: a healthy game of cross-entropy but for what is given; diversity at every sixth."""
+    """Sixty lines of a run: a healthy game of cross-entropy but for what is given; distances at every sixth."""
     healthy = {
         "d_loss": 0.9 + 0.05 * _NOISE,
         "g_loss": 1.5 + 0.1 * _NOISE,
@@ -23,12 +23,13 @@ def _rows(**columns: Any) -> dict[int, dict[str, float]]:
         "estimate": 0.3 + 0.02 * _NOISE,
         "saturated": 0.1 + 0 * _T,
         "diversity": 0.9 + 0.02 * _NOISE,
+        "nearest": 0.85 + 0.02 * _NOISE,
     }
     columns = {name: np.broadcast_to(values, _T.shape) for name, values in (healthy | columns).items()}
     lines = {10 * (k + 1): {name: float(values[k]) for name, values in columns.items()} for k in range(60)}
     for k, line in enumerate(lines.values()):
         if k % 6 != 5:
-            del line["diversity"]
+            del line["diversity"], line["nearest"]
     return lines
 
 
@@ -43,6 +44,11 @@ _OF_A_RUN = [
     23.8, 24.4, 20.6, 22.2, 21.1, 20.6, 20.5, 19.0, 19.3, 20.3, 22.4, 22.8, 20.7, 18.8, 17.4, 14.5, 15.6, 14.0,
     15.4, 15.3, 13.3, 13.1, 13.3, 11.4, 11.0, 12.9, 13.8, 13.3, 14.1, 14.1, 15.6, 15.9,
 ]  # fmt: skip
+
+
+# `run dcgan --data robots:32`, means over tenths of it, and its samples were robots of all kinds.
+_SURE_OF_MOST = [0.039, 0.05, 0.128, 0.303, 0.214, 0.507, 0.629, 0.682, 0.725, 0.763]
+_OF_ROBOTS = [0.996, 1.02, 1.01, 1.02, 1.01, 1.02, 1.01, 1.02, 1.02, 1.02]
 
 
 def _game(estimate: np.ndarray) -> dict[int, dict[str, float]]:
@@ -64,6 +70,9 @@ def test_a_healthy_game_is_done_and_nobody_says_that_it_is_good() -> None:
         ("d_wins", {"saturated": np.minimum(1, 2 * _T)}),
         ("collapsed", {"diversity": np.maximum(0.2, 1 - 2 * _T)}),
         ("collapsed", {"diversity": 0.0}),
+        # As `dcgan --latent 1` had them, two digits and nothing else; and as healthy runs have at a tenth of theirs.
+        ("collapsed", {"diversity": 0.67, "nearest": 0.15}),
+        ("done", {"nearest": 0.2 + 0.6 * _T}),
         ("collapsed", {"gap": 0.2}),
         ("collapsed", {"gap": np.maximum(0.15, 1 - 2 * _T)}),
         ("diverging", {"d_grad": np.exp(20 * _T)}),
@@ -98,6 +107,29 @@ def test_each_fault_has_its_name(kind: str, columns: dict[str, Any]) -> None:
 def test_the_estimate_of_a_wasserstein_game_is_a_curve_to_follow(kind: str, estimate: np.ndarray) -> None:
     assert _of(_game(estimate), loss=losses.wasserstein()).kind == kind
     assert _of(_game(estimate), loss=losses.non_saturating()).kind == "done"
+
+
+def test_d_that_is_sure_of_most_has_not_won_where_samples_differ_as_real_examples_do() -> None:
+    sure, of_robots = (np.interp(_T, np.linspace(0, 1, 10), values) for values in (_SURE_OF_MOST, _OF_ROBOTS))
+    found = _of(_rows(saturated=sure, diversity=of_robots))
+    assert found.kind == "done"
+    assert found.text.startswith("D is sure of 7")
+    assert "Neither" not in found.text
+    assert _of(_rows(saturated=sure, diversity=0.65)).kind == "d_wins"
+    assert _of({step: line | {"diversity": np.nan} for step, line in _rows(saturated=sure).items()}).kind == "d_wins"
+
+
+def test_a_run_that_has_just_begun_has_no_fault_that_healthy_ones_have_at_first() -> None:
+    """D is ahead, samples are alike, and an estimate rises first. What has left all bounds is said at once."""
+    begun = {"status": "training", "steps": 6001}
+    for name, value in (("saturated", 0.95), ("diversity", 0.1), ("nearest", 0.1), ("gap", 0.3)):
+        assert _of(_rows(**{name: value}), **begun).kind == "early"
+        later = _of(_rows(**{name: value}), status="training", steps=6000)
+        assert later.kind == ("d_wins" if name == "saturated" else "collapsed")
+    assert _of(_rows(d_grad=np.exp(20 * _T)), **begun).kind == "diverging"
+    flat = _game(7 + 0.1 * _NOISE)
+    assert _of(flat, status="training", steps=1201, loss=losses.wasserstein()).kind == "healthy"
+    assert _of(flat, status="training", steps=1200, loss=losses.wasserstein()).kind == "flat"
 
 
 def test_a_metric_that_is_tracked_is_followed_before_all_others() -> None:

@@ -160,15 +160,15 @@ def test_a_number_that_another_start_takes_is_not_used_twice(
     ("changes", "words"),
     [
         ({"lr": 0.001}, "was trained with lr 0.0002"),
-        ({"seed": 1}, "was trained with seed 0"),
-        ({"steps": 9}, "was trained with steps 4"),
-        ({"ema": 0.5}, "was trained with ema 0.999"),
+        pytest.param({"seed": 1}, "was trained with seed 0", marks=pytest.mark.slow),
+        pytest.param({"steps": 9}, "was trained with steps 4", marks=pytest.mark.slow),
+        pytest.param({"ema": 0.5}, "was trained with ema 0.999", marks=pytest.mark.slow),
         ({"loss": "hinge"}, "was trained with loss None"),
-        ({"dropout": 0.0}, "was trained with dropout 0.4"),
-        ({"d_activation": "relu"}, "was trained with d_activation leaky_relu"),
+        pytest.param({"dropout": 0.0}, "was trained with dropout 0.4", marks=pytest.mark.slow),
+        pytest.param({"d_activation": "relu"}, "was trained with d_activation leaky_relu", marks=pytest.mark.slow),
         ({"num_classes": 3}, "was trained with num_classes 8"),
         ({"width": 5}, "belongs to another configuration"),
-        ({"shape": [3]}, "belongs to another configuration"),
+        pytest.param({"shape": [3]}, "belongs to another configuration", marks=pytest.mark.slow),
     ],
 )
 def test_a_configuration_that_was_edited_is_not_that_of_its_checkpoints(
@@ -183,6 +183,7 @@ def test_a_configuration_that_was_edited_is_not_that_of_its_checkpoints(
         gan_jax.load("a")
 
 
+@pytest.mark.slow
 def test_an_experiment_of_another_name_with_the_same_networks_is_not_that_of_its_checkpoints(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -3,7 +3,16 @@ import pytest
 
 from gan_jax import data
 from gan_jax.data import Dataset
-from gan_jax.lab.runs.diversity import Diversity, Gap, gap_of_data, mean_distance, of_data
+from gan_jax.lab.runs.diversity import (
+    Diversity,
+    Gap,
+    Nearest,
+    gap_of_data,
+    mean_distance,
+    nearest_distance,
+    nearest_of_data,
+    of_data,
+)
 
 
 def test_the_mean_distance_by_hand() -> None:
@@ -13,6 +22,14 @@ def test_the_mean_distance_by_hand() -> None:
     assert mean_distance(points + 1000) == pytest.approx(4.0)
     # Of one class are only the first two.
     assert mean_distance(points, np.array([1, 1, 2])) == pytest.approx(3.0)
+
+
+def test_the_mean_distance_to_the_nearest_by_hand() -> None:
+    points = np.array([[0.0, 0.0], [3.0, 0.0], [0.0, 4.0]], np.float32)
+    assert nearest_distance(points) == pytest.approx((3 + 3 + 4) / 3)
+    # The third is alone in its class.
+    assert nearest_distance(points, np.array([1, 1, 2])) == pytest.approx(3.0)
+    assert np.isnan(nearest_distance(points, np.arange(3)))
 
 
 def test_pixels_are_no_numbers_that_wrap_around() -> None:
@@ -29,6 +46,31 @@ def test_as_many_real_examples_differ_as_much_and_copies_not_at_all() -> None:
     assert diversity(other[:1].repeat(100, axis=0)) == pytest.approx(0, abs=1e-3)
     # Of two modes that are equally often 49.5 of 99 pairs differ.
     assert diversity(other[:2].repeat(50, axis=0)) == pytest.approx(50 / 99 * diversity(other[:2]), rel=1e-3)
+
+
+def test_two_modes_are_copies_though_half_of_all_pairs_differ() -> None:
+    rng = np.random.default_rng(0)
+    real, other = (rng.normal(size=(n, 50)).astype(np.float32) for n in (1000, 100))
+    nearest, two = Nearest(real), other[:2].repeat(50, axis=0)
+    # By as many real examples: of a thousand the nearest is nearer.
+    assert nearest(other) == pytest.approx(1, abs=0.05)
+    assert nearest_distance(real) < 0.95 * nearest_distance(other)
+    assert nearest(two + 1e-3 * other) == pytest.approx(0, abs=2e-3)
+    assert Diversity(real)(two) > 0.45
+
+
+def test_copies_within_a_class_are_compared_with_real_examples_of_it() -> None:
+    mnist = data.load("mnist")
+    labels = np.repeat(np.arange(10), 10)
+    nearest = nearest_of_data(mnist, labels)
+    order = np.random.default_rng(2).permutation(60000)
+    other = np.concatenate([order[mnist.labels[order] == of][:10] for of in range(10)])
+    assert nearest(mnist.x[other], labels) == pytest.approx(1, abs=0.1)
+    assert nearest(mnist.x[other[::10]].repeat(10, axis=0), labels) == pytest.approx(0, abs=1e-3)
+    assert nearest_of_data(mnist, None)(mnist.x[order[:100]]) == pytest.approx(1, abs=0.1)
+    # Of a class with two real examples two samples are compared: of more the nearest would be nearer.
+    few = Nearest(np.array([[0.0], [1.0], [5.0]]), np.array([0, 0, 1]))
+    assert few(np.array([[0.0], [2.0], [0.1], [7.0]]), np.array([0, 0, 0, 1])) == pytest.approx(2.0)
 
 
 def test_a_class_that_has_collapsed_is_not_hidden_by_others() -> None:
@@ -51,6 +93,7 @@ def test_a_class_that_has_collapsed_is_not_hidden_by_others() -> None:
 )
 def test_what_has_no_distances_has_no_diversity(real: np.ndarray, samples: np.ndarray) -> None:
     assert Diversity(real)(samples) is None
+    assert Nearest(real)(samples) is None
 
 
 def test_the_gap_by_hand() -> None:

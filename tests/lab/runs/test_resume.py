@@ -11,6 +11,7 @@ import pytest
 
 from gan_jax.lab import EXPERIMENTS
 from gan_jax.lab.runs import directory, logs
+from tests.helpers import few
 from tests.lab.helpers import call, tiny
 
 _TINY = ["--data", "ring", *tiny("gan"), "--log-every", 2, "--save-every", 2, "--sample-every", 9]
@@ -54,7 +55,7 @@ def _entries(path: Path) -> dict[str, bytes]:
     return {str(file.relative_to(path)): file.read_bytes() for file in files}
 
 
-@pytest.mark.parametrize("case", _PARTS)
+@pytest.mark.parametrize("case", few(_PARTS, "one step folder alone", "no checkpoints"))
 def test_a_run_that_was_copied_in_part_is_left_as_it_is(
     case: str, copy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -106,7 +107,7 @@ _METRICS: dict[str, tuple[Callable[[str], str | None], str]] = {
 }
 
 
-@pytest.mark.parametrize("case", _METRICS)
+@pytest.mark.parametrize("case", few(_METRICS, "missing", "cut within a line", "edited"))
 def test_metrics_that_lack_something_are_said_to_and_go_on(
     case: str, copy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -170,8 +171,12 @@ def test_options_that_a_resumed_run_cant_take_are_offered_to_a_new_one(
     ("typed", "words"),
     [
         (["--lr", "cosine:1e-3:0"], "run: --lr of a is 0 from step 2 on, where its schedule ends: to train longer, "),
-        (["--lr", "1e-3", "--d-lr", "linear:1e-3:0:0.5"], "run: --d-lr of a is 0 from step 2 on"),
-        (["--lr", "cosine:1e-3:1e-4"], ""),
+        pytest.param(
+            ["--lr", "1e-3", "--d-lr", "linear:1e-3:0:0.5"],
+            "run: --d-lr of a is 0 from step 2 on",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(["--lr", "cosine:1e-3:1e-4"], "", marks=pytest.mark.slow),
     ],
 )
 def test_who_trains_on_where_the_rate_has_fallen_to_0_is_told(

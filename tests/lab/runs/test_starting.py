@@ -113,6 +113,7 @@ def test_weights_of_other_networks_are_refused(capsys: pytest.CaptureFixture[str
     assert not Path("run").exists()
 
 
+@pytest.mark.slow
 def test_another_width_takes_what_does_not_depend_on_it(capsys: pytest.CaptureFixture[str]) -> None:
     options = [*_OPTIONS[:4], "--width", 16, *_OPTIONS[6:], "--steps", 1, "--out", "run", "--from", "source"]
     assert call("run", "cgan", *options) == 0

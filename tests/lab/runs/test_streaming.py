@@ -141,6 +141,7 @@ def test_resident_streamed_and_mapped_runs_have_the_same_bits(tmp_path: Path, mo
     assert resident_bytes(tmp_path / "x.npy") == before
 
 
+@pytest.mark.slow
 def test_a_warm_up_has_chunks_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = Dataset("loaded", X)
     own = {"warmup_steps": 3, "warmup_critic": 7}

@@ -127,6 +127,7 @@ def test_a_classifier_that_does_not_fit_is_refused_before_anything_is_written(
     assert not Path("new").exists()
 
 
+@pytest.mark.slow
 def test_unlabelled_images_are_tracked_by_their_pixels() -> None:
     np.savez("plain.npz", images=np.random.default_rng(0).integers(0, 256, (20, 8, 8)).astype(np.uint8))
     options = [*tiny("gan"), "--steps", 2, "--track", "sliced", "--track-every", 1]

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from gan_jax.lab.sweep import cohorts, figures
 from gan_jax.lab.sweep.cohorts import Outcome
 from gan_jax.lab.sweep.plan import Plan
-from tests.helpers import read_png
+from tests.helpers import few, read_png
 from tests.lab.sweep.helpers import planned, scored
 
 
@@ -70,9 +70,9 @@ def test_a_few_listed_values_have_a_tick_each(monkeypatch: pytest.MonkeyPatch) -
     assert [label.get_text() for label in axes.get_yticklabels()] == ["0.01", "0.02", "0.04"]
 
 
-@pytest.mark.parametrize("scores", [[1.0, 2.0], [None, None], [1.0, None]])
+@pytest.mark.parametrize("scores", few([[1.0, 2.0], [None, None], [1.0, None]], [None, None], [1.0, None]))
 @pytest.mark.parametrize("typed", [{}, {"lr": "1e-4,1e-3"}])
-@pytest.mark.parametrize("logged", [True, False])
+@pytest.mark.parametrize("logged", few([True, False], False))
 def test_pictures_of_any_outcome_warn_of_nothing(
     typed: dict[str, str], scores: list[float | None], logged: bool, tmp_path: Path
 ) -> None:

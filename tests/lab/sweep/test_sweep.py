@@ -118,6 +118,7 @@ def test_a_sweep_scores_every_member_and_leaves_the_best_as_a_run(capsys: pytest
 
 
 # A batch that is no power of two: divided by it, numbers round.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options"),
     [
@@ -125,16 +126,12 @@ def test_a_sweep_scores_every_member_and_leaves_the_best_as_a_run(capsys: pytest
             *("wgan", ["--lr", "1e-4,1e-2", "--clip", "0.01,0.1", "--ema", "none", "--n-critic", 2]), id="lr-clip"
         ),
         pytest.param(
-            *("wgan", ["--lr", "1e-3,3e-4", "--warmup-steps", 3, "--warmup-critic", 4, "--n-critic", 2]),
-            id="warm-up",
-            marks=pytest.mark.slow,
+            *("wgan", ["--lr", "1e-3,3e-4", "--warmup-steps", 3, "--warmup-critic", 4, "--n-critic", 2]), id="warm-up"
         ),
-        pytest.param(*("gan", ["--b1", "0.0,0.9", "--b2", "0.9,0.999"]), id="betas", marks=pytest.mark.slow),
-        pytest.param(*("gan", ["--ema", "0.9,0.3"]), id="ema", marks=pytest.mark.slow),
+        pytest.param(*("gan", ["--b1", "0.0,0.9", "--b2", "0.9,0.999"]), id="betas"),
+        pytest.param(*("gan", ["--ema", "0.9,0.3"]), id="ema"),
         pytest.param(
-            *("gan", ["--lr", "cosine:log(1e-5,1e-2):0,steps:1e-3,log(1e-5,1e-2)", "--draws", 4]),
-            id="drawn-ends",
-            marks=pytest.mark.slow,
+            *("gan", ["--lr", "cosine:log(1e-5,1e-2):0,steps:1e-3,log(1e-5,1e-2)", "--draws", 4]), id="drawn-ends"
         ),
         pytest.param(
             *(
@@ -142,22 +139,16 @@ def test_a_sweep_scores_every_member_and_leaves_the_best_as_a_run(capsys: pytest
                 ["--lr", "linear:3e-3:1e-4:0.7,linear:7e-4:0:0.7", "--penalty", "wgan_gp:10", "--b1", "cosine:0.9:0"],
             ),
             id="fixed",
-            marks=pytest.mark.slow,
         ),
         pytest.param(
-            *("r3gan", ["--gamma", "cosine:1:0.1,cosine:10:0.3", "--lr", "cosine:2e-4:5e-5:0.78"]),
-            id="gamma",
-            marks=pytest.mark.slow,
+            *("r3gan", ["--gamma", "cosine:1:0.1,cosine:10:0.3", "--lr", "cosine:2e-4:5e-5:0.78"]), id="gamma"
         ),
-        pytest.param(
-            *("gan", ["--penalty", "wgan_gp:10,wgan_gp:3,r1:1.7+r2:linear:1:0.3"]), id="penalty", marks=pytest.mark.slow
-        ),
+        pytest.param(*("gan", ["--penalty", "wgan_gp:10,wgan_gp:3,r1:1.7+r2:linear:1:0.3"]), id="penalty"),
         pytest.param(
             *("gan", ["--penalty", "dragan:10,dragan:7", "--loss", "hinge", "--lazy", 2, "--accumulate", 2]),
             id="objective",
-            marks=pytest.mark.slow,
         ),
-        pytest.param(*("wgan_gp", ["--weight", "10,0.7", "--n-critic", 2]), id="weight", marks=pytest.mark.slow),
+        pytest.param(*("wgan_gp", ["--weight", "10,0.7", "--n-critic", 2]), id="weight"),
     ],
 )
 def test_every_member_has_the_bits_of_its_run_alone(name: str, options: list[object]) -> None:
@@ -452,9 +443,14 @@ def test_a_dry_run_says_the_plan_and_compiles_nothing(
     assert cost.startswith(f"  a member has {g + d:,} parameters, of which {g:,} in the generator")
     assert "MiB" in memory
     assert last.startswith("  in sweeps/wgan/001: ")
+    # The form of a penalty is of its program, and a number that does not differ is said there.
+    assert call("sweep", *_WGAN, "--penalty", "none,r1:1", "--lr", "1e-4", "--dry-run") == 0
+    described = capsys.readouterr().out.splitlines()[1:3]
+    assert described == ["  program 1 of penalty r1:1: 1 member", "  program 2 of penalty none: 1 member"]
     assert not Path("sweeps").exists()
 
 
+@pytest.mark.slow
 def test_seeds_alone_are_a_sweep(capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing warns (a warning fails a test), and what is named is there."""
     assert call("sweep", "gan", *_TINY, "--steps", 2, "--seeds", 2, "--out", "out") == 0
