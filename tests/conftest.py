@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 
 _FLAGS = [
@@ -42,7 +43,7 @@ if "GAN_JAX_TEST_FLAGS" not in os.environ:
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {os.environ['GAN_JAX_TEST_FLAGS']}".strip()
 os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# Where in Python an operation stands is written beside each, which takes longer than the rest of small programs.
+# Nothing reads where in Python an operation stands, and writing it beside each takes a fortieth of the time.
 os.environ["JAX_TRACEBACK_IN_LOCATIONS_LIMIT"] = "0"
 # All workers and the commands that they start share compiled programs, and nothing is left in the user's cache.
 if "PYTEST_XDIST_WORKER" not in os.environ:
@@ -51,6 +52,8 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 _finished = itertools.count(1)
+_MEMORY = 2 << 30
+_most_memory: float = _MEMORY
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -72,12 +75,23 @@ def pytest_collection_finish() -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown() -> None:
     """Frees compiled programs in time: each is hundreds of memory maps, and where Linux has no more (65,530 for a
-    process) XLA aborts."""
-    if next(_finished) % 10 == 0 and _memory_maps() > 30_000:
+    process) XLA aborts. Three workers and what they start share the memory of a small machine."""
+    global _most_memory
+    if next(_finished) % 10:
+        return
+    if _memory() > _most_memory:
+        gc.collect()
+    if _memory_maps() > 30_000 or _memory() > _most_memory:
         import jax
 
         jax.clear_caches()
         gc.collect()
+        _most_memory = max(_MEMORY, 1.25 * _memory())
+
+
+def _memory() -> int:
+    """Resident bytes of this process."""
+    return psutil.Process().memory_info().rss
 
 
 def _memory_maps() -> int:

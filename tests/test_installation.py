@@ -158,6 +158,7 @@ def test_a_script_beside_a_clone_finds_the_package(name: str, installed: Path, t
     assert "wgan_gp" in _done(installed / "python", "-m", "gan_jax", "--help", cwd=tmp_path)
 
 
+@pytest.mark.slow
 def test_in_a_project_with_experiments_of_its_own_the_other_names_work(installed: Path, tmp_path: Path) -> None:
     (tmp_path / "experiments").mkdir()
     (tmp_path / "experiments" / "__init__.py").write_text("")

@@ -68,7 +68,6 @@ GANS: dict[str, tuple[Callable[[str | None], GAN], tuple[int, ...]]] = {
     "mlp": (mlp_gan, (2,)),
     "conv": (conv_gan, (8, 8, 1)),
 }
-every_gan = pytest.mark.parametrize("name", GANS)
 # What is slow is compiled for eight devices.
 few_gans = pytest.mark.parametrize("name", few(GANS, "mlp"))
 
@@ -161,7 +160,7 @@ def test_vmap_with_an_axis_name_equals_one_device_on_the_global_batch(name: str)
     assert_equals_one_device(name, run(jit(step), initial_state(name), [split(batch) for batch in batches(shape)]))
 
 
-@every_gan
+@few_gans
 def test_jit_over_a_sharded_batch_equals_one_device(name: str) -> None:
     make, shape = GANS[name]
     replicated, sharded = NamedSharding(mesh(), P()), NamedSharding(mesh(), P(None, AXIS))

@@ -139,6 +139,7 @@ def test_it_runs_resumes_samples_evaluates_and_loads(folder: Path) -> None:
     assert "did you mean" not in _typed(folder, "run", "mine", "--resume", "auto", "--out", "whole", code=2)
 
 
+@pytest.mark.slow
 def test_it_sweeps_and_its_best_member_is_a_run(folder: Path) -> None:
     said = _typed(
         folder, "sweep", "mine", "--lr", "1e-4,1e-2", "--weight", "0.1,1", "--seeds", 2,

@@ -51,6 +51,7 @@ def test_samples_are_pictures_with_the_tags_that_they_are_given(run: Path, sourc
     assert read_png(run / "samples" / "0000002.png").shape[1] == expected.shape[1]
 
 
+@pytest.mark.slow
 def test_tags_are_those_of_half_the_draws(run: Path, tmp_path: Path) -> None:
     trained = gan_jax.load(run)
     y = np.zeros((1, 8, 8, 3), np.float32)
@@ -119,6 +120,7 @@ def test_members_of_a_sweep_are_scored_by_exact_match(source: str, tmp_path: Pat
     assert call("sample", tmp_path / "sweep" / "best", "--out", tmp_path / "best.png") == 0
 
 
+@pytest.mark.slow
 def test_a_report_shows_the_run(run: Path, tmp_path: Path) -> None:
     assert call("report", run, "--out", tmp_path / "r.html") == 0
     assert (tmp_path / "r.html").stat().st_size > 1000

@@ -12,7 +12,7 @@ import gan_jax
 from gan_jax import InputError, checkpoint
 from gan_jax.lab import EXPERIMENTS, files
 from gan_jax.lab.runs import directory
-from tests.helpers import assert_same
+from tests.helpers import assert_same, few
 from tests.lab.helpers import call, tiny
 
 _TINY = ["gan", "--data", "ring", *tiny("gan"), "--log-every", 1, "--save-every", 2]
@@ -199,7 +199,7 @@ def test_what_decides_nothing_may_be_edited(copy: Path) -> None:
     assert [path.name for path in sorted((copy / "checkpoints").glob("*.json"))] == ["5.json", "6.json"]
 
 
-@pytest.mark.parametrize("folder", ["checkpoints", "checkpoints-best"])
+@pytest.mark.parametrize("folder", few(["checkpoints", "checkpoints-best"], "checkpoints-best"))
 def test_a_checkpoint_of_another_run_is_refused(folder: str, copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     typed = [*_TINY, "--steps", 4, "--track", "sliced", "--track-every", 2, "--seed", 5]
     assert call("run", *typed, "--out", "other") == 0
