@@ -70,7 +70,9 @@ _NOTE = (
     "280, and that neither random net sees: theirs rise by 3 % and 6 %, and pixels stand still. So the random net "
     "tells a bad run from a better one, and says nothing of differences of a tenth; by rank it is no better than "
     "pixels here. (Of an averaged generator, whose samples improve at every stop, all three had rank correlations of "
-    "1.00, in another run of as many steps.)"
+    "1.00, in another run of as many steps.) On shapes the classifier's distance falls to 361 at the tenth stop and "
+    "is three fifths above that at the last. Both nets fall for two stops more; at the last one is two fifths above "
+    "its lowest value and the other a sixteenth. Pixels rank these stops better than either."
 )
 
 
