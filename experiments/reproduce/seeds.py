@@ -30,7 +30,7 @@ SHALLOW: Mapping[str, Any] = {
 """Options of `gan` and `cgan` with one hidden layer in each net, as the sources have them, and a constant rate."""
 
 
-_PER_ACCELERATOR = 50
+_PER_ACCELERATOR = 10
 
 
 def at_once() -> int:

@@ -42,11 +42,11 @@ def read(job: Job, gan: GAN, path: Path, *, resize: bool) -> Array:
 
 def _files(path: Path) -> Sequence[Path]:
     try:
+        if not path.exists():
+            raise InputError(f"there is no {path}: give the file of a picture, or a directory of pictures")
         files = folder.walk(path).loose if path.is_dir() else [path]
     except OSError as error:
         raise InputError(f"{path} can't be listed ({error.strerror or error}): give a readable directory") from error
-    if not path.exists():
-        raise InputError(f"there is no {path}: give the file of a picture, or a directory of pictures")
     if not files:
         raise InputError(f"there are no images in {path}: give a file, or a directory of images")
     return files

@@ -99,9 +99,8 @@ def class_rows(num_classes: int) -> np.ndarray:
 
 def drawer_of(gan: GAN) -> Draw:
     """Latents and conditions from a seed, as one program: op by op, drawing alone would compile five."""
-
-    draw = functools.partial(_drawn, gan)
-    return jax.jit(draw, static_argnums=(1, 2), compiler_options=compiling.quick_options())
+    options = compiling.quick_options()
+    return jax.jit(functools.partial(_drawn, gan), static_argnums=(1, 2), compiler_options=options)
 
 
 def _drawn(gan: GAN, seed: jax.Array, n: int, conditions: bool) -> tuple[jax.Array, Any]:

@@ -183,7 +183,7 @@ def test_killed_it_goes_on_to_the_same_bits(folder: Path) -> None:
             time.sleep(0.01)
         time.sleep(0.02 * kill)
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        assert process.wait() == -signal.SIGKILL
     _ran(folder, *typed, "--out", "killed", "--resume", "auto")
     _ran(folder, *typed, "--out", "undisturbed")
     table = _table(folder)

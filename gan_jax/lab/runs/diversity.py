@@ -87,32 +87,22 @@ def gap_of_data(dataset: Dataset) -> Gap | None:
     return Gap(np.asarray(dataset.x[np.random.default_rng(1).permutation(chosen)]))
 
 
-def of_data(dataset: Dataset, classes: np.ndarray | None) -> Diversity:
-    """The measure for samples of a data set.
+def of_data(dataset: Dataset, classes: np.ndarray | None) -> tuple[Diversity, Nearest]:
+    """The measures for samples of a data set.
 
     Args:
-      dataset: the training data, of which at most a thousand examples are read.
+      dataset: the training data, of which at most a thousand examples are read, once.
       classes: the labels of the samples, whose classes alone count; None where the GAN is not conditioned on labels.
     """
-    return Diversity(*_some(dataset, classes))
-
-
-def nearest_of_data(dataset: Dataset, classes: np.ndarray | None) -> Nearest:
-    """As `of_data`."""
-    x, labels = _some(dataset, classes)
-    order = np.random.default_rng(1).permutation(len(x))
-    return Nearest(x[order], None if labels is None else labels[order])
-
-
-def _some(dataset: Dataset, classes: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
-    """Examples chosen at random, in the order of the data, and where there are classes their labels."""
     count = max(50, min(1000, _NUMBERS // max(1, int(np.prod(dataset.shape)))))
     labels, of_these = None, np.arange(len(dataset))
     if classes is not None:
         labels = np.asarray(dataset.labels)
         of_these = np.flatnonzero(np.isin(labels, classes))
     chosen = np.sort(np.random.default_rng(0).permutation(of_these)[:count])
-    return np.asarray(dataset.x[chosen]), None if labels is None else labels[chosen]
+    x, labels = np.asarray(dataset.x[chosen]), None if labels is None else labels[chosen]
+    order = np.random.default_rng(1).permutation(len(x))  # Data that are sorted are read in their order.
+    return Diversity(x, labels), Nearest(x[order], None if labels is None else labels[order])
 
 
 def _nearest(x: np.ndarray, others: np.ndarray) -> np.ndarray:

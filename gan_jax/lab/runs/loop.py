@@ -336,8 +336,10 @@ def _grid(job: Job, gan: GAN, dataset: Dataset) -> Callable[[Any], tuple[np.ndar
         z = gan.prior(keys.z, n if y is None else len(jax.tree.leaves(y)[0]))
     reference = sampling.points_of(dataset)
     # Samples of given conditions can differ as much as the examples that these were made of.
-    diversity = Diversity(originals) if originals is not None else diversities.of_data(dataset, labels)
-    nearest = Nearest(originals) if originals is not None else diversities.nearest_of_data(dataset, labels)
+    if originals is not None:
+        diversity, nearest = Diversity(originals), Nearest(originals)
+    else:
+        diversity, nearest = diversities.of_data(dataset, labels)
     gap = diversities.gap_of_data(dataset)
     few = slice(None, None, max(1, len(z) // _COMPARED))
 

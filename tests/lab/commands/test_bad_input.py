@@ -26,7 +26,7 @@ from gan_jax.lab.runs import directory, loop
 from tests.lab.helpers import call, changed
 
 _settings = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]}
-many = settings(max_examples=300, **_settings)
+many = settings(max_examples=1000, **_settings)
 some = settings(max_examples=150, **_settings)
 
 # No NUL, which no command line can hold, and of surrogates those that stand for bytes which are no UTF-8.

@@ -10,7 +10,6 @@ from gan_jax.lab.runs.diversity import (
     gap_of_data,
     mean_distance,
     nearest_distance,
-    nearest_of_data,
     of_data,
 )
 
@@ -62,12 +61,12 @@ def test_two_modes_are_copies_though_half_of_all_pairs_differ() -> None:
 def test_copies_within_a_class_are_compared_with_real_examples_of_it() -> None:
     mnist = data.load("mnist")
     labels = np.repeat(np.arange(10), 10)
-    nearest = nearest_of_data(mnist, labels)
+    _, nearest = of_data(mnist, labels)
     order = np.random.default_rng(2).permutation(60000)
     other = np.concatenate([order[mnist.labels[order] == of][:10] for of in range(10)])
     assert nearest(mnist.x[other], labels) == pytest.approx(1, abs=0.1)
     assert nearest(mnist.x[other[::10]].repeat(10, axis=0), labels) == pytest.approx(0, abs=1e-3)
-    assert nearest_of_data(mnist, None)(mnist.x[order[:100]]) == pytest.approx(1, abs=0.1)
+    assert of_data(mnist, None)[1](mnist.x[order[:100]]) == pytest.approx(1, abs=0.1)
     # Of a class with two real examples two samples are compared: of more the nearest would be nearer.
     few = Nearest(np.array([[0.0], [1.0], [5.0]]), np.array([0, 0, 1]))
     assert few(np.array([[0.0], [2.0], [0.1], [7.0]]), np.array([0, 0, 0, 1])) == pytest.approx(2.0)
@@ -109,7 +108,7 @@ def test_the_gap_by_hand() -> None:
 
 def test_the_gap_sees_lost_modes_where_distances_do_not() -> None:
     ring = data.load("ring")
-    gap, diversity = gap_of_data(ring), of_data(ring, None)
+    gap, (diversity, _) = gap_of_data(ring), of_data(ring, None)
     assert gap is not None
     assert ring.labels is not None
     whole, half = ring.x[:500], ring.x[ring.labels % 2 == 0][:500]
@@ -132,6 +131,6 @@ def test_of_data_few_examples_are_read_and_of_the_classes_that_are_shown() -> No
     x = np.zeros((5000, 2, 2, 1), np.uint8)
     x[1::2] = np.arange(2500)[:, None, None, None] % 256
     dataset = Dataset("some", x.view(Counted), np.arange(5000, dtype=np.int32) % 2, ("a", "b"))
-    assert of_data(dataset, np.array([0]))(x[:4], np.zeros(4)) is None  # That class has copies alone.
+    assert of_data(dataset, np.array([0]))[0](x[:4], np.zeros(4)) is None  # That class has copies alone.
     assert Counted.read == 1000
-    assert of_data(dataset, np.array([1, 1]))(x[1::2], np.ones(2500)) == pytest.approx(1, abs=0.05)
+    assert of_data(dataset, np.array([1, 1]))[0](x[1::2], np.ones(2500)) == pytest.approx(1, abs=0.05)
