@@ -20,7 +20,7 @@ from gan_jax.lab.measuring.measures import MEASURES
 
 _SAMPLES, _SHOWN = 10_000, 8
 _ALONE = {"L1 alone": 1e6, "GAN alone": 0.0, "L1 + GAN": 100.0}
-_COMPARED = [("mnist", "low_resolution:4"), ("shapes:32", "grey")]
+_COMPARED = [("mnist", "low_resolution:4"), ("shapes:32", "grey"), ("mnist", "low_resolution:7")]
 _OTHERS = [
     ("mnist", "masked"), ("mnist", "upper_half"), ("stacked", "grey"), ("shapes:32", "blurred:2"),
     ("robots:32", "outline"),
