@@ -54,7 +54,7 @@ TABLES = {
     ),
     "parzen": _Entry("parzen", "table", "MNIST, Parzen windows (Goodfellow et al. 2014; Mirza & Osindero 2014)"),
     "random_net": _Entry("random_net", "table", "does a net of random weights rank samples as a classifier does?"),
-    "spectrum": _Entry("spectrum", "table", "eigenvalues of the game's Jacobian, every loss and penalty", _WITH_PAPER),
+    "spectrum": _Entry("spectrum", "table", "eigenvalues of the game's Jacobian, every loss and penalty"),
     "stacked": _Entry("stacked", "table", "Stacked MNIST (Lin et al. 2018): modes and KL"),
     "translation": _Entry("translation", "table", "pix2pix (Isola et al. 2017): L1, GAN, both; every condition"),
     "wgan_claims": _Entry("wgan_claims", "table", "does the critic's estimate follow quality? (Arjovsky et al. 2017)"),
