@@ -177,13 +177,19 @@ def _leaves_out(rows: Rows) -> Verdict | None:
     )
 
 
+def _times(ratio: float) -> str:
+    """What stands before "as much"."""
+    text = f"{ratio:.2g}"
+    return "just" if text == "1" else f"{text} times"
+
+
 def _trend(rows: Rows, *, done: bool, step: int, steps: int, loss: Loss) -> Verdict:
     name = _curve(rows, loss)
     if name is None:
         diversity = _column(rows, "diversity")
         share = _sure(rows)
         who = "Neither player has won" if share < _SURE else f"D is sure of {share:.0%} of the examples"
-        alike = f", and samples differ {diversity[-1]:.2g} times as much as real examples do" if len(diversity) else ""
+        alike = f", and samples differ {_times(diversity[-1])} as much as real examples do" if len(diversity) else ""
         return Verdict(
             "done" if done else "healthy",
             "Done" if done else "Healthy so far",

@@ -64,6 +64,14 @@ def test_a_healthy_game_is_done_and_nobody_says_that_it_is_good() -> None:
 
 
 @pytest.mark.parametrize(
+    ("diversity", "words"),
+    [(0.873, "differ 0.87 times as much as"), (1.02, "differ just as much as"), (1.5, "differ 1.5 times as")],
+)
+def test_how_much_samples_differ_is_said_in_words(diversity: float, words: str) -> None:
+    assert words in _of(_rows(diversity=diversity)).text
+
+
+@pytest.mark.parametrize(
     ("kind", "columns"),
     [
         ("d_wins", {"saturated": 0.95}),
