@@ -1,6 +1,8 @@
 """A generator as a program that needs only JAX: StableHLO for any number of samples, and the lines that load it."""
 
+import contextlib
 import functools
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -44,7 +46,19 @@ def program(job: Job, gan: GAN, state: GANState) -> bytes:
     (n,) = export.symbolic_shape("n")
     anys = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((n, *leaf.shape[1:]), leaf.dtype), (z, y))
     arguments = anys[:1] if y is None else anys
-    return bytes(export.export(jax.jit(generate), platforms=PLATFORMS)(*arguments).serialize())
+    with _without_places():
+        return bytes(export.export(jax.jit(generate), platforms=PLATFORMS)(*arguments).serialize())
+
+
+@contextlib.contextmanager
+def _without_places() -> Iterator[None]:
+    """What is lowered in this block does not say in which files of this machine its code lay."""
+    kept = jax.config.jax_traceback_in_locations_limit
+    jax.config.update("jax_traceback_in_locations_limit", 0)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_traceback_in_locations_limit", kept)
 
 
 def loader(job: Job, gan: GAN) -> str:

@@ -26,3 +26,18 @@ def test_latents_of_a_prior_of_ones_own_may_be_integers(tmp_path: Path, monkeypa
     expected = to_uint8(gan.generate(source.state, z.astype(jnp.float32), y), gan.data_range)
     assert np.abs(found.astype(int) - expected.astype(int)).max() <= 1
     assert np.std(found) > 0
+
+
+def test_a_program_does_not_say_where_code_lay_on_the_machine_that_wrote_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made(Path("source"), "gan", "ring")
+    source = gan_jax.load("source")
+    limit = jax.config.jax_traceback_in_locations_limit
+    jax.config.update("jax_traceback_in_locations_limit", 10)  # JAX's own; tests have 0.
+    try:
+        assert b".py" not in program.program(source.job, source.gan, source.state)
+        assert jax.config.jax_traceback_in_locations_limit == 10
+    finally:
+        jax.config.update("jax_traceback_in_locations_limit", limit)
