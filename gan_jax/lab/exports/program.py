@@ -16,6 +16,9 @@ from gan_jax.training import as_batch, to_uint8
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 
+LIMIT = "jax_traceback_in_locations_limit"
+"""JAX's setting of how many lines of Python a program names beside each operation."""
+
 
 def inputs_of(job: Job, gan: GAN) -> tuple[Any, Any]:
     """The shapes and dtypes of z and y for one sample, `[1, ...]`; of y None where the GAN is not conditioned."""
@@ -53,12 +56,12 @@ def program(job: Job, gan: GAN, state: GANState) -> bytes:
 @contextlib.contextmanager
 def _without_places() -> Iterator[None]:
     """What is lowered in this block does not say in which files of this machine its code lay."""
-    kept = jax.config.jax_traceback_in_locations_limit
-    jax.config.update("jax_traceback_in_locations_limit", 0)
+    kept = getattr(jax.config, LIMIT)
+    jax.config.update(LIMIT, 0)
     try:
         yield
     finally:
-        jax.config.update("jax_traceback_in_locations_limit", kept)
+        jax.config.update(LIMIT, kept)
 
 
 def loader(job: Job, gan: GAN) -> str:

@@ -34,10 +34,10 @@ def test_a_program_does_not_say_where_code_lay_on_the_machine_that_wrote_it(
     monkeypatch.chdir(tmp_path)
     made(Path("source"), "gan", "ring")
     source = gan_jax.load("source")
-    limit = jax.config.jax_traceback_in_locations_limit
-    jax.config.update("jax_traceback_in_locations_limit", 10)  # JAX's own; tests have 0.
+    limit = getattr(jax.config, program.LIMIT)
+    jax.config.update(program.LIMIT, 10)  # JAX's own; tests have 0.
     try:
         assert b".py" not in program.program(source.job, source.gan, source.state)
-        assert jax.config.jax_traceback_in_locations_limit == 10
+        assert getattr(jax.config, program.LIMIT) == 10
     finally:
-        jax.config.update("jax_traceback_in_locations_limit", limit)
+        jax.config.update(program.LIMIT, limit)
