@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -15,16 +16,30 @@ def load(text: str, option: str, forms: str) -> Callable[..., Any]:
     """The function that was typed for an option, whose forms a message lists.
 
     Raises:
-      InputError: there is no such module or function, or it is none.
+      InputError: there is no such module or function, it is none, or its module raises.
     """
     place, _, name = text.rpartition(":")
     try:
-        found = getattr(_module(place), name)
-    except (ImportError, AttributeError, OSError, SyntaxError) as error:
+        module = _module(place)
+    except (ImportError, OSError, SyntaxError) as error:
+        raise InputError(f"{option} {text} can't be loaded ({error}): expected {forms}") from error
+    except Exception as error:
+        raise InputError(f"{option} {text} can't be loaded ({_said(error, place)}): mend it") from error
+    try:
+        found = getattr(module, name)
+    except AttributeError as error:
         raise InputError(f"{option} {text} can't be loaded ({error}): expected {forms}") from error
     if not callable(found):
         raise InputError(f"{option} {text} is {type(found).__name__}, not a function: expected {forms}")
     return found
+
+
+def _said(error: Exception, place: str) -> str:
+    """What a module raised, and in which line of it."""
+    stem = Path(place).stem if place.endswith(".py") else place.rpartition(".")[2]
+    lines = [line for line in traceback.extract_tb(error.__traceback__) if Path(line.filename).stem == stem]
+    where = f", line {lines[0].lineno} of {Path(lines[0].filename).name}" if lines else ""
+    return " ".join(f"{type(error).__name__}: {error}".split()) + where
 
 
 def _module(place: str) -> ModuleType:
