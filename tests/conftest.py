@@ -61,7 +61,7 @@ def _no_lines_of_progress() -> None:
     """On a busy machine anything may take long enough for a line, and tests read standard error."""
     from gan_jax.lab import progress
 
-    progress._SECONDS_WITHOUT_A_LINE = 3600
+    progress._SECONDS_WITHOUT_A_LINE = progress._SECONDS_BETWEEN_LINES = 3600
 
 
 def pytest_collection_finish() -> None:
