@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
+from hypothesis import settings
 
 _FLAGS = [
     "--xla_force_host_platform_device_count=8",
@@ -50,6 +51,10 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
     _cache = tempfile.TemporaryDirectory(prefix="gan_jax_tests_")
     os.environ["JAX_COMPILATION_CACHE_DIR"] = _cache.name
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+
+# A busy machine may take any time for an example.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 _finished = itertools.count(1)
 _MEMORY = 2 << 30
