@@ -8,7 +8,8 @@ import re
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
+import jax
+import numpy as np
 
 from gan_jax import penalties, schedules
 from gan_jax.typing import Number, Schedule
@@ -120,7 +121,9 @@ def over(value: Any, steps: int) -> Number | Any:
     """
     if isinstance(value, Compound):
         return value.over(steps)
-    return None if value is None else jnp.asarray(value, jnp.float32)
+    if value is None or isinstance(value, jax.Array):  # Traced.
+        return value
+    return jax.device_put(np.float32(value))  # A cast by JAX would compile a program.
 
 
 def scaling(parse: Parse, parse_end: Parse | None = None) -> Parse:

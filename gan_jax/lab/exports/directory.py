@@ -140,9 +140,10 @@ def read(path: Path, table: Table) -> tuple[Job, GAN, GANState, dict[str, Any]]:
         raise InputError(f"{error.filename} is missing: copy the whole directory again") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{path / RECORD} is not what export writes ({error!r}): copy the whole directory") from error
-    like = job.abstract_state().replace(ema=None)  # type: ignore[attr-defined]
-    if not any(name.startswith("discriminator/") for name in arrays):
-        like = like.replace(discriminator=Player({}, {}, None))
+    if any(name.startswith("discriminator/") for name in arrays):
+        like = job.abstract_state().replace(ema=None)  # type: ignore[attr-defined]
+    else:
+        like = _abstract_generator(job, gan)
     expected = {name: leaf.shape for name, leaf in starting.weights_of(like).items()}
     if expected != {name: leaf.shape for name, leaf in arrays.items()}:
         raise InputError(
@@ -152,6 +153,14 @@ def read(path: Path, table: Table) -> tuple[Job, GAN, GANState, dict[str, Any]]:
     state = starting.with_weights(like, arrays)
     players = (Player(of.params, of.collections, None) for of in (state.generator, state.discriminator))
     return job, gan, GANState(step, *players), record
+
+
+def _abstract_generator(job: Job, gan: GAN) -> GANState:
+    """The shapes and dtypes of a state without a discriminator, which takes longer to trace than all else."""
+    rng, (z, y) = jax.eval_shape(lambda: jax.random.key(0)), programs.inputs_of(job, gan)
+    variables = dict(jax.eval_shape(lambda rng, z, y: gan.generator.init(rng, z, y, False), rng, z, y))
+    generator = Player(variables.pop("params", {}), variables, None)
+    return GANState(None, generator, Player({}, {}, None))
 
 
 def _without_path(job: Job) -> Any:
