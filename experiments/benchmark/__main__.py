@@ -17,7 +17,7 @@ from gan_jax.lab.signals import leave_at_once
 
 # Recipes, and widths at which sixteen members train quickly.
 _POPULATIONS = {"wgan": 128}
-_WHOLE = ("population", "stream", "metrics", "startup", "sweep")
+_WHOLE = ("population", "stream", "metrics", "startup", "first_sample", "sweep")
 _ACCELERATOR = "accelerator"  # Only where it is asked for: its nets take hours on a CPU.
 
 
@@ -55,6 +55,8 @@ def main(argv: list[str]) -> int:
                 return metrics.measure(turns=options.turns)
             case "startup":
                 return commands.startup(options.turns)
+            case "first_sample":
+                return commands.first_sample(options.turns)
             case "sweep":
                 return commands.sweep(steps=options.sweep_steps, runs=options.sweep_runs, members=options.sweep_members)
             case "accelerator":

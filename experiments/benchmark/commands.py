@@ -1,7 +1,8 @@
-"""Whole commands, timed from the outside: start-up with a cold and a warm cache, a sweep against single runs."""
+"""Whole processes, timed from the outside: start-up, with a cold and a warm cache, a sweep against single runs."""
 
 import json
 import os
+import resource
 import signal
 import statistics
 import subprocess
@@ -41,6 +42,24 @@ def startup(turns: int, name: str = "wgan") -> dict[str, Any]:
                 raise InputError(f"experiments.run {' '.join(arguments)} failed: run it by hand to see why")
     first = {"cold": seconds[0], "warm": statistics.median(seconds[1:])}
     return {"command": f"python -m experiments.run {name} --log-every 1", "seconds_to_first_step": first}
+
+
+def first_sample(turns: int) -> dict[str, Any]:
+    """Seconds of the processor that new processes take, by what they do: medians over `turns`, without a cache."""
+    codes = {
+        "import_jax": "import jax",
+        "one_program": "import jax; jax.jit(lambda x: x + 1)(1.0)",
+        "first_sample": "import gan_jax; gan_jax.load('mnist-cdcgan').sample(16, label=7)",
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in codes}
+    environment = os.environ | {"JAX_ENABLE_COMPILATION_CACHE": "false", "JAX_PLATFORMS": "cpu"}
+    for _ in range(turns):
+        for name, code in codes.items():
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            seconds[name].append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return {"code": codes["first_sample"], "cpu_s": {name: statistics.median(of) for name, of in seconds.items()}}
 
 
 def sweep(*, steps: int, runs: int, members: int = SWEEPS[-1], name: str = "wgan") -> dict[str, Any]:

@@ -128,6 +128,14 @@ def table(results: Results) -> str:
             f"`{r['command']}`: first step after {seconds['cold']:.1f} s with an empty compilation cache, "
             f"{seconds['warm']:.1f} s the second time.",
         ]
+    if "first_sample" in results:
+        r = results["first_sample"]["record"]
+        least, one, first = (r["cpu_s"][name] for name in ("import_jax", "one_program", "first_sample"))
+        lines += [
+            "",
+            f"`{r['code']}` in a new process: {first:.2f} s of the processor, {first / least:.1f} times `import jax` "
+            f"({least:.2f} s; {one:.2f} s with one addition compiled).",
+        ]
     return "\n".join(lines) + "\n"
 
 

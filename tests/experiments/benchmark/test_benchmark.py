@@ -93,3 +93,10 @@ def test_a_sweep_against_its_members_alone(monkeypatch: pytest.MonkeyPatch) -> N
     ]
     # The runs took 8 and 9 seconds.
     assert (record["run_s"], record["ratio"], record["cached_ratio"]) == ([8.0, 9.0], 8 * 8.5 / 32, 8 * 8.5 / 16)
+
+
+@pytest.mark.slow
+def test_the_first_sample_against_the_least_that_a_process_takes() -> None:
+    record = commands.first_sample(turns=1)
+    assert 0 < record["cpu_s"]["import_jax"] < record["cpu_s"]["first_sample"]
+    assert "mnist-cdcgan" in record["code"]
