@@ -59,6 +59,10 @@ CASES: list[tuple[str, dict[str, Any]]] = [
 CONDITIONAL = [(name, {}) for name in LABELLED] + [(name, {"conditional": True}) for name in OPTIONALLY_LABELLED]
 
 
+# A test of what recipes learn trains these on points.
+LEARNING = ("gan", "wgan", "cgan", "lsgan", "acgan", "wgan_gp", "sngan", "dragan", "r3gan")
+
+
 # Conditioned on pictures: they take images only.
 PICTURED = ("completion", "translation", "tagger")
 

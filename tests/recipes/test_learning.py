@@ -9,7 +9,7 @@ import pytest
 
 from gan_jax import GAN, recipes, training
 from tests.helpers import few, jit
-from tests.recipes.helpers import LABELLED, RECIPES, options
+from tests.recipes.helpers import LABELLED, LEARNING, RECIPES, options
 
 CENTRES = np.array([[1.5, -1.0], [-1.0, 0.5]])
 
@@ -26,7 +26,7 @@ Samples = list[jax.Array]
 
 
 # Of key 0 the first generators happen to draw around the data already.
-LEARNING = jax.random.key(1)
+SEED = jax.random.key(1)
 
 
 def learn(gan: GAN, data: training.Examples, steps: int, conditions: list[Any]) -> tuple[Samples, Samples]:
@@ -38,14 +38,11 @@ def learn(gan: GAN, data: training.Examples, steps: int, conditions: list[Any]) 
         after, _ = training.train(gan, before, data, rng, steps=steps, batch_size=32)
         return tuple([gan.sample(state, rng, 128, y) for y in conditions] for state in (before, after))
 
-    before, after = run(LEARNING)
+    before, after = run(SEED)
     return before, after
 
 
-@pytest.mark.parametrize(
-    "name",
-    few(["gan", "wgan", "cgan", "lsgan", "acgan", "wgan_gp", "sngan", "dragan", "r3gan"], "wgan"),
-)
+@pytest.mark.parametrize("name", few(LEARNING, "wgan"))
 def test_learns_where_points_lie(name: str) -> None:
     labelled = name in LABELLED
     faster = {option: value for option, value in {"n_critic": 2, "clip": 0.1}.items() if option in options(name)}

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from gan_jax import Batch, GANState, schedules
-from tests.helpers import assert_close, differ, jit, stack
-from tests.recipes.helpers import CASES, FEW, KEY, PICTURED, cases, draw, few_recipes, filled, numbers, tiny
+from tests.helpers import assert_close, differ, few, jit, stack
+from tests.recipes.helpers import CASES, FEW, KEY, KINDS, PICTURED, RECIPES, cases, draw, filled, numbers, tiny
 
 
 def step_of_member(name: str, kwargs: dict[str, Any], batch: Batch, state: GANState, values: Any) -> GANState:
@@ -34,9 +34,13 @@ def test_every_number_may_be_traced(name: str, kwargs: dict[str, Any]) -> None:
     assert all(leaf.shape[0] == 2 for leaf in jax.tree.leaves(population))
 
 
-@few_recipes
+# Beside the optimizers' numbers and the average's, which all recipes hand to the same builders.
+OF_THEIR_OWN = [name for name in RECIPES if numbers(name) - {"lr", "d_lr", "b1", "b2", "ema"}]
+
+
+@pytest.mark.parametrize("name", few(sorted({*OF_THEIR_OWN, *KINDS}), *KINDS))
 def test_every_number_may_be_a_schedule(name: str) -> None:
-    """A schedule that is constant gives the step of the constant, and of one that changes the value of that step."""
+    """A schedule that changes gives the step of the value that it has at that step."""
     shape = (8, 8, 1) if name in PICTURED else (2,)
     constants = {option: 0.05 for option in numbers(name)}
     batch = draw(tiny(name, shape), shape)

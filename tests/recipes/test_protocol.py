@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from gan_jax import Batch, GANState, InputError, recipes, schedules
-from tests.helpers import jit
+from tests.helpers import few, jit
 from tests.recipes.helpers import (
     ALIKE,
     BATCH,
@@ -24,6 +24,8 @@ from tests.recipes.helpers import (
     CONVOLUTIONAL,
     FEW,
     KEY,
+    KINDS,
+    LEARNING,
     ON_POINTS,
     PICTURED,
     RECIPES,
@@ -88,8 +90,9 @@ def test_protocol(name: str, kwargs: dict[str, Any]) -> None:
         assert max(np.abs(leaf).max() for leaf in jax.tree.leaves(after.discriminator.params)) == default
 
 
-@few_recipes
+@pytest.mark.parametrize("name", few([*KINDS, "r3gan", "sngan", *sorted(CONDITIONED)], *KINDS))
 def test_protocol_on_coloured_images_of_another_size(name: str) -> None:
+    """Nets of every kind; the size and the channels are nothing to what else a recipe is made of."""
     shape = (32, 32, 3)
     gan = tiny(name, shape)
     batch = draw(gan, shape)
@@ -100,7 +103,12 @@ def test_protocol_on_coloured_images_of_another_size(name: str) -> None:
     assert jax.eval_shape(lambda state: gan.sample(state, KEY, BATCH, y), after).shape == batch.x.shape[1:]
 
 
-@cases(ON_POINTS, quick=[*FEW, ("sngan", {"conditional": True})])
+QUICK_ON_POINTS = [*FEW, ("sngan", {"conditional": True})]
+
+
+@cases(
+    [case for case in ON_POINTS if case in QUICK_ON_POINTS or case[1] or case[0] not in LEARNING], quick=QUICK_ON_POINTS
+)
 def test_protocol_on_points(name: str, kwargs: dict[str, Any]) -> None:
     gan = tiny(name, (2,), **kwargs)
     batch = draw(gan, (2,))
