@@ -101,16 +101,6 @@ def test_the_classifier_of_the_ceiling_learns_tags(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.slow
-def test_a_resumed_run_has_the_bits_of_one_that_was_not_cut(source: str, tmp_path: Path) -> None:
-    for out, steps in (("cut", 1), ("whole", 3)):
-        typed = ["--data", source, "--lr", 1e-3, "--d-lr", 1e-3, *_SMALL, "--steps", steps, "--out", tmp_path / out]
-        assert call("run", "tagger", *typed) == 0
-    assert call("run", "tagger", "--resume", tmp_path / "cut", "--steps", 3) == 0
-    states = [gan_jax.load(tmp_path / out).state for out in ("cut", "whole")]
-    jax.tree.map(np.testing.assert_array_equal, states[0].generator, states[1].generator)
-
-
-@pytest.mark.slow
 def test_members_of_a_sweep_are_scored_by_exact_match(source: str, tmp_path: Path) -> None:
     typed = ["--data", source, *_SMALL, "--steps", 2, "--gamma", "0,0.1", "--lr", 1e-3, "--score-samples", 100]
     assert call("sweep", "tagger", *typed, "--seeds", 1, "--out", tmp_path / "sweep") == 0
