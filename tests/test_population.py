@@ -96,7 +96,6 @@ def test_vmap_equals_one_after_the_other() -> None:
     [
         pytest.param(make, 2, id="wgan, three a device", marks=pytest.mark.slow),
         pytest.param(make, 8, id="wgan, not divisible"),
-        pytest.param(make_conv, 2, id="dcgan, three a device", marks=pytest.mark.slow),
         pytest.param(make_conv, 8, id="dcgan, not divisible", marks=pytest.mark.slow),
     ],
 )
