@@ -54,11 +54,12 @@ def test_every_number_may_be_a_schedule(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "values"),
     [
-        ("wgan", {"lr": [1e-3, 1e-2], "clip": [0.1, 0.02]}),
-        ("cgan", {"lr": [1e-3, 1e-2], "d_lr": [1e-2, 1e-3], "b1": [0.0, 0.9], "ema": [0.05, 0.0]}),
-        ("wgan_gp", {"lr": [1e-3, 1e-2], "weight": [1.0, 10.0]}),
+        pytest.param("wgan", {"lr": [1e-3, 1e-2], "clip": [0.1, 0.02]}, id="wgan", marks=pytest.mark.slow),
+        pytest.param(
+            *("cgan", {"lr": [1e-3, 1e-2], "d_lr": [1e-2, 1e-3], "b1": [0.0, 0.9], "ema": [0.05, 0.0]}), id="cgan"
+        ),
+        pytest.param("wgan_gp", {"lr": [1e-3, 1e-2], "weight": [1.0, 10.0]}, id="wgan_gp", marks=pytest.mark.slow),
     ],
-    ids=["wgan", "cgan", "wgan_gp"],
 )
 def test_members_of_a_population_are_what_they_are_alone(name: str, values: dict[str, list[float]]) -> None:
     gan = tiny(name, (2,), ema=0.5 if "ema" in values else None)
