@@ -9,6 +9,7 @@ from PIL import Image
 
 from gan_jax import data
 from tests.helpers import read_png
+from tests.lab.exports.helpers import made
 from tests.lab.helpers import call
 
 _RNG = np.random.default_rng(0)
@@ -24,9 +25,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.savez(
         folder / "pairs.npz", images=x[:16], conditions=255 - x[:16], test_images=x[16:], test_conditions=255 - x[16:]
     )
-    for name, condition in (("colours", "grey"), ("pairs", "pairs")):
-        source = ["--data", f"npz:{folder / name}.npz", "--condition", condition]
-        assert call("run", "translation", *source, *_SMALL, "--out", folder / name) == 0
+    made(folder / "colours", "translation", f"npz:{folder / 'colours'}.npz", condition="grey", width="4")
+    source = ["--data", f"npz:{folder / 'pairs'}.npz", "--condition", "pairs"]
+    assert call("run", "translation", *source, *_SMALL, "--out", folder / "pairs") == 0
     return folder
 
 
