@@ -1,6 +1,7 @@
 """Run directories: config.json, metrics, checkpoints, sample grids, TensorBoard events; and a run back from disk."""
 
 import dataclasses
+import functools
 import importlib.metadata
 import json
 import math
@@ -275,15 +276,15 @@ def _count(record: Any, low: int) -> int:
 
 def versions() -> dict[str, str]:
     """The installed versions of what decides the bits of a run."""
-    return {name: importlib.metadata.version(name) for name in _PACKAGES if _installed(name)}
+    return {name: version for name in _PACKAGES if (version := _version(name)) is not None}
 
 
-def _installed(name: str) -> bool:
+@functools.cache
+def _version(name: str) -> str | None:
     try:
-        importlib.metadata.version(name)
+        return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
+        return None
 
 
 def commit() -> str | None:
