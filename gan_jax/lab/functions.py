@@ -24,7 +24,7 @@ def load(text: str, option: str, forms: str) -> Callable[..., Any]:
     except (ImportError, OSError, SyntaxError) as error:
         raise InputError(f"{option} {text} can't be loaded ({error}): expected {forms}") from error
     except Exception as error:
-        raise InputError(f"{option} {text} can't be loaded ({_said(error, place)}): mend it") from error
+        raise InputError(f"{option} {text} can't be loaded ({said(error, place)}): mend it") from error
     try:
         found = getattr(module, name)
     except AttributeError as error:
@@ -34,11 +34,11 @@ def load(text: str, option: str, forms: str) -> Callable[..., Any]:
     return found
 
 
-def _said(error: Exception, place: str) -> str:
-    """What a module raised, and in which line of it."""
+def said(error: Exception, place: str) -> str:
+    """What a module raised that was typed as this place, FILE.py or the module's name, and in which line of it."""
     stem = Path(place).stem if place.endswith(".py") else place.rpartition(".")[2]
     lines = [line for line in traceback.extract_tb(error.__traceback__) if Path(line.filename).stem == stem]
-    where = f", line {lines[0].lineno} of {Path(lines[0].filename).name}" if lines else ""
+    where = f", line {lines[-1].lineno} of {Path(lines[-1].filename).name}" if lines else ""
     return " ".join(f"{type(error).__name__}: {error}".split()) + where
 
 

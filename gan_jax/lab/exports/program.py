@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax import export
 
 from gan_jax import priors
+from gan_jax.data import classes
 from gan_jax.gan import GAN, GANState
 from gan_jax.lab.job import Job
 from gan_jax.training import as_batch, to_uint8
@@ -80,11 +81,14 @@ def loader(job: Job, gan: GAN) -> str:
         lines = ["def sample(n, seed=0):", split, f"    return generate({drawn})"]
         return _LOADER.format(usage="sample(16)", extra="", sample="\n".join(lines))
     if gan.conditioning.kind == "labels":
+        known = classes.described(job.classes)
         lines = [
             "def sample(n, label=None, seed=0):",
             split,
             '    y = jax.random.randint(y_rng, (n,), 0, len(CLASSES), "int32")',
             "    if label is not None:",
+            "        if str(label) not in CLASSES:",
+            f'            raise ValueError(f"there is no class {{label}}: this data has " + {known!r})',
             "        y = y * 0 + CLASSES.index(str(label))",
             f"    return generate({drawn}, y)",
         ]

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from gan_jax.data import Dataset
@@ -75,15 +76,23 @@ def _of_function(function: Callable[[np.ndarray], Any], text: str, dataset: Data
     """The extractor of a function, which is tried on two images."""
 
     def once(images: np.ndarray) -> np.ndarray:
-        found = np.asarray(function(images))
-        if found.ndim != 2 or len(found) != len(images) or found.dtype.kind not in "fiu":
+        try:
+            # A copy: what the function does to it is not done to the data.
+            found = np.asarray(function(images.copy()))
+        except Exception as error:
+            reason = functions.said(error, text.rpartition(":")[0])
+            raise InputError(f"--features {text} failed ({reason}): mend it") from error
+        numbers = any(jnp.issubdtype(found.dtype, kind) for kind in (jnp.integer, jnp.floating))
+        if found.ndim != 2 or len(found) != len(images) or not found.size or not numbers:
             raise InputError(
                 f"--features {text} must give numbers [N, F], and gave {found.dtype} {list(found.shape)} for "
                 f"{len(images)} images: mend it"
             )
+        with np.errstate(over="ignore"):
+            found = found.astype(np.float32)
         if not np.isfinite(found).all():
             raise InputError(f"--features {text} gave numbers that are not finite: mend it")
-        return found.astype(np.float32)
+        return found
 
     first = dataset.take(np.zeros(2, int)).x
     width = once(first).shape[1]

@@ -1,6 +1,8 @@
 """What is handed on, read by programs that have no gan_jax."""
 
 import json
+import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -170,6 +172,16 @@ def test_an_export_is_read_back(name: str, request: pytest.FixtureRequest) -> No
     x = np.zeros((3, *run.job.shape), np.float32)
     y = jnp.arange(3) if run.gan.conditioning.kind == "labels" else _given(name, 3)
     assert_same(*(of.gan.discriminate(of.state, jnp.asarray(x), y) for of in (back, run)))
+
+
+@pytest.mark.parametrize("label", ["cow", 10, 1.0, [0, 1], "{}"])
+def test_a_label_that_is_no_class_is_one_sentence_that_names_the_classes(label: Any, folder: Path) -> None:
+    load = runpy.run_path(str(folder / "cdcgan.export" / "load.py"))
+    with pytest.raises(ValueError, match=r"^there is no class .*: this data has cat, dog, ox$") as alone:
+        load["sample"](1, label=label)
+    with untyped(), pytest.raises(InputError) as with_package:
+        gan_jax.load(folder / "cdcgan.export").sample(1, label=label)
+    assert str(alone.value) == re.sub(r" \(did you mean .*\)", "", str(with_package.value))
 
 
 def test_an_export_of_an_export_is_the_same(folder: Path, tmp_path: Path) -> None:

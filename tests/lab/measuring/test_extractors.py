@@ -44,6 +44,21 @@ def one_short(x): return np.zeros((len(x) - 1, 3))
 def flat(x): return np.zeros(len(x))
 def text(x): return np.full((len(x), 2), "a")
 def broken(x): return np.full((len(x), 2), np.inf)
+def too_large(x): return np.full((len(x), 2), 1e300)
+def none(x): return np.zeros((len(x), 0))
+def ragged(x): return [[1, 2], [3]]
+def divides(x): return helped(x)
+def helped(x): return x / (1 // 0)
+def reads(x): return x["pixels"]
+def says_much(x): raise RuntimeError("two\\nlines")
+def takes_none(): return 3
+def later(x): return corner(x) if len(x) == 2 else {}[len(x)]
+def overwrites(x):
+    x[:] = 0
+    return corner(x) + np.arange(4)
+def half(x):
+    import jax.numpy as jnp
+    return jnp.asarray(corner(x), "bfloat16")
 def growing(x): return np.zeros((len(x), len(x)))
 """
     )
@@ -67,6 +82,13 @@ def test_a_function_of_ones_own(form: str, mine: Path) -> None:
         ("flat", r"gave float64 \[2\] for 2 images"),
         ("text", "gave <U1"),
         ("broken", "not finite"),
+        ("too_large", "not finite"),
+        ("none", r"gave float64 \[2, 0\] for 2 images"),
+        ("ragged", r"failed \(ValueError: setting an array element .*\): mend it$"),
+        ("divides", r"failed \(ZeroDivisionError: .*, line 13 of gan_jax_mine.py\): mend it$"),
+        ("reads", r"failed \(IndexError: .*, line 14 of gan_jax_mine.py\): mend it$"),
+        ("says_much", r"failed \(RuntimeError: two lines, line 15 of gan_jax_mine.py\): mend it$"),
+        ("takes_none", r"failed \(TypeError: takes_none\(\) takes 0 positional arguments but 1 was given\)"),
         ("three", "is int, not a function"),
         ("nothing", "can't be loaded"),
     ],
@@ -75,6 +97,23 @@ def test_a_function_that_gives_no_features_is_one_sentence(name: str, words: str
     with pytest.raises(InputError, match=words) as info:
         extractors.load(f"{mine}:{name}", _IMAGES)
     assert "\n" not in str(info.value)
+
+
+def test_a_function_that_fails_later_is_one_sentence_too(mine: Path) -> None:
+    found = extractors.load(f"{mine}:later", _IMAGES)
+    with pytest.raises(InputError, match=r"later failed \(KeyError: 30, line 17 of gan_jax_mine.py\): mend it$"):
+        found.features(_IMAGES.x)
+
+
+def test_a_function_may_overwrite_what_it_gets_and_give_narrow_floats(mine: Path) -> None:
+    before = _IMAGES.x.copy()
+    np.testing.assert_array_equal(
+        extractors.load(f"{mine}:overwrites", _IMAGES).features(_IMAGES.x), np.tile(np.arange(4), (30, 1))
+    )
+    np.testing.assert_array_equal(_IMAGES.x, before)
+    values = extractors.load(f"{mine}:half", _IMAGES).features(_IMAGES.x)
+    assert values.dtype == np.float32
+    np.testing.assert_allclose(values, before[:, 0, :4, 0], rtol=2**-8)
 
 
 def test_features_must_stay_equally_many(mine: Path) -> None:
