@@ -232,6 +232,6 @@ def test_under_a_locale_without_utf8_it_runs_and_refuses_names_that_checkpoints_
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
     # Files that Orbax has nothing to do with may have any name.
     said = _done(*command, "sample", "a", "--out", "\xfc.png", cwd=tmp_path, **_ASCII)
-    assert "2500 samples at step 1" in said
+    assert "2,500 samples at step 1" in said
     _done(*command, "sample", "a", "--out", os.fsdecode(b"caf\xe9.npz"), cwd=tmp_path, PYTHONPATH=str(_ROOT))
     assert {os.fsencode(path.name) for path in tmp_path.iterdir()} == {b"a", "\xfc.png".encode(), b"caf\xe9.npz"}

@@ -53,7 +53,7 @@ def write_history(out: Path, grids: dict[int, Path], *, invert: bool = False) ->
     pictures = images.captioned([*map(_narrow, pictures)] if sheet else pictures, [f"step {step:,}" for step in steps])
     if sheet:
         # White between them is black between negatives.
-        images.save_png(out, images.grid(255 - np.stack(pictures), min(_COLUMNS, len(steps)), gap=8, invert=True))
+        images.save_png(out, images.grid(255 - np.stack(pictures), _COLUMNS, gap=8, invert=True))
     else:
         pace = max(_FASTEST, min(_SLOWEST, _SECONDS // len(pictures)))
         write_moving(out, pictures, [*[pace] * (len(pictures) - 1), max(pace, _HELD)])

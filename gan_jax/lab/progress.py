@@ -16,6 +16,11 @@ _SECONDS_BETWEEN_LINES = 30
 _FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{remaining} left, {rate_fmt}{postfix}]"
 
 
+def counted(count: int, unit: str) -> str:
+    """So many of something: 1 step, 2,000 steps. The unit is in the singular."""
+    return f"{count:,} {unit}" + "s" * (count != 1)
+
+
 class Progress(contextlib.AbstractContextManager["Progress"]):
     """The progress of a command on standard error, as a context manager.
 
@@ -97,7 +102,8 @@ class Progress(contextlib.AbstractContextManager["Progress"]):
         if not self.on_terminal and time.monotonic() - self._last_line > _SECONDS_BETWEEN_LINES:
             seconds = time.monotonic() - self._started - self._seconds_aside
             left = (self._total - self.n) * seconds / max(self.n - self._initial, 1)
-            self._line(f"{self._what}: {self.n}/{self._total} {self._unit}s, {tqdm.format_interval(left)} left")
+            of = counted(self._total, self._unit)
+            self._line(f"{self._what}: {self.n:,}/{of}, {tqdm.format_interval(left)} left")
 
     def skip(self, n: int) -> None:
         """So many units need not be done: they count as done, and in no rate."""

@@ -145,7 +145,7 @@ def test_it_sweeps_and_its_best_member_is_a_run(folder: Path) -> None:
         folder, "sweep", "mine", "--lr", "1e-4,1e-2", "--weight", "0.1,1", "--seeds", 2,
         "--steps", 6, "--score-samples", 100, "--out", "swept",
     )  # fmt: skip
-    assert "8 members (4 settings x 2 seeds) in 1 program(s)" in said
+    assert "8 members (4 settings x 2 seeds) in 1 program," in said
     assert "next: python mine.py sample swept/best" in said
     best = gan_jax.load(folder / "swept", table=_table(folder))
     assert best.job.config.name == "mine"

@@ -10,11 +10,11 @@ import time
 import pytest
 
 from gan_jax.lab import progress
-from gan_jax.lab.progress import Progress
+from gan_jax.lab.progress import Progress, counted
 
 _PROGRAM = """
 import time
-from gan_jax.lab.progress import Progress
+from gan_jax.lab.progress import Progress, counted
 with Progress(1000, what="run wgan", initial=200) as bar:
     with bar.doing("compiling"):
         time.sleep(2.2)
@@ -74,6 +74,15 @@ def test_without_a_terminal_lines_are_few(capfd: pytest.CaptureFixture[str], mon
     assert re.fullmatch(r"run wgan: compiling\nrun wgan: 60/100 steps, 00:00 left\n", errors)
 
 
+def test_one_is_in_the_singular(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [counted(count, "held-out image") for count in (0, 1, 2, 1000)]
+    assert found == ["0 held-out images", "1 held-out image", "2 held-out images", "1,000 held-out images"]
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", -1)
+    with Progress(1, what="run wgan") as bar:
+        bar.advance(1)
+    assert capfd.readouterr().err == "run wgan: 1/1 step, 00:00 left\n"
+
+
 def test_without_a_terminal_what_is_over_at_once_has_no_line(capfd: pytest.CaptureFixture[str]) -> None:
     with Progress(100, what="run wgan") as bar, bar.doing("compiling"):
         pass
@@ -105,7 +114,7 @@ def test_what_need_not_be_done_counts_as_done_and_in_no_rate(
         monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", -1)
         bar.advance(50)
     # 50 steps took ten seconds, and there are 50 more; of 950 steps in ten seconds there would be half a second left.
-    assert re.search(r"sweep: 950/1000 steps, 00:(09|10) left\n$", capfd.readouterr().err)
+    assert re.search(r"sweep: 950/1,000 steps, 00:(09|10) left\n$", capfd.readouterr().err)
 
 
 def test_what_need_not_be_done_is_no_speed_on_a_terminal_either() -> None:

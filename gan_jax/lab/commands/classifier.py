@@ -16,7 +16,7 @@ from gan_jax.lab import cli, files
 from gan_jax.lab.cli import Lab
 from gan_jax.lab.measuring import classifiers
 from gan_jax.lab.options import integer
-from gan_jax.lab.progress import Progress
+from gan_jax.lab.progress import Progress, counted
 from gan_jax.lab.signals import leave_at_once
 from gan_jax.metrics import classify, features
 from gan_jax.nets.classifier import Classifier
@@ -79,7 +79,8 @@ def _train(lab: Lab, options: argparse.Namespace, argv: list[str]) -> int:
     with files.write_errors(options.out):
         features.save(options.out, net, params, record)
     of = "test" if has_test else "training" if learned.held_out is None else "held-out training"
-    print(f"{learned.steps} steps, accuracy {accuracy:.4f} on {len(test)} {of} images: {options.out}")
+    tested = counted(len(test), f"{of} image")
+    print(f"{counted(learned.steps, 'step')}, accuracy {accuracy:.4f} on {tested}: {options.out}")
     return 0
 
 

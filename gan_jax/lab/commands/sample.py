@@ -19,7 +19,7 @@ from gan_jax.lab.cli import Lab
 from gan_jax.lab.job import Job
 from gan_jax.lab.loading import Trained
 from gan_jax.lab.options import integer
-from gan_jax.lab.progress import Progress
+from gan_jax.lab.progress import Progress, counted
 from gan_jax.lab.report import frames
 from gan_jax.lab.signals import leave_at_once
 from gan_jax.training import to_uint8
@@ -118,7 +118,9 @@ def _walks(lab: Lab, options: argparse.Namespace, out: Path) -> list[str]:
         pictures.append(animation.enlarged(picture) if is_image else picture)
     with files.write_errors(out):
         animation.write_moving(out, pictures, [_MILLISECONDS] * len(pictures))
-    return [f"{n} walks through {animation.KEYS} latents{_of(job, label)} at step {int(found.state.step)}: {out}"]
+    return [
+        f"{counted(n, 'walk')} through {animation.KEYS} latents{_of(job, label)} at step {int(found.state.step)}: {out}"
+    ]
 
 
 def _samples(lab: Lab, options: argparse.Namespace, out: Path) -> list[str]:
@@ -131,7 +133,7 @@ def _samples(lab: Lab, options: argparse.Namespace, out: Path) -> list[str]:
     samples = sampling.generator_of(gan, check=True)(found.state, inputs.z, inputs.y)
     with files.write_errors(out):
         _write(out, job, gan, options, samples, inputs)
-    lines = [f"{len(samples)} sample{'s' * (len(samples) > 1)}{_of(job, label)} at step {int(found.state.step)}: {out}"]
+    lines = [f"{counted(len(samples), 'sample')}{_of(job, label)} at step {int(found.state.step)}: {out}"]
     if options.classes and len(job.shape) == 3:
         rows = _rows(job, inputs)
         lines.append(f"a row per class, from the top: {listed(rows, shown=len(rows))}")
@@ -159,7 +161,7 @@ def _tags(found: Trained, options: argparse.Namespace, given_y: Any, out: Path) 
                 np.savez_compressed(file, images=pictures, tags=tags.astype(np.uint8), tag_names=np.array(job.tags))
         else:
             images.save_png(out, tagging.picture(job.tags, y, tags, invert=options.invert))
-    return [f"{n} pictures with tags of {tagging.DRAWS} draws at step {int(found.state.step)}: {out}"]
+    return [f"{counted(n, 'picture')} with tags of {tagging.DRAWS} draws at step {int(found.state.step)}: {out}"]
 
 
 def _of(job: Job, label: int | None) -> str:

@@ -16,7 +16,7 @@ from gan_jax.lab import cli, devices, signals
 from gan_jax.lab.cli import Lab
 from gan_jax.lab.experiment import Config
 from gan_jax.lab.options import integer
-from gan_jax.lab.progress import Progress
+from gan_jax.lab.progress import Progress, counted
 from gan_jax.lab.sweep import axes as sweep_axes
 from gan_jax.lab.sweep import plan as planning
 from gan_jax.lab.sweep.plan import Axis, Member, Plan
@@ -144,10 +144,12 @@ def _shown(study: Any, path: Path, base: Config, axes: Mapping[str, Axis], scori
     from gan_jax.lab.sweep import trials
 
     if not trials.scored(study):
-        return f"{trials.finished(study)} trials, none with a finite score: lower learning rates usually help"
+        return (
+            f"{counted(trials.finished(study), 'trial')}, none with a finite score: lower learning rates usually help"
+        )
     best = Member(0, 0, trials.suggest(study.best_trial, axes), base.options["seed"])
     return (
-        f"{trials.finished(study)} trials; best {scoring.metric} {study.best_value:.4g} ({scoring.better}): "
+        f"{counted(trials.finished(study), 'trial')}; best {scoring.metric} {study.best_value:.4g} ({scoring.better}): "
         f"{Plan(base, (best,), ()).label(best)} ({trials.best_run(path, study)})"
     )
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gan_jax.data import licences
+from gan_jax.lab.progress import counted
 from gan_jax.lab.report.runs import duration
 
 
@@ -37,10 +38,10 @@ def _example(record: Mapping[str, Any]) -> str:
     shape = record["shape"]
     if "tags" in record:
         height, width, _ = record["beside"]
-        return f"{len(record['tags'])} tags for pictures of {width} x {height} pixels"
+        return f"{counted(len(record['tags']), 'tag')} for pictures of {width} x {height} pixels"
     if len(shape) == 3:
         return f"images of {shape[0]} x {shape[1]} pixels, {'grey' if shape[2] == 1 else 'in colours'}"
-    return f"points of {shape[0]} numbers"
+    return f"points of {counted(shape[0], 'number')}"
 
 
 def _use(record: Mapping[str, Any], whole: bool) -> Iterator[str]:
@@ -87,9 +88,9 @@ def _facts(record: Mapping[str, Any]) -> Iterator[str]:
     facts = {
         "recipe": f"`{record['experiment']}`",
         "paper": record["citation"],
-        "data": f"`{options['data']}`, {data['count']:,} examples, fingerprint {data['fingerprint']}",
+        "data": f"`{options['data']}`, {counted(data['count'], 'example')}, fingerprint {data['fingerprint']}",
         "licence of the data": licence,
-        "trained": f"{record['step']:,} steps, {record['images_seen']:,} images seen",
+        "trained": f"{counted(record['step'], 'step')}, {counted(record['images_seen'], 'image')} seen",
         "weights": "the average over steps" if record["averaged"] else "those of the last step",
         "seed": str(options["seed"]),
         "command": f"`{record['command']}`",

@@ -19,6 +19,7 @@ import numpy as np
 from gan_jax.data import Dataset
 from gan_jax.errors import InputError
 from gan_jax.lab import functions
+from gan_jax.lab.progress import counted
 from gan_jax.metrics import features, inception, random_net
 from gan_jax.metrics.features import Extractor, Trained
 from gan_jax.pieces import map_in_pieces
@@ -101,10 +102,10 @@ def _of_function(function: Callable[[np.ndarray], Any], text: str, dataset: Data
         found = once(images)
         if found.shape[1] != width:
             raise InputError(
-                f"--features {text} gave {found.shape[1]} numbers for an image, and {width} for the images before: "
-                "features must be equally many"
+                f"--features {text} gave {counted(found.shape[1], 'number')} for an image, and {width} for the images "
+                "before: features must be equally many"
             )
         return found
 
-    name = f"{text} ({width} numbers)"
+    name = f"{text} ({counted(width, 'number')})"
     return Extractor(lambda images: map_in_pieces(same, images), {"name": name, "fingerprint": ""})

@@ -11,6 +11,7 @@ from gan_jax.errors import InputError
 from gan_jax.lab import costs
 from gan_jax.lab.cli import Lab
 from gan_jax.lab.measuring.measures import MEASURES
+from gan_jax.lab.progress import counted
 from gan_jax.lab.report import frames, verdict
 from gan_jax.lab.runs import journal, logs
 from gan_jax.lab.runs.directory import RunDir
@@ -129,7 +130,7 @@ def _facts(run: RunDir, found: Mapping[str, Any], rows: Mapping[int, Mapping[str
         ("images seen", f"{int(found['images_seen']):,}"),
         ("training took", f"{duration(seconds)}{several}" if seconds else ""),
         ("speed", f"{speed:.3g} steps/s" if speed else ""),
-        ("data", f"{data['name']}, {data['count']:,} examples" if data else ""),
+        ("data", f"{data['name']}, {counted(data['count'], 'example')}" if data else ""),
         ("started from", "" if run.start is None else f"{run.start.path} at step {run.start.step:,}"),
         ("started", day(sessions[0]["started"]) if sessions else ""),
         ("machine", machine_of(session)),
@@ -153,7 +154,8 @@ def _device(device: Mapping[str, Any]) -> str:
 def _machine(machine: Mapping[str, Any]) -> str:
     if not machine:
         return ""
-    return f"{machine['processor']} ({machine['cores']} cores, {machine['memory_gb']:.0f} GB), {machine['system']}"
+    cores = counted(machine["cores"], "core")
+    return f"{machine['processor']} ({cores}, {machine['memory_gb']:.0f} GB), {machine['system']}"
 
 
 def duration(seconds: float) -> str:

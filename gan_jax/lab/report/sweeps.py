@@ -9,6 +9,7 @@ from typing import Any
 from gan_jax.errors import InputError
 from gan_jax.lab import files
 from gan_jax.lab.cli import Lab
+from gan_jax.lab.progress import counted
 from gan_jax.lab.report import frames
 from gan_jax.lab.report.runs import curves
 from gan_jax.lab.runs import directory
@@ -112,7 +113,10 @@ def _facts(sweep: Store) -> list[list[str]]:
         summary = json.loads((sweep.path / "summary.json").read_text(encoding="utf-8"))
     seeds = len(plan.members) // plan.settings
     facts = [
-        ("members", f"{len(plan.members)}: {plan.settings} settings" + (f" x {seeds} seeds" if seeds > 1 else "")),
+        (
+            "members",
+            f"{len(plan.members)}: {counted(plan.settings, 'setting')}" + (f" x {seeds} seeds" if seeds > 1 else ""),
+        ),
         ("steps", f"{plan.rungs[-1]:,} each"),
         ("scored after", ", ".join(f"{rung:,}" for rung in plan.rungs) + " steps" if len(plan.rungs) > 1 else ""),
         ("broken", f"{summary['broken']} stopped being finite" if summary.get("broken") else ""),

@@ -9,6 +9,7 @@ from gan_jax import checkpoint
 from gan_jax.data import Dataset
 from gan_jax.lab import costs, devices
 from gan_jax.lab.job import Job
+from gan_jax.lab.progress import counted
 from gan_jax.lab.runs import chunks
 from gan_jax.lab.runs.directory import RunDir
 from gan_jax.lab.runs.journal import images_seen
@@ -35,7 +36,7 @@ def lines(run: RunDir, dataset: Dataset, layout: Layout) -> list[str]:
     images = images_seen(job, run.until) - images_seen(job, start)
     found += [
         f"parameters: {total:,}, of which {costs.parameters(nets['generator']):,} in the generator",
-        f"data: {dataset.name}, {len(dataset):,} examples of {costs.shown_shape(dataset.shape)}",
+        f"data: {dataset.name}, {counted(len(dataset), 'example')} of {costs.shown_shape(dataset.shape)}",
         f"steps: {run.until - start:,} with {gan.n_critic} x {job.options['batch_size']} real examples each, "
         f"{images:,} in all, on {_devices(layout)}",
         f"arithmetic: {flops / 1e9:.3g} GFLOP per step, {flops * (run.until - start) / 1e12:.3g} TFLOP in all"
@@ -47,8 +48,8 @@ def lines(run: RunDir, dataset: Dataset, layout: Layout) -> list[str]:
 
 
 def _devices(layout: Layout) -> str:
-    first, several = jax.devices()[0], "s" if layout.devices > 1 else ""
-    return f"{layout.devices} device{several} ({first.device_kind})"
+    first = jax.devices()[0]
+    return f"{counted(layout.devices, 'device')} ({first.device_kind})"
 
 
 def _memory(job: Job, dataset: Dataset, layout: Layout) -> str:
@@ -81,17 +82,17 @@ def _files(run: RunDir, start: int, dataset: Dataset) -> list[str]:
     options, steps = run.job.options, run.until - start
     state = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(run.job.abstract_state()))
 
-    def times(every: int) -> str:
-        return f"{math.ceil(steps / every):,}"
+    def times(every: int) -> int:
+        return math.ceil(steps / every)
 
     begun = f"{run.path}, continued at step {start:,}" if start else str(run.path)
     best = ", the best one too in checkpoints-best/" if options["track"] is not None else ""
     return [
         f"files in {begun}:",
         "  config.json, run.json, tensorboard/",
-        f"  metrics.jsonl: {_lines(run, start):,} lines",
-        f"  samples/: {times(options['sample_every'])} pictures",
-        f"  checkpoints/: {times(options['save_every'])} of {state / _MIB:.3g} MiB each, the last two are kept{best}",
+        f"  metrics.jsonl: {counted(_lines(run, start), 'line')}",
+        f"  samples/: {counted(times(options['sample_every']), 'picture')}",
+        f"  checkpoints/: {times(options['save_every']):,} of {state / _MIB:.3g} MiB each, the last two are kept{best}",
     ]
 
 

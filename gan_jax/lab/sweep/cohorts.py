@@ -19,7 +19,7 @@ from gan_jax.errors import InputError
 from gan_jax.gan import GANState
 from gan_jax.lab import devices, signals
 from gan_jax.lab.experiment import without_added
-from gan_jax.lab.progress import Progress
+from gan_jax.lab.progress import Progress, counted
 from gan_jax.lab.runs import chunks, logs
 from gan_jax.lab.sweep import lines, programs
 from gan_jax.lab.sweep import plan as planning
@@ -291,7 +291,7 @@ def _scored(
     ):
         for count, (k, member) in enumerate(wanted, 1):
             # Without a terminal a line for every member would be many.
-            which = f"member {count} of {len(wanted)}" if bar.on_terminal else f"{len(wanted)} members"
+            which = f"member {count} of {len(wanted)}" if bar.on_terminal else counted(len(wanted), "member")
             shown = bar.doing(f"scoring {which}") if bar.on_terminal or count == 1 else contextlib.nullcontext()
             with shown:
                 score = sweep.score(cohort.program, member, jax.tree.map(lambda leaf: leaf[k], states))  # noqa: B023
@@ -311,9 +311,9 @@ def _described(program: Program, group: Sequence[Member]) -> str:
     """How a program trains its members."""
     rounds = len(planning.rounds(group, program.slots))
     return (
-        f"  {len(group)} members, {program.slots} at a time by {program.mapping}"
+        f"  {counted(len(group), 'member')}, {program.slots} at a time by {program.mapping}"
         f"{f', in {rounds} rounds' if rounds > 1 else ''}: {program.bytes_per_device / 2**10:.0f} KiB per device, "
-        f"at most {program.capacity} steps per dispatch"
+        f"at most {counted(program.capacity, 'step')} per dispatch"
     )
 
 

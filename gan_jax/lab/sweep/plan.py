@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from gan_jax.lab import values
 from gan_jax.lab.experiment import Config
 from gan_jax.lab.options import Option, spelled
+from gan_jax.lab.progress import counted
 
 
 class Span(NamedTuple):
@@ -172,7 +173,7 @@ def members(axes: Mapping[str, Axis], draws: int | None, seeds: int, first_seed:
         finite = not any(isinstance(choice, Span) for choices in axes.values() for choice in choices)
         if finite and draws > combinations:
             raise ValueError(
-                f"--draws {draws} is more than the {combinations} setting(s) that there are: leave it out, or repeat "
+                f"--draws {draws} is more than the {counted(combinations, 'setting')} in all: leave it out, or repeat "
                 "settings with --seeds"
             )
         rng, seen = random.Random(first_seed), set[tuple[Any, ...]]()
@@ -240,15 +241,16 @@ def described(plan: Plan, devices: int) -> str:
     """The plan in a few lines, before anything is compiled."""
     seeds, found = len(plan.members) // plan.settings, list(groups(plan, plan.members))
     lines = [
-        f"{len(plan.members)} members ({plan.settings} settings x {seeds} seeds) in {len(found)} program(s), on "
-        f"{devices} device(s); scores after {', '.join(map(str, plan.rungs))} steps"
+        f"{counted(len(plan.members), 'member')} ({counted(plan.settings, 'setting')} x {counted(seeds, 'seed')}) in "
+        f"{counted(len(found), 'program')}, on {counted(devices, 'device')}; scores after "
+        f"{''.join(f'{rung:,}, ' for rung in plan.rungs[:-1])}{counted(plan.rungs[-1], 'step')}"
     ]
     for number, (group, names) in enumerate(found, 1):
         differ = [name for name in names if any(member.values[name] != group[0].values[name] for member in group)]
         same = {name: value for name, value in group[0].values.items() if name not in differ}
         of = f" of {plan.label(group[0]._replace(values=same))}" if same else ""
         numbers = f"; numbers that differ: {', '.join(differ)}" if differ else ""
-        lines.append(f"  program {number}{of}: {len(group)} member{'s' * (len(group) > 1)}{numbers}")
+        lines.append(f"  program {number}{of}: {counted(len(group), 'member')}{numbers}")
     return "\n".join(lines)
 
 

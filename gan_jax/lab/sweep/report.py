@@ -110,4 +110,4 @@ def tiled(pictures: Sequence[np.ndarray], titles: Sequence[tuple[str, str]]) -> 
     """Square pictures `[S, S, 3]` in rows, each over its title."""
     tiles = images.captioned(pictures, ["\n".join(lines) for lines in titles])
     # White between them is black between negatives.
-    return images.grid(255 - np.stack(tiles), min(_TILES, len(tiles)), gap=8, invert=True)
+    return images.grid(255 - np.stack(tiles), _TILES, gap=8, invert=True)

@@ -25,7 +25,7 @@ from gan_jax.lab.experiment import Config
 from gan_jax.lab.job import Job
 from gan_jax.lab.measuring import evaluation, measures
 from gan_jax.lab.measuring.reference import Reference
-from gan_jax.lab.progress import Progress
+from gan_jax.lab.progress import Progress, counted
 from gan_jax.lab.runs import directory, logs
 from gan_jax.lab.runs import journal as journaling
 from gan_jax.lab.sweep import cohorts, lines, programs, report
@@ -332,9 +332,9 @@ def _summary(lab: Lab, store: Store, result: Result, scoring: Scoring, best: Mem
     broken = sum(outcome.broken is not None for outcome in outcomes.values())
     unscored = sum(outcome.score is None for outcome in outcomes.values()) - broken
     if broken:
-        found.append(f"{broken} member(s) stopped being finite: members.csv says which and when")
+        found.append(f"{counted(broken, 'member')} stopped being finite: members.csv says which and when")
     if unscored:
-        found.append(f"{unscored} member(s) have a {scoring.metric} that is not finite: members.csv says which")
+        found.append(f"{scoring.metric} of {counted(unscored, 'member')} is not finite: members.csv says which")
     if best is None:
         return "\n".join([*found, "no member has a finite score: lower learning rates usually help"])
     setting = ", ".join(filter(None, [plan.label(best), f"seed {best.seed}"]))
@@ -349,8 +349,8 @@ def _summary(lab: Lab, store: Store, result: Result, scoring: Scoring, best: Mem
         mean, spread = report.mean_and_spread([outcomes[member.number].score for member in members])
         around = "" if spread is None else f" +- {spread:.2g}"
         found.append(
-            f"best setting by the mean of {seeds} seed(s) ({mean:.4g}{around}): {plan.label(members[0])}; the best of "
-            f"many is partly luck, so repeat it with fresh seeds: "
+            f"best setting by the mean of {counted(seeds, 'seed')} ({mean:.4g}{around}): {plan.label(members[0])}; the "
+            f"best of many is partly luck, so repeat it with fresh seeds: "
             f"{repeated(lab, plan.config(members[0]), scoring, seeds)}"
         )
     return "\n".join(found)

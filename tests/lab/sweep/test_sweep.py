@@ -87,7 +87,7 @@ def test_a_sweep_scores_every_member_and_leaves_the_best_as_a_run(capsys: pytest
     typed = [*_WGAN, "--steps", 5, "--lr", "1e-4,1e-2", "--clip", "0.01,0.1", "--seeds", 2, "--out", "out"]
     assert call("sweep", *typed) == 0
     output = capsys.readouterr().out
-    assert "8 members (4 settings x 2 seeds) in 1 program(s), on 8 device(s)" in output
+    assert "8 members (4 settings x 2 seeds) in 1 program, on 8 devices" in output
     members, settings = _table("out/members.csv"), _table("out/settings.csv")
     assert [(m["lr"], m["clip"], m["seed"], m["status"], m["step"]) for m in members][:3] == [
         ("0.0001", "0.01", "0", "done", "5"), ("0.0001", "0.01", "1", "done", "5"), ("0.0001", "0.1", "0", "done", "5"),
@@ -173,7 +173,7 @@ def test_a_warm_up_is_trained_as_it_is_alone_whatever_the_number_of_dispatches(
     assert_same(_best("two"), _best("six"))
     # A phase each.
     assert json.loads(Path("two/summary.json").read_text())["compilations"] == 2
-    assert "in 1 program(s)" in capsys.readouterr().out
+    assert "in 1 program," in capsys.readouterr().out
 
 
 # Two widths of eight steps each; or of four, and then the better half of six settings, of both widths or of one; or
@@ -260,7 +260,7 @@ def test_what_does_not_fit_is_split_into_rounds(capsys: pytest.CaptureFixture[st
     typed = [*_WGAN, "--steps", 2, "--lr", "log:1e-5:1e-2", "--draws", 20]
     assert call("sweep", *typed, "--out", "whole") == 0
     whole = capsys.readouterr().out
-    assert "20 members (20 settings x 1 seeds) in 1 program(s)" in whole
+    assert "20 members (20 settings x 1 seed) in 1 program," in whole
     assert "20 members, 24 at a time by map:" in whole
     kib = float(whole.split(" KiB per device")[0].split()[-1])
     # Three members a device need it all; of states, the largest part, two need two thirds.
@@ -281,7 +281,7 @@ def test_a_member_that_breaks_is_marked_and_the_others_go_on(capsys: pytest.Capt
     assert well["status"] == "done"
     assert sick["status"].endswith("not finite at step 2") or "not finite at step 1" in sick["status"]
     assert sick["sliced_wasserstein"] == ""
-    assert "1 member(s) stopped being finite" in capsys.readouterr().out
+    assert "1 member stopped being finite" in capsys.readouterr().out
     assert call("sweep", *options, "--weight", "10,20", "--out", "healthy") == 0
     assert _table("out/members.csv")[0] == _table("healthy/members.csv")[0]
 
@@ -379,7 +379,7 @@ def test_two_processes_share_a_sweep() -> None:
         for process in processes:
             process.kill()
     assert [process.returncode for process in processes] == [0, 0], outputs
-    assert "on 4 device(s)" in outputs[0]
+    assert "on 4 devices" in outputs[0]
     assert call("sweep", *typed, "--out", "one") == 0
     assert_close(_best("two"), _best("one"), rtol=1e-4, atol=1e-6)
     assert len(_table("two/members.csv")) == 6
@@ -429,7 +429,7 @@ def test_a_dry_run_says_the_plan_and_compiles_nothing(
     typed = [*_WGAN, "--steps", 8, "--lr", "1e-4,1e-3", "--width", "8,12", "--seeds", 3, "--halving"]
     assert call("sweep", *typed, "--dry-run") == 0
     first, *others, cost, memory, last = capsys.readouterr().out.splitlines()
-    assert first.startswith("12 members (4 settings x 3 seeds) in 2 program(s)")
+    assert first.startswith("12 members (4 settings x 3 seeds) in 2 programs")
     assert first.endswith("scores after 4, 8 steps")
     assert others == [
         "  program 1 of width 12: 6 members; numbers that differ: lr",
@@ -474,7 +474,7 @@ def test_the_best_setting_is_named_with_the_command_that_repeats_it(capsys: pyte
     best = min(settings, key=lambda setting: float(setting["sliced_wasserstein_mean"]))
     assert json.loads(Path("out/summary.json").read_text())["best_setting"] == int(best["setting"])
     mean, spread = float(best["sliced_wasserstein_mean"]), float(best["sliced_wasserstein_sd"])
-    assert f"best setting by the mean of 4 seed(s) ({mean:.4g} +- {spread:.2g}): lr " in line
+    assert f"best setting by the mean of 4 seeds ({mean:.4g} +- {spread:.2g}): lr " in line
     command = shlex.split(line.partition("fresh seeds: ")[2])
     assert command[:4] == ["python", "-m", "experiments.sweep", "gan"]
     assert call("sweep", *command[3:], "--out", "again") == 0
