@@ -21,7 +21,7 @@ def grid(images: Images, columns: int, *, gap: int = 2, invert: bool = False) ->
 
     Args:
       images: `[N, H, W, C]`; without exactly three channels only the first is shown, in grey.
-      columns: images per row.
+      columns: images per row; all in one row where there are fewer.
       gap: pixels between images and around them.
       invert: show dark on white.
 
@@ -31,6 +31,7 @@ def grid(images: Images, columns: int, *, gap: int = 2, invert: bool = False) ->
     images = np.asarray(images)
     check_images(images)
     n, height, width, channels = images.shape
+    columns = min(columns, n)
     rows = -(-n // columns)
     cells = np.zeros((rows * columns, height + gap, width + gap, 3), np.uint8)
     cells[:n, :height, :width] = images if channels == 3 else images[..., :1]

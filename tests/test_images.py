@@ -21,6 +21,11 @@ def test_a_grid_lays_images_out_in_rows_with_gaps() -> None:
     assert (sheet[:, 4] == 0).all()
 
 
+def test_a_grid_has_no_empty_columns() -> None:
+    cells = np.full((3, 2, 4, 1), 9, np.uint8)
+    np.testing.assert_array_equal(images.grid(cells, columns=10), images.grid(cells, columns=3))
+
+
 def test_inverted_grids_are_dark_on_white() -> None:
     cells = np.full((1, 1, 1, 1), 200, np.uint8)
     sheet = images.grid(cells, columns=1, gap=1, invert=True)
