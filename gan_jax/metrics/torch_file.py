@@ -189,6 +189,12 @@ def _of_zip(file: io.BufferedReader) -> Any:
 
 
 def _of_pickles(file: io.BufferedReader) -> Any:
+    start = file.read(2)
+    if start == b"PK":
+        raise ValueError("it ends too early")
+    if not start.startswith(pickle.PROTO):
+        raise ValueError("it does not begin as one")
+    file.seek(0)
     if _Unpickler(file).load() != _MAGIC or _Unpickler(file).load() != _PROTOCOL:
         raise ValueError("it does not begin as one")
     order = "<" if _Unpickler(file).load()["little_endian"] else ">"

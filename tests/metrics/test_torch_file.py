@@ -140,3 +140,11 @@ def test_numbers_of_an_archive_are_not_unpacked(tmp_path: Path) -> None:
     (tmp_path / "b.pth").write_bytes(pickle.dumps({"a": 1.0}))
     with pytest.raises(InputError, match="does not begin"):
         torch_file.read(tmp_path / "b.pth")
+
+
+def test_a_download_that_was_cut_is_said_to_end_too_early(tmp_path: Path) -> None:
+    whole = write(tmp_path / "whole", tensors({"a": np.zeros(4, np.float32)})).read_bytes()
+    for start, reason in ((whole[:-40], "it ends too early"), (b"hello", "it does not begin as one"), (b"", "begin")):
+        (tmp_path / "cut").write_bytes(start)
+        with pytest.raises(InputError, match=reason):
+            torch_file.read(tmp_path / "cut")
