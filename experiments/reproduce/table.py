@@ -33,6 +33,7 @@ from gan_jax.lab.runs.directory import commit
 from gan_jax.lab.signals import leave_at_once
 
 Budget = Literal["full", "small", "paper"]
+Better = Literal["lower", "higher"]
 Record = dict[str, Any]
 
 
@@ -90,7 +91,7 @@ class Column(NamedTuple):
 
     heading: str
     decimals: int
-    better: Literal["lower", "higher"] | None = None
+    better: Better | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
