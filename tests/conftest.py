@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -46,10 +45,13 @@ os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Nothing reads where in Python an operation stands, and writing it beside each takes a fortieth of the time.
 os.environ["JAX_TRACEBACK_IN_LOCATIONS_LIMIT"] = "0"
-# All workers and the commands that they start share compiled programs, and nothing is left in the user's cache.
+# All workers and the commands that they start share compiled programs, and nothing is left in the user's cache. They are
+# kept for the next session, which compiles only what has changed: `pytest --cache-clear` drops them.
+_PROGRAMS = Path(__file__).parents[1] / ".pytest_cache" / "d" / "programs"
 if "PYTEST_XDIST_WORKER" not in os.environ:
-    _cache = tempfile.TemporaryDirectory(prefix="gan_jax_tests_")
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = _cache.name
+    if sum(file.stat().st_size for file in _PROGRAMS.glob("*")) > 1 << 30:
+        shutil.rmtree(_PROGRAMS)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(_PROGRAMS)
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 # A busy machine may take any time for an example.

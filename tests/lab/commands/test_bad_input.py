@@ -18,7 +18,7 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 from gan_jax import data
-from gan_jax.data import Dataset
+from gan_jax.data import Dataset, sources
 from gan_jax.errors import InputError
 from gan_jax.lab import EXPERIMENTS, cli, data_record, experiment
 from gan_jax.lab.commands import run
@@ -285,8 +285,15 @@ def test_any_image_is_a_dataset_or_an_input_error(
         assert isinstance(data.load(f"folder:{folder}"), Dataset)
 
 
+def _names_data(spec: str) -> bool:
+    """Whether it begins with a name of data that is there; Hypothesis also draws words that our modules contain."""
+    return spec.partition(":")[0] in {*sources.NAMED, "robots", "shapes"}
+
+
 @given(
-    spec=st.tuples(st.sampled_from(["", "idx:", "npz:", "folder:", "IDX:", "~:"]), _text | st.just("\0")).map("".join)
+    spec=st.tuples(st.sampled_from(["", "idx:", "npz:", "folder:", "IDX:", "~:"]), _text | st.just("\0"))
+    .map("".join)
+    .filter(lambda spec: not _names_data(spec))
 )
 @example(spec="npz:" + "a" * 5000)
 @example(spec="idx:" + "a" * 5000)
