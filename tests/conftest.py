@@ -45,8 +45,8 @@ os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Nothing reads where in Python an operation stands, and writing it beside each takes a fortieth of the time.
 os.environ["JAX_TRACEBACK_IN_LOCATIONS_LIMIT"] = "0"
-# All workers and the commands that they start share compiled programs, and nothing is left in the user's cache. They are
-# kept for the next session, which compiles only what has changed: `pytest --cache-clear` drops them.
+# All workers and the commands that they start share compiled programs, and nothing is left in the user's cache. They
+# are kept for the next session, which compiles only what has changed: `pytest --cache-clear` drops them.
 _PROGRAMS = Path(__file__).parents[1] / ".pytest_cache" / "d" / "programs"
 if "PYTEST_XDIST_WORKER" not in os.environ:
     if sum(file.stat().st_size for file in _PROGRAMS.glob("*")) > 1 << 30:

@@ -177,7 +177,7 @@ def _numbers(reference: Reference, few: Draw, many: Draw) -> dict[str, float]:
     numbers = images.numbers(reference, many, ["frechet", "prdc"])
     read = reference.logits_of(many.x).argmax(axis=-1)
     numbers["frechet_few"] = images.numbers(reference, few, ["frechet"])["frechet"]
-    numbers["smallest"] = 100 * np.bincount(read, minlength=reference.train.num_classes).min() / len(read)
+    numbers["smallest"] = 100 * float(np.min(np.bincount(read, minlength=reference.train.num_classes))) / len(read)
     if many.labels is not None:
         numbers["gan_test"] = float(np.mean(read == many.labels))
     return numbers

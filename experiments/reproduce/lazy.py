@@ -124,7 +124,7 @@ def _smallest(logits: np.ndarray) -> float:
 
 def _share(read: np.ndarray) -> float:
     """The share of the rarest digit, per cent."""
-    return float(100 * np.bincount(read, minlength=10).min() / len(read))
+    return 100 * float(np.min(np.bincount(read, minlength=10))) / len(read)
 
 
 def _measure(protocol: Protocol, every: int, seeds: Sequence[int]) -> list[Outcome]:

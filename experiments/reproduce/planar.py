@@ -186,12 +186,12 @@ class Found:
 
 def best(scores: Float[np.ndarray, " settings"]) -> list[int]:
     """The setting with the least score."""
-    return [int(scores.argmin())]
+    return [int(np.argmin(scores))]
 
 
 def best_and_median(scores: Float[np.ndarray, " settings"]) -> list[int]:
     """The best setting and the one in the middle of the order, of an even number the better one of two."""
-    return [int(scores.argmin()), int(np.argsort(scores, kind="stable")[(len(scores) - 1) // 2])]
+    return [int(np.argmin(scores)), int(np.argsort(scores, kind="stable")[(len(scores) - 1) // 2])]
 
 
 def explore(

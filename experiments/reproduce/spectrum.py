@@ -149,7 +149,7 @@ def leading(hessenberg: Float[np.ndarray, "m+1 m"], count: int) -> tuple[Complex
 def summary(values: Complex[np.ndarray, " k"]) -> dict[str, float]:
     """What a spectrum says: its share of imaginary part, per cent, its largest one, and the ends of its real parts."""
     return {
-        "imaginary": 100 * float(np.abs(values.imag).sum() / max(np.abs(values).sum(), 1e-30)),
+        "imaginary": 100 * float(np.abs(values.imag).sum() / max(float(np.abs(values).sum()), 1e-30)),
         "turning": float(np.abs(values.imag).max()),
         "largest": float(values.real.max()),
         "least": float(values.real.min()),
