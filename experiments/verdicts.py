@@ -59,7 +59,7 @@ MADE: Mapping[str, Case] = {
     "gan-d_lr": _made("gan", 1500, "d_wins", "--d-lr", 2e-3),
     "gan-latent": _made("gan", 2000, "collapsed", *_SHALLOW, "--latent", 1),
     "dcgan-latent": _made("dcgan", 300, "collapsed", "--latent", 1, "--width", 16),
-    "gan-ring": _made("gan", 3000, "collapsed", *_SHALLOW, "--data", "ring", "--lr", 1e-3, "--depth", 2),
+    "gan-ring": _made("gan", 3000, "collapsed", "--batch-size", 128, "--data", "ring", "--lr", 1e-3),
     "wgan-clip": _made("wgan", 200, "flat", "--clip", 1e-4),
     "gan-wasserstein": _made("gan", 1000, "diverging collapsed", *_SHALLOW, "--loss", "wasserstein", "--lr", 1e-2),
 }

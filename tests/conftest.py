@@ -115,7 +115,8 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
     """A worker of xdist notes how many tests it leaves out: the first process, which reports, collects none."""
-    output = getattr(items[0].config, "workeroutput", None)
+    # `pytest --lf` may leave out none.
+    output = getattr(items[0].config, "workeroutput", None) if items else None
     if output is not None:
         output["deselected"] = output.get("deselected", 0) + len(items)
 

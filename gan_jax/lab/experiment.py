@@ -11,6 +11,7 @@ from gan_jax.errors import InputError
 from gan_jax.gan import GAN
 from gan_jax.lab import options
 from gan_jax.lab.options import OBJECTIVE_OPTIONS, OWN, RUN_OPTIONS, WARMUP_OPTIONS, Option
+from gan_jax.recipes.mlp import OF_IMAGES
 from gan_jax.typing import Shape
 
 _DEFAULTS = {
@@ -183,10 +184,12 @@ def config(
     data that is the default itself.
 
     Raises:
-      InputError: the shape matters, and the data can't be read.
+      InputError: an option is of networks for images, and the data is points; or the shape matters, and the data can't
+        be read.
     """
     experiment = table[name]
     found = typed.get("data", experiment.defaults["data"])
+    _check_used(experiment, typed, found, shape)
     values, by_shape = dict(experiment.defaults), experiment.defaults_at
     if paper:
         values, by_shape = values | experiment.paper, experiment.paper_at
@@ -194,6 +197,15 @@ def config(
         values |= by_shape.get(_shape_of(found) if shape is None else shape, {})
     values |= typed
     return Config(name, experiment, {option: values[option] for option in experiment.options})
+
+
+def _check_used(experiment: Experiment, typed: Iterable[str], spec: str, shape: Shape | None) -> None:
+    of_images = OF_IMAGES.get(options.function_of(experiment.recipe), frozenset())
+    unused = ", ".join(f"--{name.replace('_', '-')}" for name in typed if name in of_images)
+    if unused and len(_shape_of(spec) if shape is None else shape) == 1:
+        raise InputError(
+            f"{unused} would change nothing: {spec} is points, whose networks have --width alone; leave it out"
+        )
 
 
 @functools.cache

@@ -2,10 +2,11 @@
 
 Every recipe takes the `shape` of one example, `(H, W, C)` for images or `(D,)` for points, and the number of classes,
 and returns a `GAN`. On points the networks of every recipe (but `completion` and `translation`, which take images only,
-and `tagger`, which takes tags of pictures) are two plain MLPs, four hidden layers against three, so that objectives can
-be compared on toy targets. Arguments annotated with `gan_jax.typing.Number` or one of its bounded kinds only scale:
-floats, traced scalars or schedules of the step. The others are static. The signature is also the one declaration of a
-recipe's command-line options, whose help is the recipe's own "Args", or else the text below.
+and `tagger`, which takes tags of pictures) are two plain MLPs of one width, four hidden layers against three, so that
+objectives can be compared on toy targets; options of other networks (`gan_jax.recipes.mlp.OF_IMAGES`) mean nothing
+there. Arguments annotated with `gan_jax.typing.Number` or one of its bounded kinds only scale: floats, traced scalars
+or schedules of the step. The others are static. The signature is also the one declaration of a recipe's command-line
+options, whose help is the recipe's own "Args", or else the text below.
 
 Args:
   lr: learning rate of both players, per step.

@@ -1,5 +1,6 @@
 """Recipes whose networks are multi-layer perceptrons."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from gan_jax import losses, priors
@@ -268,6 +269,16 @@ def completion(
         ema_decay=ema,
         axis_name=axis_name,
     )
+
+
+OF_IMAGES: Mapping[Callable[..., GAN], frozenset[str]] = {
+    gan: frozenset({"depth", "batch_norm", "d_width", "d_depth", "d_activation", "dropout"}),
+    gan_deep: frozenset({"dropout"}),
+    wgan: frozenset({"depth", "d_width", "d_depth", "d_activation"}),
+    cgan: frozenset({"depth", "batch_norm", "d_width", "d_depth", "d_activation", "dropout"}),
+    cgan_embedding: frozenset({"dropout"}),
+}
+"""By recipe the options that mean nothing on points, whose networks have a width alone. Commands refuse them there."""
 
 
 def _discriminator(

@@ -14,10 +14,10 @@ from gan_jax.lab.values import Scheduled
 _SMALL = {"width": 8, "d_width": 8, "depth": 1, "d_depth": 1}
 
 
-def tiny(name: str) -> list[object]:
+def tiny(name: str, *, points: bool = False) -> list[object]:
     """Options of the smallest networks that are of use, at a constant rate, the same in all tests: what one of them has
     compiled the others load. (A falling rate spans the steps, and other steps are another program.)"""
-    taken = _SMALL.keys() & EXPERIMENTS[name].recipe_options
+    taken = {"width"} if points else _SMALL.keys() & EXPERIMENTS[name].recipe_options
     small = [word for option in sorted(taken) for word in (f"--{option.replace('_', '-')}", _SMALL[option])]
     of_d = ["--d-lr", 2e-4] if isinstance(EXPERIMENTS[name].defaults.get("d_lr"), Scheduled) else []
     return [*small, "--batch-size", 8, "--lr", 2e-4, *of_d]

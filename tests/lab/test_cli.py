@@ -127,7 +127,7 @@ def test_a_tilde_is_the_home_directory(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cli.path("~/a") == tmp_path / "a"
     assert cli.path("a/~") == Path("a/~")
-    assert call("run", "gan", "--data", "ring", "--steps", 1, *tiny("gan"), "--out", "~/runs/a") == 0
+    assert call("run", "gan", "--data", "ring", "--steps", 1, *tiny("gan", points=True), "--out", "~/runs/a") == 0
     assert call("sample", "~/runs/a", "--n", 4, "--out", "~/a.npz") == 0
     assert {path.name for path in tmp_path.glob("[!.]*")} == {"a.npz", "runs"}
 

@@ -150,6 +150,14 @@ def test_defaults_depend_on_the_shape_of_other_data_than_the_default(tmp_path: P
         Experiment(_recipe, steps=9, defaults_at={(8, 4, 3): {"stepz": 1}})
 
 
+def test_what_would_change_nothing_is_refused_if_it_was_typed() -> None:
+    assert experiment.config(EXPERIMENTS, "gan", {"data": "ring"}).options["depth"] == 3
+    assert experiment.config(EXPERIMENTS, "gan", {"data": "ring"}, paper=True).options["depth"] == 1
+    assert experiment.config(EXPERIMENTS, "gan", {"depth": 2}, shape=(8, 8, 1)).options["depth"] == 2
+    with pytest.raises(InputError, match=r"^--depth would change nothing: ring is points"):
+        experiment.config(EXPERIMENTS, "gan", {"data": "ring", "depth": 2})
+
+
 def test_a_value_is_spelled_as_it_is_typed() -> None:
     config = experiment.config(EXPERIMENTS, "r3gan", {"stream": True}, paper=True)
     found = {name: config.spelled(name) for name in ("gamma", "stream", "d_lr", "penalty", "steps", "ema")}

@@ -33,7 +33,7 @@ def _runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         images = ["--data", "npz:tiny.npz", "--lr", 0.1]
         assert call("run", "cgan", *tiny("cgan"), *images, "--steps", 4, "--save-every", 2, "--out", "cgan") == 0
         made(Path("completion"), "completion", "npz:tiny.npz")
-        ring = ["--data", "ring", *tiny("gan"), "--lr", 0.01, "--track", "sliced"]
+        ring = ["--data", "ring", *tiny("gan", points=True), "--lr", 0.01, "--track", "sliced"]
         assert call("run", "gan", *ring, "--track-every", 2, "--steps", 12, "--out", "ring") == 0
         made(Path("mine"), "mine", "ring", _TABLE)
         yield

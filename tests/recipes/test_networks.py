@@ -10,8 +10,10 @@ import pytest
 from flax import linen as nn
 
 from gan_jax import GAN, InputError, recipes
+from gan_jax.lab.options import keyword_defaults, of_recipe
+from gan_jax.recipes.mlp import OF_IMAGES
 from tests.helpers import assert_close
-from tests.recipes.helpers import BATCH, KEY, RECIPES, channels, kernels
+from tests.recipes.helpers import BATCH, CODED, KEY, ON_POINTS, RECIPES, channels, kernels, numbers
 
 
 @pytest.mark.parametrize(
@@ -95,6 +97,32 @@ def test_critic_of_wgan_has_the_activation_asked_for(name: Any, function: Callab
     hidden, head = params["Dense_0"], params["head"]["Dense_0"]
     h = function(np.asarray(x).reshape(BATCH, 4) @ hidden["kernel"] + hidden["bias"])
     assert_close(critic.apply({"params": params}, x, None, True), (h @ head["kernel"] + head["bias"])[:, 0])
+
+
+def _changes_the_networks(name: str, option: str) -> bool:
+    """On points; refusing is no silence either."""
+    made, declared = RECIPES[name]((2,), 3), of_recipe(RECIPES[name])[option]
+    for text in ("yes", "no", "0.3", "7", "abs", "bfloat16", "resnet", "8,4"):
+        try:
+            value = declared.parse(text)
+        except ValueError:
+            continue
+        try:
+            other = RECIPES[name]((2,), 3, **{option: value})
+        except InputError:
+            return True
+        if (other.generator, other.discriminator) != (made.generator, made.discriminator):
+            return True
+    return False
+
+
+@pytest.mark.parametrize("name", sorted({name for name, _ in ON_POINTS} - CODED))
+def test_options_without_effect_on_points_are_known(name: str) -> None:
+    """A sweep over one of them would compare runs of the same networks."""
+    of_networks = keyword_defaults(RECIPES[name]).keys() & of_recipe(RECIPES[name]).keys()
+    of_networks -= numbers(name) | {"latent", "n_critic", "saturating"}
+    silent = {option for option in of_networks if not _changes_the_networks(name, option)}
+    assert silent == OF_IMAGES.get(RECIPES[name], frozenset())
 
 
 def test_widths_take_the_place_of_width_and_decide_the_depth() -> None:

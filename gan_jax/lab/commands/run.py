@@ -227,7 +227,8 @@ def _resumed(lab: Lab, name: str, typed: dict[str, Any], path: Path) -> tuple[Ru
             raise InputError(f"{path} is a run of {of}: continue it with {lab.command('run', of, '--resume', path)}")
         others = ", ".join(f"--{option.replace('_', '-')}" for option in typed if option not in ("resume", "steps"))
         if others:
-            words = _config(lab, name, {**run.job.options, **typed}, run.job.shape).typed
+            changes = {option: value for option, value in typed.items() if option in run.job.options}
+            words = run.job.config.replace(**changes).typed
             words += [
                 word for option in ("from", "out") if option in typed for word in (f"--{option}", str(typed[option]))
             ]

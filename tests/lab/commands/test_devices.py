@@ -84,7 +84,7 @@ def test_a_run_on_several_devices_is_that_on_one_and_continues_on_any_number(
 
 @pytest.mark.slow
 def test_what_tracks_samples_and_measures_takes_runs_of_several_devices(capsys: pytest.CaptureFixture[str]) -> None:
-    typed = ["gan", "--data", "ring", *tiny("gan"), *_EVERY, "--steps", 2]
+    typed = ["gan", "--data", "ring", *tiny("gan", points=True), *_EVERY, "--steps", 2]
     assert call("run", *typed, "--track", "sliced", "--track-every", 2, "--devices", "all", "--out", "many") == 0
     assert json.loads(Path("many/best.json").read_text())["step"] == 2
     for best in ([], ["--best"]):
@@ -118,7 +118,7 @@ def test_devices_that_can_not_be_are_refused_before_anything_is_written(
 def test_a_resumed_run_can_not_take_a_number_that_does_not_divide_its_minibatch(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    typed = ["gan", "--data", "ring", *tiny("gan"), *_EVERY, "--batch-size", 6, "--steps", 1, "--out", "a"]
+    typed = ["gan", "--data", "ring", *tiny("gan", points=True), *_EVERY, "--batch-size", 6, "--steps", 1, "--out", "a"]
     assert call("run", *typed) == 0
     assert call("run", "gan", "--resume", "a", "--steps", 2, "--devices", 4) == 2
     assert "between 4 devices: choose --devices 6" in capsys.readouterr().err
@@ -163,7 +163,7 @@ def test_a_dry_run_says_what_hand_arithmetic_says_and_writes_nothing(capsys: pyt
 
 
 def test_a_dry_run_of_a_run_that_is_there_says_where_it_would_go_on(capsys: pytest.CaptureFixture[str]) -> None:
-    typed = ["gan", "--data", "ring", *tiny("gan"), *_EVERY, "--out", "a"]
+    typed = ["gan", "--data", "ring", *tiny("gan", points=True), *_EVERY, "--out", "a"]
     assert call("run", *typed, "--steps", 2) == 0
     capsys.readouterr()
     assert call("run", "gan", "--resume", "a", "--steps", 10, "--dry-run") == 0
@@ -174,7 +174,7 @@ def test_a_dry_run_of_a_run_that_is_there_says_where_it_would_go_on(capsys: pyte
 
 @pytest.mark.slow
 def test_profile_leaves_a_trace_and_says_how_to_open_it(capsys: pytest.CaptureFixture[str]) -> None:
-    typed = ["gan", "--data", "ring", *tiny("gan"), *_EVERY, "--steps", 9]
+    typed = ["gan", "--data", "ring", *tiny("gan", points=True), *_EVERY, "--steps", 9]
     assert call("run", *typed, "--profile", 4, "--out", "a") == 0
     said = capsys.readouterr().out
     assert "traced steps 2 to 5: tensorboard --logdir a/profile" in said
@@ -188,7 +188,7 @@ def test_profile_leaves_a_trace_and_says_how_to_open_it(capsys: pytest.CaptureFi
 
 @pytest.mark.slow
 def test_a_run_shorter_than_what_is_to_be_profiled_is_traced_whole(capsys: pytest.CaptureFixture[str]) -> None:
-    typed = ["gan", "--data", "ring", *tiny("gan"), *_EVERY, "--steps", 9]
+    typed = ["gan", "--data", "ring", *tiny("gan", points=True), *_EVERY, "--steps", 9]
     assert call("run", *typed, "--profile", 50, "--out", "a") == 0
     assert "traced steps 1 to 9" in capsys.readouterr().out
 

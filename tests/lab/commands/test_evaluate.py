@@ -262,7 +262,7 @@ def test_data_of_one_example_is_measured_without_bounds(
     data: np.ndarray, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     np.savez(tmp_path / "one.npz", images=data)
-    options = ["--data", f"npz:{tmp_path / 'one.npz'}", "--steps", 1, *tiny("gan")]
+    options = ["--data", f"npz:{tmp_path / 'one.npz'}", "--steps", 1, *tiny("gan", points=data.ndim == 2)]
     assert call("run", "gan", *options, "--out", tmp_path / "run") == 0
     assert call("evaluate", tmp_path / "run", "--n", 20, "--sets", 2) == 0
     assert "no floors and ceilings" in capsys.readouterr().out

@@ -8,7 +8,7 @@ import pytest
 from gan_jax.lab.report import page
 from tests.lab.helpers import call, tiny
 
-_TINY = ["gan", "--data", "ring", *tiny("gan"), "--log-every", 1, "--sample-every", 4]
+_TINY = ["gan", "--data", "ring", *tiny("gan", points=True), "--log-every", 1, "--sample-every", 4]
 
 
 @pytest.fixture(autouse=True)

@@ -42,8 +42,9 @@ def images(tmp_path: Path) -> str:
     return f"npz:{tmp_path / 'tiny.npz'}"
 
 
-def _tiny(name: str, data: str) -> list[object]:
-    return [name, "--data", data, *tiny(name), "--log-every", 3, "--sample-every", 3, "--save-every", 3]
+def _tiny(name: str, data: str, *, points: bool = False) -> list[object]:
+    every = ["--log-every", 3, "--sample-every", 3, "--save-every", 3]
+    return [name, "--data", data, *tiny(name, points=points or data == "ring"), *every]
 
 
 def test_a_run_ends_with_the_verdict_on_its_lines(capsys: pytest.CaptureFixture[str]) -> None:
@@ -360,7 +361,15 @@ def test_a_run_that_is_no_longer_finite_stops_at_the_last_finite_state_and_says_
     points = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
     points[odd] = 3e38  # The norm of the critic's gradient is beyond float32.
     np.savez(tmp_path / "odd.npz", images=points)
-    options = [*_tiny("wgan", f"npz:{tmp_path / 'odd.npz'}"), "--n-critic", 1, "--batch-size", 6, "--stream", stream]
+    options = [
+        *_tiny("wgan", f"npz:{tmp_path / 'odd.npz'}", points=True),
+        "--n-critic",
+        1,
+        "--batch-size",
+        6,
+        "--stream",
+        stream,
+    ]
     options += ["--log-every", 50, "--sample-every", 100, "--save-every", 100]
     assert call("run", *options, "--steps", 100, "--out", "a") == 1
 
@@ -381,7 +390,7 @@ def test_a_run_whose_first_step_is_not_finite_keeps_the_state_it_started_from(
 ) -> None:
     # Times the weights of the critic's first layer, that is beyond float32.
     np.savez(tmp_path / "huge.npz", images=np.full((8, 2), 3e38, np.float32))
-    assert call("run", *_tiny("wgan", f"npz:{tmp_path / 'huge.npz'}"), "--steps", 6, "--out", "a") == 1
+    assert call("run", *_tiny("wgan", f"npz:{tmp_path / 'huge.npz'}", points=True), "--steps", 6, "--out", "a") == 1
     assert "d_loss stopped being finite at step 1; the state of step 0" in capsys.readouterr().err
     assert _state(Path("a")).step == 0
 
@@ -483,6 +492,10 @@ _BAD: dict[str, tuple[list[object], str]] = {
     "resumed nothing": (["gan", "--resume", "nowhere"], "not a run"),
     "seed": (["gan", "--seed", 2**32], "at most 4294967295"),
     "networks beyond the memory": (["wgan", "--width", 65536, "--depth", 100], "GB: choose a smaller width"),
+    "what points have not": (
+        ["gan", "--data", "ring", "--depth", 3, "--dropout", 0],
+        "--depth, --dropout would change nothing: ring is points",
+    ),
     "unwritable": (["gan", "--data", "ring", "--out", "/proc/runs"], "--out"),
 }
 

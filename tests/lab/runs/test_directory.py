@@ -15,7 +15,7 @@ from gan_jax.lab.runs import directory
 from tests.helpers import assert_same, few
 from tests.lab.helpers import call, tiny
 
-_TINY = ["gan", "--data", "ring", *tiny("gan"), "--log-every", 1, "--save-every", 2]
+_TINY = ["gan", "--data", "ring", *tiny("gan", points=True), "--log-every", 1, "--save-every", 2]
 
 
 @pytest.fixture(autouse=True)
@@ -187,7 +187,7 @@ def test_a_configuration_that_was_edited_is_not_that_of_its_checkpoints(
 def test_an_experiment_of_another_name_with_the_same_networks_is_not_that_of_its_checkpoints(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    typed = ["--data", "ring", *tiny("wgan"), "--steps", 1]
+    typed = ["--data", "ring", *tiny("wgan", points=True), "--steps", 1]
     assert call("run", "wgan", *typed, "--out", "a") == 0
     _edit(Path("a"), experiment="wgan_4x512")
     _refused("was trained with experiment wgan", capsys, "run", "wgan_4x512", "--resume", "a", "--steps", 2)

@@ -27,7 +27,7 @@ def _in_a_directory_with_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def _tiny(*arguments: object) -> list[str]:
-    return list(map(str, ["gan", "--data", "npz:points.npz", *tiny("gan"), "--log-every", 2, *arguments]))
+    return list(map(str, ["gan", "--data", "npz:points.npz", *tiny("gan", points=True), "--log-every", 2, *arguments]))
 
 
 def _journal(path: str = "a") -> Any:

@@ -14,7 +14,7 @@ from gan_jax.lab.runs import directory, logs
 from tests.helpers import few
 from tests.lab.helpers import call, tiny
 
-_TINY = ["--data", "ring", *tiny("gan"), "--log-every", 2, "--save-every", 2, "--sample-every", 9]
+_TINY = ["--data", "ring", *tiny("gan", points=True), "--log-every", 2, "--save-every", 2, "--sample-every", 9]
 
 
 @pytest.fixture(scope="module")

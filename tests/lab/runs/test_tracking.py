@@ -14,7 +14,7 @@ from gan_jax.lab.runs import directory
 from gan_jax.metrics import random_net
 from tests.lab.helpers import call, tiny
 
-_RING = ["--data", "ring", *tiny("gan"), "--lr", 0.01, "--log-every", 3, "--save-every", 3]
+_RING = ["--data", "ring", *tiny("gan", points=True), "--lr", 0.01, "--log-every", 3, "--save-every", 3]
 _TRACKED = ["--track", "sliced,modes", "--track-every", 2]
 
 
