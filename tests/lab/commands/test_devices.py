@@ -305,7 +305,7 @@ def test_where_one_process_is_killed_the_other_ends_with_a_sentence_and_the_comm
 def test_two_processes_stop_together_before_what_is_not_finite(two: Any) -> None:
     # Times the weights of the critic's first layer, that is beyond float32.
     np.savez("huge.npz", images=np.full((8, 2), 3e38, np.float32))
-    typed = ["--data", "npz:huge.npz", *tiny("wgan"), *_EVERY, "--steps", 6]
+    typed = ["--data", "npz:huge.npz", *tiny("wgan", points=True), *_EVERY, "--steps", 6]
     pair = two("wgan", *typed, "--out", "a")
     assert pair.codes() == [1, 1], pair.said()
     assert "d_loss stopped being finite at step 1; the state of step 0" in pair.said()[0]
