@@ -14,6 +14,7 @@ from experiments.benchmark.cases import CASES
 from gan_jax.errors import InputError
 from gan_jax.lab import devices
 from gan_jax.lab.files import write_text
+from gan_jax.lab.progress import counted
 
 Results = dict[str, Any]
 
@@ -115,8 +116,9 @@ def table(results: Results) -> str:
         alone = sorted(r["run_s"])[len(r["run_s"]) // 2]
         lines += [
             "",
-            f"`{r['command']}`: {r['sweep_s']:.0f} s for {r['members']} members, {r['compilations']} compilation(s); "
-            f"one member as a command of its own {alone:.1f} s, {r['members']} of them {r['ratio']:.1f} times as long.",
+            f"`{r['command']}`: {r['sweep_s']:.0f} s for {r['members']} members, "
+            f"{counted(r['compilations'], 'compilation')}; one member as a command of its own {alone:.1f} s, "
+            f"{r['members']} of them {r['ratio']:.1f} times as long.",
         ]
         if "cached_s" in r:  # Earlier versions did not time it.
             lines[-1] += f" With its programs cached the sweep takes {r['cached_s']:.0f} s: {r['cached_ratio']:.1f}."
