@@ -7,88 +7,29 @@ is by successive halving, and the networks of the full budget are small MLPs, so
 
 import functools
 import math
-import operator
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array
 
-from experiments.reproduce import intervals
+from experiments.reproduce import intervals, objectives
 from experiments.reproduce import table as tables
 from experiments.reproduce.members import Members, distances
 from experiments.reproduce.table import Budget, Column, Outcome, Published, Record, Row, Table
-from gan_jax import losses, penalties, priors
-from gan_jax.gan import GAN
 from gan_jax.lab import style
 from gan_jax.lab.measuring import reference as real_data
 from gan_jax.lab.measuring.reference import Reference
-from gan_jax.losses import Loss
-from gan_jax.nets import dcgan, heads, mlp
-from gan_jax.nets.activations import leaky_relu, tanh
-from gan_jax.nets.inits import he_normal
-from gan_jax.penalties import Penalty
-from gan_jax.population import Hyperparams
-from gan_jax.transforms import clip_params, scheduled
-from gan_jax.typing import Logits, Number, Scalar
 
 FASHION_MNIST = "idx:/usr/share/datasets/fashion-mnist"
 """Where Debian's package dataset-fashion-mnist puts it."""
 
-_SHAPE = (28, 28, 1)
-_LATENT = 64
-PRIOR = priors.normal(_LATENT)
-"""One object, so that whatever samples from these generators shares a program."""
-
 _BATCH = 64
 _SOURCE = "Lucic et al. 2018"
-
-# What is searched, uniformly in the logarithm but for b1; `weight` is each objective's own.
-_SPACE: Mapping[str, tuple[float, float]] = {
-    "lr": (1e-5, 1e-2), "d_lr": (1e-5, 1e-2), "b1": (0.0, 0.9), "1 - b2": (1e-3, 1e-1),
-}  # fmt: skip
-_CRITICS = (1, 5)
 _SHOWN_COUNTS = (1, 4, 16, 64)
-
-
-class Objective(NamedTuple):
-    """A row.
-
-    Attributes:
-      loss: the game.
-      penalty: of its weight; None for none.
-      weights: least and largest weight of the penalty, or c of the clip; None where there is neither.
-      clips: whether D's parameters are clipped to [-c, c].
-      published: the paper's Frechet distances in Inception's features, of MNIST and of Fashion-MNIST.
-    """
-
-    loss: Loss
-    penalty: Any = None
-    weights: tuple[float, float] | None = None
-    clips: bool = False
-    published: tuple[float, float] | None = None
-
-
-def _r1_r2(gamma: Number) -> Penalty:
-    return penalties.total(penalties.r1(gamma), penalties.r2(gamma))
-
-
-OBJECTIVES: Mapping[str, Objective] = {
-    "minimax": Objective(losses.minimax(), published=(9.8, 29.6)),
-    "non-saturating": Objective(losses.non_saturating(), published=(6.8, 26.5)),
-    "least squares": Objective(losses.least_squares(), published=(7.8, 30.7)),
-    "hinge": Objective(losses.hinge()),
-    "Wasserstein, clip": Objective(losses.wasserstein(), None, (1e-3, 1.0), clips=True, published=(6.7, 21.5)),
-    "Wasserstein, gradient penalty": Objective(
-        losses.wasserstein(), penalties.wgan_gp, (0.1, 100.0), published=(20.3, 24.5)
-    ),
-    "DRAGAN": Objective(losses.non_saturating(), penalties.dragan, (0.1, 100.0), published=(7.6, 27.7)),
-    "relativistic, R1 + R2": Objective(losses.relativistic_pairing(), _r1_r2, (0.01, 100.0)),
-}
 
 
 class Protocol(NamedTuple):
@@ -130,14 +71,15 @@ def fashion_mnist(budget: Budget) -> Table:
 
 def _table(title: str, spec: str, which: int, protocol: Protocol) -> Table:
     settings = {key: value for key, value in protocol._asdict().items() if key != "seeds"}
-    settings |= {"data": spec, "space": _SPACE, "n_critic": _CRITICS, "latent": _LATENT, "batch_size": _BATCH}
+    settings |= {"data": spec, "space": objectives.SPACE, "n_critic": objectives.CRITICS}
+    settings |= {"latent": objectives.LATENT, "batch_size": _BATCH}
     few = range(min(3, protocol.seeds))
     rows = [
         Row("real images", settings, functools.partial(_measure_real, spec, protocol), few, 1),
         Row("untrained", settings, functools.partial(_measure_untrained, spec, protocol), few, len(few)),
     ]
-    for names in dict.fromkeys(map(together, OBJECTIVES)):
-        own = {name: settings | {"weights": OBJECTIVES[name].weights} for name in names}
+    for names in dict.fromkeys(map(together, objectives.OBJECTIVES)):
+        own = {name: settings | {"weights": objectives.OBJECTIVES[name].weights} for name in names}
         for name in names:
             search = functools.partial(_measure_search, spec, protocol, name)
             rows.append(Row(searched(name), own[name], search, range(protocol.settings), protocol.settings))
@@ -164,88 +106,14 @@ def searched(objective: str) -> str:
 def _published(which: int) -> list[Published]:
     return [
         Published(name, f"{_SOURCE}, FID of Inception's features", {"frechet": str(objective.published[which])})
-        for name, objective in OBJECTIVES.items()
+        for name, objective in objectives.OBJECTIVES.items()
         if objective.published is not None
     ]
 
 
-def setting(name: str, number: int) -> dict[str, float]:
-    """Setting `number` of an objective: of all objectives the same but for the weight, whose range is its own."""
-    lr, d_lr, b1, b2, weight = np.random.default_rng([2018, number]).random(5)
-    found = {key: _log_uniform(_SPACE[key], share) for key, share in (("lr", lr), ("d_lr", d_lr))}
-    found |= {"b1": _SPACE["b1"][1] * b1, "b2": 1 - _log_uniform(_SPACE["1 - b2"], b2)}
-    weights = OBJECTIVES[name].weights
-    found["weight"] = 0.0 if weights is None else _log_uniform(weights, weight)
-    return found | {"n_critic": _CRITICS[number % len(_CRITICS)]}
-
-
-def _log_uniform(ends: tuple[float, float], share: float) -> float:
-    low, high = ends
-    return float(low * (high / low) ** share)
-
-
-def alike(name: str) -> tuple[str, ...]:
-    """The objectives that differ from this one in numbers only: those with the same penalty, or without one."""
-    return tuple(other for other in OBJECTIVES if OBJECTIVES[other].penalty is OBJECTIVES[name].penalty)
-
-
 def together(name: str) -> tuple[str, ...]:
     """The objectives that are trained at once: where members are, all that are alike, else it alone."""
-    return (name,) if jax.default_backend() == "cpu" else alike(name)
-
-
-@functools.cache
-def maker(names: tuple[str, ...], n_critic: int, width: int) -> Any:
-    """The function of `gan_jax.population` that makes a member of one of these objectives, which are all alike.
-
-    The same object for each program. A member's objective is a number too: its share of the loss, 1 or 0.
-    """
-    return functools.partial(_made, names, n_critic, width)
-
-
-def _made(names: tuple[str, ...], n_critic: int, width: int, numbers: Hyperparams) -> GAN:
-    penalty, betas = OBJECTIVES[names[0]].penalty, (numbers["b1"], numbers["b2"])
-    d_optimizer = scheduled(optax.adam, numbers["d_lr"], *betas)
-    if any(OBJECTIVES[name].clips for name in names):
-        d_optimizer = optax.chain(d_optimizer, scheduled(clip_params, numbers["clip"]))
-    made = GAN(
-        **nets(width),
-        loss=_blended({name: numbers[name] for name in names}),
-        g_optimizer=scheduled(optax.adam, numbers["lr"], *betas),
-        d_optimizer=d_optimizer,
-        prior=PRIOR,
-        n_critic=n_critic,
-    )
-    return made if penalty is None else made.replace(penalty=penalty(numbers["weight"]))
-
-
-def _blended(shares: Mapping[str, Number]) -> Loss:
-    def total(player: str, real_logits: Logits, fake_logits: Logits) -> Scalar:
-        terms = [share * getattr(OBJECTIVES[name].loss, player)(real_logits, fake_logits)
-                 for name, share in shares.items()]  # fmt: skip
-        return functools.reduce(operator.add, terms)
-
-    return Loss(d=functools.partial(total, "d"), g=functools.partial(total, "g"))
-
-
-def _numbers_of(names: Sequence[str], name: str, own: Mapping[str, float]) -> dict[str, float]:
-    """A setting as the numbers that `maker(names, ...)` takes; without a clip c is infinite."""
-    found = {key: own[key] for key in ("lr", "d_lr", "b1", "b2", "weight")}
-    found["clip"] = own["weight"] if OBJECTIVES[name].clips else math.inf
-    return found | {other: float(other == name) for other in names}
-
-
-def nets(width: int) -> dict[str, Any]:
-    """Both networks: MLPs of two hidden layers, or with width 0 those of InfoGAN, D without BatchNorm."""
-    if width == 0:
-        return {
-            "generator": dcgan.Generator(_SHAPE, (128, 64), hidden=1024),
-            "discriminator": dcgan.Discriminator(heads.Hidden(1024, heads.Logit()), (64, 128)),
-        }
-    return {
-        "generator": mlp.Generator(_SHAPE, (width,) * 2, tanh, leaky_relu, batch_norm=True),
-        "discriminator": mlp.Discriminator((width,) * 2, heads.Logit(he_normal())),
-    }
+    return (name,) if jax.default_backend() == "cpu" else objectives.alike(name)
 
 
 @functools.cache
@@ -263,18 +131,18 @@ class _Groups:
     def __init__(self, spec: str, protocol: Protocol, members: Sequence[Own]) -> None:
         examples = jax.tree.map(jnp.asarray, _reference(spec).train.examples)
         names = {name for name, _, _ in members}
-        most = max(-(-protocol.settings // len(_CRITICS)), protocol.seeds)
-        self._reference, program = _reference(spec), alike(members[0][0])
+        most = max(-(-protocol.settings // len(objectives.CRITICS)), protocol.seeds)
+        self._reference, program = _reference(spec), objectives.alike(members[0][0])
         self._groups = {}
-        for n in _CRITICS:
+        for n in objectives.CRITICS:
             chosen = np.array([own["n_critic"] == n for _, own, _ in members])
             if chosen.any():
                 some = [member for member, taken in zip(members, chosen, strict=True) if taken]
-                numbers = [_numbers_of(program, name, own) for name, own, _ in some]
+                numbers = [objectives.numbers_of(program, name, own) for name, own, _ in some]
                 self._groups[n] = (
                     chosen,
                     Members(
-                        maker(program, n, protocol.width),
+                        objectives.maker(program, n, protocol.width),
                         {key: [own[key] for own in numbers] for key in numbers[0]},
                         [key for _, _, key in some],
                         examples,
@@ -306,7 +174,11 @@ def _search(
     spec: str, protocol: Protocol, names: tuple[str, ...], numbers: tuple[int, ...]
 ) -> dict[str, list[Outcome]]:
     """Successive halving within each objective: what each setting scored last, and when."""
-    own = [(name, setting(name, k), jax.random.fold_in(jax.random.key(2018), k)) for name in names for k in numbers]
+    own = [
+        (name, objectives.setting(name, k), jax.random.fold_in(jax.random.key(2018), k))
+        for name in names
+        for k in numbers
+    ]
     groups, of = _Groups(spec, protocol, own), np.array([name for name, _, _ in own])
     alive = np.ones(len(own), bool)
     curves: list[list[float]] = [[] for _ in own]
@@ -351,7 +223,7 @@ def _seeds(
     spec: str, protocol: Protocol, names: tuple[str, ...], chosen: tuple[int, ...], seeds: tuple[int, ...]
 ) -> dict[str, list[Outcome]]:
     """Seeds of the chosen setting of each objective."""
-    own = [(name, setting(name, k), jax.random.key(seed)) for name, k in zip(names, chosen, strict=True)
+    own = [(name, objectives.setting(name, k), jax.random.key(seed)) for name, k in zip(names, chosen, strict=True)
            for seed in seeds]  # fmt: skip
     scores = _Groups(spec, protocol, own).scores(np.ones(len(own), bool), protocol.rungs[-1], protocol.samples)
     each = scores.reshape(len(names), len(seeds))
@@ -368,8 +240,8 @@ def _measure_real(spec: str, protocol: Protocol, numbers: Sequence[int]) -> list
 
 
 def _measure_untrained(spec: str, protocol: Protocol, seeds: Sequence[int]) -> list[Outcome]:
-    name = next(iter(OBJECTIVES))  # Untrained, all are the same.
-    own = [(name, setting(name, 0), jax.random.key(seed)) for seed in seeds]
+    name = next(iter(objectives.OBJECTIVES))  # Untrained, all are the same.
+    own = [(name, objectives.setting(name, 0), jax.random.key(seed)) for seed in seeds]
     scores = _Groups(spec, protocol, own).scores(np.ones(len(own), bool), 0, protocol.samples)
     return [Outcome({"frechet": float(score)}) for score in scores]
 
@@ -391,7 +263,7 @@ def failed(results: Sequence[Record]) -> int:
 
 def _ranked(rows: Mapping[str, Sequence[Record]]) -> list[str]:
     """Objectives that have seeds, the best first."""
-    having = [name for name in OBJECTIVES if rows.get(name)]
+    having = [name for name in objectives.OBJECTIVES if rows.get(name)]
     return sorted(having, key=lambda name: float(np.median(_all(rows[name]))))
 
 
@@ -409,8 +281,8 @@ def _distances(which: int, rows: Mapping[str, Sequence[Record]]) -> str:
             continue
         line = [name, str(len(own)), tables.spread(own, "frechet", 1)]
         line.append(tables.median_and_worst(own, "frechet", 1, "lower"))
-        if name in OBJECTIVES:
-            search, published = rows.get(searched(name), []), OBJECTIVES[name].published
+        if name in objectives.OBJECTIVES:
+            search, published = rows.get(searched(name), []), objectives.OBJECTIVES[name].published
             line[0] = f"**{name}**"
             line += [str(failed(own)), f"{_number(best(search)):.1f}" if search else ""]
             line.append("" if published is None else f"{published[which]:g}")
@@ -424,14 +296,14 @@ def _settings(rows: Mapping[str, Sequence[Record]]) -> str:
     for name in _ranked(rows):
         if search := rows.get(searched(name), []):
             own = best(search)["numbers"]
-            weight = "" if OBJECTIVES[name].weights is None else f"{own['weight']:.2g}"
+            weight = "" if objectives.OBJECTIVES[name].weights is None else f"{own['weight']:.2g}"
             numbers = [f"{own['lr']:.1e}", f"{own['d_lr']:.1e}", f"{own['b1']:.2f}", f"{own['b2']:.3f}", weight]
             lines.append([name, *numbers, f"{own['n_critic']:.0f}"])
     return tables.grid(head, lines) if lines else ""
 
 
 def _counts(rows: Mapping[str, Sequence[Record]]) -> str:
-    most = max((len(rows.get(searched(name), [])) for name in OBJECTIVES), default=0)
+    most = max((len(rows.get(searched(name), [])) for name in objectives.OBJECTIVES), default=0)
     counts = [count for count in _SHOWN_COUNTS if count <= most]
     head = ["best found of so many settings", *map(str, counts)]
     lines = []
@@ -467,15 +339,16 @@ def _plot(rows: Mapping[str, Sequence[Record]], file: Path) -> None:
         seeds, budget = figure.subplots(1, 2)
         shown = []
         for place, name in enumerate(names):
-            look, finite = style.line(list(OBJECTIVES).index(name)), [x for x in _all(rows[name]) if math.isfinite(x)]
+            look = style.line(list(objectives.OBJECTIVES).index(name))
+            finite = [x for x in _all(rows[name]) if math.isfinite(x)]
             shown += finite
             seeds.plot(finite, [place] * len(finite), "|", color=style.PALE, markersize=10)
             if len(finite) > 1:
                 low, high = intervals.interval(finite)
                 seeds.plot([low, high], [place] * 2, color=look["color"], linewidth=6, alpha=0.5)
                 seeds.plot([intervals.interquartile_mean(finite)], [place], "o", color=look["color"])
-        for name in filter(lambda name: rows.get(searched(name)), OBJECTIVES):
-            values, look = _all(rows[searched(name)]), style.line(list(OBJECTIVES).index(name))
+        for name in filter(lambda name: rows.get(searched(name)), objectives.OBJECTIVES):
+            values, look = _all(rows[searched(name)]), style.line(list(objectives.OBJECTIVES).index(name))
             counts = list(range(1, len(values) + 1))
             found = [intervals.least_of(values, count, (0.5,))[0] for count in counts]
             budget.plot(counts, [x if math.isfinite(x) else math.nan for x in found], label=name, **look)
@@ -492,8 +365,8 @@ def _plot(rows: Mapping[str, Sequence[Record]], file: Path) -> None:
 
 def _note(protocol: Protocol) -> str:
     networks = (
-        f"MLPs of two hidden layers with {protocol.width} leaky ReLUs (G with BatchNorm and tanh; z normal, {_LATENT} "
-        "numbers)"
+        f"MLPs of two hidden layers with {protocol.width} leaky ReLUs (G with BatchNorm and tanh; z normal, "
+        f"{objectives.LATENT} numbers)"
         if protocol.width
         else "InfoGAN's networks (D without BatchNorm)"
     )

@@ -19,8 +19,8 @@ from jaxtyping import Array
 from experiments.reproduce import averages, defaults, images, intervals
 from experiments.reproduce import table as tables
 from experiments.reproduce.averages import PowerAverages
-from experiments.reproduce.created_equal import PRIOR, nets
 from experiments.reproduce.members import Members, distances
+from experiments.reproduce.objectives import PRIOR, nets
 from experiments.reproduce.table import Budget, Column, Outcome, Record, Row, Table
 from gan_jax import penalties, recipes, training
 from gan_jax.compiling import jit_training
