@@ -105,7 +105,8 @@ def judged(path: Path) -> tuple[Verdict, int]:
     """The verdict on a run, and how far it came."""
     run, found = directory.load(path, EXPERIMENTS), journal.read(path)
     rows, loss = runs.rows_of(path), run.job.gan().loss
-    said = verdict.of(rows, status=found["status"], step=found["step"], steps=found["steps"], loss=loss)
+    so_far = {"step": found["step"], "steps": found["steps"], "unaugmented": run.job.unaugmented}
+    said = verdict.of(rows, status=found["status"], loss=loss, **so_far)
     return said, found["step"]
 
 

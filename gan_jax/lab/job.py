@@ -83,6 +83,11 @@ class Job:
         return self.config.options
 
     @property
+    def unaugmented(self) -> int:
+        """Training images that D sees as they are; 0 of points, and where they are augmented."""
+        return 0 if self.data is None or len(self.shape) == 1 or self.options["augment"] else self.data.count
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """The names of the classes by number, as the data calls them."""
         named = None if self.data is None else self.data.classes

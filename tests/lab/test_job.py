@@ -1,10 +1,13 @@
+import dataclasses
 from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
 
 from gan_jax import GAN, load, recipes
-from gan_jax.lab import EXPERIMENTS, Experiment, Job, experiment
+from gan_jax.data import Dataset
+from gan_jax.lab import EXPERIMENTS, Experiment, Job, data_record, experiment
 from gan_jax.typing import Rate, Shape
 from tests.helpers import differ
 from tests.lab.helpers import call
@@ -44,6 +47,19 @@ def test_what_makes_a_gan_is_the_same_where_numbers_alone_differ(
     assert (a == b) == same
     assert not same or hash(a) == hash(b)
     assert a != _job(one).maker(1) and a != _job(one, shape=(3,)).maker() and a != _job({}, "gan").maker()
+
+
+def test_what_d_sees_as_it_is_are_images_without_augmentation() -> None:
+    arrays = {"images": np.zeros((3, 8, 8, 1), np.uint8), "points": np.zeros((3, 2), np.float32)}
+    of = {name: Dataset(name, x) for name, x in arrays.items()}
+    found = {}
+    for name, dataset in of.items():
+        for augment in ("none", "color"):
+            job = _job({"augment": augment}, shape=dataset.shape)
+            job = dataclasses.replace(job, data=data_record.of(dataset, "mnist"))
+            found[name, augment] = job.unaugmented
+    assert found == {("images", "none"): 3, ("images", "color"): 0, ("points", "none"): 0, ("points", "color"): 0}
+    assert _job({}, shape=(8, 8, 1)).unaugmented == 0
 
 
 def test_a_program_is_traced_once_for_all_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

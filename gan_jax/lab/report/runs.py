@@ -47,7 +47,9 @@ def of_run(lab: Lab, run: RunDir, budget: int) -> dict[str, Any]:
         found |= {"images_seen": rows[last].get("images_seen", found["images_seen"])}
         found |= {"seconds_training": rows[last].get("seconds", found["seconds_training"])}
     step, steps = int(found["step"]), int(found["steps"])
-    said = verdict.of(rows, status=found["status"], step=step, steps=steps, loss=run.job.gan().loss)
+    said = verdict.of(
+        rows, status=found["status"], step=step, steps=steps, loss=run.job.gan().loss, unaugmented=run.job.unaugmented
+    )
     return {
         "name": str(run.path),
         "recipe": run.job.config.name,

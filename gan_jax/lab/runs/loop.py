@@ -289,7 +289,14 @@ def _say_how_it_ended(lab: Lab, run: RunDir, step: int, broken: str | None, resu
             rows = logs.read(run.path / "metrics.jsonl")
         except ValueError:
             return  # It was edited, which was said as the run went on.
-        said = verdict.of(rows, status="finished", step=step, steps=run.until, loss=run.job.gan().loss)
+        said = verdict.of(
+            rows,
+            status="finished",
+            step=step,
+            steps=run.until,
+            loss=run.job.gan().loss,
+            unaugmented=run.job.unaugmented,
+        )
         if said.kind != "early":
             print(f"{said.title}. {said.text}")
 

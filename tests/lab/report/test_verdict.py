@@ -55,6 +55,20 @@ def _game(estimate: np.ndarray) -> dict[int, dict[str, float]]:
     return _rows(estimate=estimate, d_loss=-estimate, saturated=0.0)
 
 
+def test_few_images_that_were_often_seen_are_to_be_augmented() -> None:
+    def text(unaugmented: int, **columns: Any) -> str:
+        rows = _rows(saturated=0.95, **columns)
+        return verdict.of(
+            rows, status="finished", step=600, steps=600, loss=losses.non_saturating(), unaugmented=unaugmented
+        ).text
+
+    seen = np.linspace(0, 1_280_000, 60)
+    assert "each of 500 images 2,560 times and may know them by heart" in text(500, images_seen=seen)
+    plain = text(0, images_seen=seen)
+    assert "--augment" not in plain and "Slow D down" in plain
+    assert text(60_000, images_seen=seen) == text(500) == plain
+
+
 def test_a_healthy_game_is_done_and_nobody_says_that_it_is_good() -> None:
     found = _of(_rows())
     assert found.kind == "done"
