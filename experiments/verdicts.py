@@ -54,7 +54,7 @@ _SHALLOW = (
 MADE: Mapping[str, Case] = {
     # What a learning rate of a hundred times the default does to a game of probabilities, and of a clipped critic.
     # `dcgan` still learns digits with that rate, and with a D that is ten times as fast, but not from one latent.
-    "gan-lr": _made("gan", 2000, "d_wins collapsed", "--lr", 2e-2),
+    "gan-lr": _made("gan", 2000, "d_wins collapsed diverging", "--lr", 2e-2),
     "wgan-lr": _made("wgan", 200, "flat", "--lr", 5e-2),
     "gan-d_lr": _made("gan", 1500, "d_wins", "--d-lr", 2e-3),
     "gan-latent": _made("gan", 2000, "collapsed", *_SHALLOW, "--latent", 1),
