@@ -189,7 +189,7 @@ def config(
     """
     experiment = table[name]
     found = typed.get("data", experiment.defaults["data"])
-    _check_used(experiment, typed, found, shape)
+    check_used(experiment, typed, found, shape)
     values, by_shape = dict(experiment.defaults), experiment.defaults_at
     if paper:
         values, by_shape = values | experiment.paper, experiment.paper_at
@@ -199,12 +199,19 @@ def config(
     return Config(name, experiment, {option: values[option] for option in experiment.options})
 
 
-def _check_used(experiment: Experiment, typed: Iterable[str], spec: str, shape: Shape | None) -> None:
+def check_used(experiment: Experiment, typed: Mapping[str, Any], spec: str, shape: Shape | None = None) -> None:
+    """Refuses what would have no effect, unless it is the experiment's own value, or the paper's.
+
+    Raises:
+      InputError: an option is of networks for images, and the data is points; or the data can't be read.
+    """
     of_images = OF_IMAGES.get(options.function_of(experiment.recipe), frozenset())
-    unused = ", ".join(f"--{name.replace('_', '-')}" for name in typed if name in of_images)
+    own = (experiment.defaults, experiment.paper)
+    unused = [name for name in typed if name in of_images and typed[name] not in [of.get(name) for of in own]]
     if unused and len(_shape_of(spec) if shape is None else shape) == 1:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in unused)
         raise InputError(
-            f"{unused} would change nothing: {spec} is points, whose networks have --width alone; leave it out"
+            f"{flags} would change nothing: {spec} is points, whose networks have --width alone; leave it out"
         )
 
 

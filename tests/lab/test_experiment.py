@@ -156,6 +156,9 @@ def test_what_would_change_nothing_is_refused_if_it_was_typed() -> None:
     assert experiment.config(EXPERIMENTS, "gan", {"depth": 2}, shape=(8, 8, 1)).options["depth"] == 2
     with pytest.raises(InputError, match=r"^--depth would change nothing: ring is points"):
         experiment.config(EXPERIMENTS, "gan", {"data": "ring", "depth": 2})
+    paper = experiment.config(EXPERIMENTS, "gan", {"data": "ring"}, paper=True)
+    for own in (paper, experiment.config(EXPERIMENTS, "gan", {"data": "ring"})):  # As a printed command repeats them.
+        assert experiment.config(EXPERIMENTS, "gan", own.options).options == own.options
 
 
 def test_a_value_is_spelled_as_it_is_typed() -> None:

@@ -71,4 +71,6 @@ def read(lab: Lab, name: str, typed: Mapping[str, Any]) -> tuple[dict[str, Axis]
         base[option] = planning.low_of(first)
         if others or isinstance(first, Span):
             axes[option] = typed[option]
-    return axes, experiment.config(lab.table, name, base, paper=typed["preset"] == "paper")
+    found = experiment.config(lab.table, name, base, paper=typed["preset"] == "paper")
+    experiment.check_used(found.experiment, axes, found.options["data"])
+    return axes, found

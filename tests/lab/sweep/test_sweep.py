@@ -317,6 +317,7 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
     [
         (["gan", *_TINY, "--penalty", "r1:1,recipe", "--lazy", "1,4"], "--lazy needs a penalty"),
         (["gan", *_TINY, "--loss", "hinge,wasserstein", "--accumulate", "2,3"], "can't be divided into 3 equal parts"),
+        (["gan", *_TINY, "--data", "ring", "--depth", "3,2"], "--depth would change nothing: ring is points"),
         (["acgan", *_TINY, "--data", "ring", "--penalty", "r1:1,r1:1+wgan_gp:10"], "wgan_gp needs the same labels"),
         (["acgan", *_TINY, "--metric", "sliced"], "labels"),
     ],
