@@ -493,7 +493,7 @@ _BAD: dict[str, tuple[list[object], str]] = {
     "seed": (["gan", "--seed", 2**32], "at most 4294967295"),
     "networks beyond the memory": (["wgan", "--width", 65536, "--depth", 100], "GB: choose a smaller width"),
     "what points have not": (
-        ["gan", "--data", "ring", "--depth", 3, "--dropout", 0],
+        ["gan", "--data", "ring", "--depth", 2, "--dropout", 0.1],
         "--depth, --dropout would change nothing: ring is points",
     ),
     "unwritable": (["gan", "--data", "ring", "--out", "/proc/runs"], "--out"),
