@@ -93,7 +93,9 @@ def train_finite(
     numbers = jax.tree.map(lambda *own: jnp.stack(own), *(own.numbers for own in jobs))
     mesh = Mesh(np.array(jax.devices()[: len(seeds)]), (population.AXIS,))
     run = jit_training(population.train_until, donate=["states"])
-    states = jax.jit(population.initial_states, static_argnums=0)(job.gan, numbers, init_rngs, examples)
+    states = jax.jit(population.initial_states, static_argnums=0, static_argnames="mesh")(
+        job.gan, numbers, init_rngs, examples, mesh=mesh
+    )
     mapping = population.suitable_mapping(job.gan(), job.example, jax.default_backend())
     fixed = {"rngs": rngs, "mesh": mesh, "batch_size": job.options["batch_size"], "capacity": every, "mapping": mapping}
     fixed["norms_every"] = chunks.NORMS_EVERY  # As in runs: what is taken may change the last bits.

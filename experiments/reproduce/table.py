@@ -36,6 +36,8 @@ Budget = Literal["full", "small", "paper"]
 Better = Literal["lower", "higher"]
 Record = dict[str, Any]
 
+_SECONDS_BETWEEN_PLOTS = 30
+
 
 class Outcome(NamedTuple):
     """The result of one seed.
@@ -126,7 +128,7 @@ def make(
     only: Collection[str] | None = None,
     seeds: int | None = None,
 ) -> None:
-    """Measures what TABLE.json in `out` lacks; writes it, TABLE.md and pictures after every result.
+    """Measures what TABLE.json in `out` lacks; writes it and TABLE.md after every result, the plot now and then.
 
     Args:
       name: of the files.
@@ -165,6 +167,7 @@ def make(
                     )
                     bar.advance(len(missing))
                     bar.say(f"{row.name}, {len(results)} of {len(row.seeds)} seeds: {_line(table, row, results)}")
+            store.plot()
     except OSError as error:
         raise InputError(
             f"{out} can't be written ({error.strerror}): choose a writable directory with --out"
@@ -178,6 +181,7 @@ class _Store:
         self._name, self._table, self._command, self._out = name, table, command, out
         self._settings = {row.name: json.loads(json.dumps(row.settings)) for row in table.rows}
         self._rows: dict[str, Record] = {}
+        self._plotted = -math.inf
 
     def begin(self, rows: Sequence[Row]) -> None:
         """Drops the results of these rows that are of other settings, and rows that the table has no longer."""
@@ -216,6 +220,8 @@ class _Store:
             results = {result["seed"]: result for result in (*kept["results"], *new)}
             kept["results"] = [results[seed] for seed in sorted(results)]
             self._write()
+        if time.monotonic() - self._plotted > _SECONDS_BETWEEN_PLOTS:
+            self.plot()
         return kept["results"]
 
     def _is_of(self, row: Row, kept: Record) -> bool:
@@ -242,14 +248,24 @@ class _Store:
             "rows": self._rows,
         }
         write_text(self._out / f"{self._name}.json", json.dumps(record, indent=1) + "\n")
-        shown = {
+        write_text(self._out / f"{self._name}.md", markdown(self._table, record | {"rows": self._shown()}))
+
+    def plot(self) -> None:
+        """TABLE.png; not for every result, since drawing can take longer than to measure one."""
+        with lock(self._out, wait=True):
+            self._rows = self._read()
+            results = {name: row["results"] for name, row in self._shown().items()}
+            if self._table.plot is not None and any(results.values()):
+                self._table.plot(results, self._out / f"{self._name}.png")
+        self._plotted = time.monotonic()
+
+    def _shown(self) -> dict[str, Record]:
+        """The rows that the table has, of its settings, in its order."""
+        return {
             row.name: self._rows[row.name]
             for row in self._table.rows
             if row.name in self._rows and self._is_of(row, self._rows[row.name])
         }
-        write_text(self._out / f"{self._name}.md", markdown(self._table, record | {"rows": shown}))
-        if self._table.plot is not None and any(row["results"] for row in shown.values()):
-            self._table.plot({key: row["results"] for key, row in shown.items()}, self._out / f"{self._name}.png")
 
 
 def markdown(table: Table, record: Mapping[str, Any]) -> str:

@@ -1,3 +1,4 @@
+import functools
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from experiments.reproduce import __main__ as reproduce
 from experiments.reproduce import images, random_net, seeds, wgan_claims
 from experiments.reproduce import table as tables
 from experiments.reproduce.table import Column, Outcome, Published, Row, Table
-from gan_jax import data, recipes, rejection, training
+from gan_jax import data, population, recipes, rejection, training
 from gan_jax.errors import InputError
 from gan_jax.gan import GAN
 from gan_jax.lab.measuring import classifiers, measures
@@ -311,6 +312,21 @@ def test_a_seed_has_the_bits_of_its_run(tmp_path: Path, monkeypatch: pytest.Monk
     typed += ["--warmup-steps", 3, "--warmup-critic", 2]
     assert lab_call("run", "wgan", *typed, "--seed", 7, "--out", "alone") == 0
     assert_same(jax.device_get(seeds.member(states, 1)), jax.device_get(gan_jax.load("alone").state))
+
+
+def test_all_results_of_seeds_are_of_one_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The states of the first result lie as those that it leaves: a second program would cost as much as a small row."""
+    traced, train_until = [], population.train_until
+
+    @functools.wraps(train_until)
+    def counting(*arguments: Any, **named: Any) -> Any:
+        traced.append(named["capacity"])
+        return train_until(*arguments, **named)
+
+    monkeypatch.setattr(population, "train_until", counting)
+    examples = jax.tree.map(jnp.asarray, data.load("ring").examples)
+    assert len(list(seeds.train(_small(steps=6), examples, [0, 1, 2], every=2))) == 3
+    assert traced == [2]
 
 
 def test_diverged_seeds_are_named() -> None:
