@@ -327,17 +327,11 @@ def test_an_error_of_the_first_process_is_one_of_both(two: Any) -> None:
 
 @pytest.mark.slow
 def test_data_that_changes_under_one_process_ends_both_with_a_sentence_and_their_step_is_saved(two: Any) -> None:
-    assert call("prepare", "npz:tiny.npz", "--size", 8, "--out", "data") == 0
+    # A chunk is 16 MiB, which is 16 steps, and two are ahead.
+    assert call("prepare", "npz:tiny.npz", "--size", 128, "--out", "data") == 0
     shutil.copytree("data", "other/data")
-    every = [
-        "--log-every",
-        100,
-        "--sample-every",
-        10**6,
-        "--save-every",
-        100,
-    ]  # A chunk is 256 steps, and two are ahead.
-    typed = ["cgan", "--data", "prepared:data", "--stream", "--width", 8, "--latent", 4, "--batch-size", 16, *every]
+    every = ["--log-every", 8, "--sample-every", 10**6, "--save-every", 8]
+    typed = ["cgan", "--data", "prepared:data", "--stream", "--width", 8, "--latent", 4, "--batch-size", 64, *every]
     pair = two(*typed, "--steps", 10**6, "--out", Path("a").absolute(), places=(".", "other"))
     before = _saved("a", pair)
     os.truncate("other/data/train-images.npy", 1000)
