@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import jaxtyping
 import numpy as np
 import pytest
 from PIL import Image
+
+from gan_jax import compiling
 
 
 def few(values: Iterable[Any], *quick: Any) -> list[Any]:
@@ -47,6 +50,17 @@ def quick_options() -> dict[str, Any]:
 def jit(f: Callable[..., Any], **kwargs: Any) -> Any:
     """`jax.jit` for programs that run once or twice: compiling them is nearly all of a test's time."""
     return jax.jit(f, compiler_options=quick_options(), **kwargs)
+
+
+@contextlib.contextmanager
+def optimised() -> Iterator[None]:
+    """XLA optimises training, here and in the commands that are started: worth its time for hundreds of steps."""
+    level, flag = {"xla_backend_optimization_level": 1}, "--xla_backend_optimization_level={}"
+    options = compiling.compiler_options() | (level if quick_options().keys() & level.keys() else {})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiling, "compiler_options", lambda: options)
+        patch.setenv("XLA_FLAGS", os.environ["XLA_FLAGS"].replace(flag.format(0), flag.format(1)))
+        yield
 
 
 def assert_same(actual: Any, expected: Any) -> None:

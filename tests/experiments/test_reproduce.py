@@ -315,7 +315,7 @@ def test_a_seed_has_the_bits_of_its_run(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_all_results_of_seeds_are_of_one_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The states of the first result lie as those that it leaves: a second program would cost as much as a small row."""
+    """The first states lie as those that training leaves: a second program would cost as much as a small row."""
     traced, train_until = [], population.train_until
 
     @functools.wraps(train_until)

@@ -6,6 +6,7 @@ from experiments import verdicts
 from gan_jax.lab import EXPERIMENTS
 from gan_jax.lab.report.verdict import Verdict
 from tests.experiments.helpers import call
+from tests.helpers import optimised
 
 
 def test_a_healthy_run_may_have_any_verdict_but_a_fault_and_a_made_fault_has_its_own() -> None:
@@ -48,6 +49,7 @@ def test_a_run_that_was_made_to_have_a_fault_has_it(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(verdicts.__file__).parents[1]))
-    assert verdicts.trained(verdicts.MADE[name], tmp_path / "a") == 0
+    with optimised():
+        assert verdicts.trained(verdicts.MADE[name], tmp_path / "a") == 0
     said, _ = verdicts.judged(tmp_path / "a")
     assert verdicts.MADE[name].right(said), said

@@ -4,9 +4,10 @@ import numpy as np
 import optax
 import pytest
 
+from gan_jax.compiling import jit_training
 from gan_jax.metrics import classify
 from gan_jax.nets.classifier import Classifier
-from tests.helpers import assert_close, jit
+from tests.helpers import assert_close, jit, optimised
 
 
 def _bars(seed: int, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -22,7 +23,8 @@ def test_gan_train_sees_missing_classes_and_gan_test_wrong_ones() -> None:
     net = Classifier(3, width=8, hidden=16)
     images, labels = _bars(0, 300)
     test_images, test_labels = _bars(1, 301)
-    run = jit(classify.gan_train, static_argnames=("net", "steps"))
+    with optimised():
+        run = jit_training(classify.gan_train)
     whole = run(net, jax.random.key(0), images, labels, test_images, test_labels, steps=100)
     assert float(whole) > 0.95
     # A generator that gives the first class for the last one as well.

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,9 +11,16 @@ from gan_jax.data import Dataset
 from gan_jax.lab.measuring import classifiers
 from gan_jax.lab.progress import Progress
 from gan_jax.nets.classifier import Classifier
+from tests.helpers import optimised
 from tests.lab.helpers import call
 
 _NET = Classifier(3, width=4, hidden=8)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _optimised() -> Iterator[None]:
+    with optimised():
+        yield
 
 
 def _bars(n: int, noise: int = 50) -> Dataset:
