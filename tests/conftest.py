@@ -82,7 +82,7 @@ def pytest_collection_finish() -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown() -> None:
     """Frees compiled programs in time: each is hundreds of memory maps, and where Linux has no more (65,530 for a
-    process) XLA aborts. Three workers and what they start share the memory of a small machine."""
+    process) XLA aborts. Workers and what they start share the memory of a small machine."""
     global _most_memory
     if next(_finished) % 10:
         return
@@ -107,10 +107,11 @@ def _memory_maps() -> int:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Three for two cores: tests of whole commands wait, for processes to start and for the moment to kill them."""
+    """Two for a core, since tests of whole commands wait, for processes to start and for the moment to kill them; each
+    with what it starts needs up to 4 GiB."""
     from gan_jax.lab.devices import cores
 
-    return -(-3 * cores() // 2)
+    return max(1, min(2 * cores(), psutil.virtual_memory().total // (4 << 30)))
 
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
