@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 import json
 from collections.abc import Callable, Sequence
@@ -50,6 +51,21 @@ def _table(measure: Counting, lr: float = 0.1) -> Table:
 
 def _make(table: Table, out: Path) -> None:
     tables.make("squares", table, "the command", out)
+
+
+def test_the_plot_is_drawn_at_first_and_at_the_end_and_not_for_every_result(tmp_path: Path) -> None:
+    drawn = []
+
+    def plot(rows: Any, file: Path) -> None:
+        assert file == tmp_path / "squares.png"
+        drawn.append([result["seed"] for result in rows["ours"]])
+
+    table = _table(Counting())
+    _make(dataclasses.replace(table, rows=[table.rows[0]._replace(at_once=1)], plot=plot), tmp_path)
+    assert drawn == [[0], [0, 1, 2, 3]]
+    # Where nothing is missing it is drawn again: how it looks may have changed.
+    _make(dataclasses.replace(table, plot=plot), tmp_path)
+    assert drawn[2:] == [[0, 1, 2, 3]]
 
 
 def test_time_is_summed_by_what_computed(tmp_path: Path) -> None:
