@@ -5,7 +5,7 @@ only where the numbers leave little doubt, and never says that samples are good:
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -215,6 +215,16 @@ def _trend(rows: Rows, *, done: bool, step: int, steps: int, loss: Loss) -> Verd
     title = name.replace("_", " ")
     lower = name not in _HIGHER_IS_BETTER
     early, before, now = _stages(values, lower=lower)
+    # By medians: an estimate that leaves all bounds leaps.
+    _, middle, end = _stages(values, lower=lower, of=np.median)
+    if name == "estimate" and end > _GROWN * max(early, middle):
+        return Verdict(
+            "diverging",
+            "Diverging",
+            f"D's estimate of the distance has grown from {max(early, middle):.3g} to {end:.3g}: G can't follow. Try a "
+            "third of the learning rate, or bound D: a smaller --clip where weights are clipped, --penalty wgan_gp:10 "
+            "elsewhere.",
+        )
     size = max(abs(early), abs(before), abs(now), 1e-12)
     gain, gained = ((before - now), (early - now)) if lower else ((now - before), (now - early))
     # Three standard errors of the difference between two means of noisy lines.
@@ -225,14 +235,6 @@ def _trend(rows: Rows, *, done: bool, step: int, steps: int, loss: Loss) -> Verd
             "improving",
             "Still improving",
             f"{title[0].upper()}{title[1:]} went from {before:.3g} to {now:.3g} over the second half. {more}",
-        )
-    if name == "estimate" and now > _GROWN * max(early, before):
-        return Verdict(
-            "diverging",
-            "Diverging",
-            f"D's estimate of the distance has grown from {max(early, before):.3g} to {now:.3g}: G can't follow. Try a "
-            "third of the learning rate, or bound D: a smaller --clip where weights are clipped, --penalty wgan_gp:10 "
-            "elsewhere.",
         )
     if gained < max(_MOVED * size, noise) and name == "estimate" and step < _RISING * steps:
         return Verdict(
@@ -245,8 +247,9 @@ def _trend(rows: Rows, *, done: bool, step: int, steps: int, loss: Loss) -> Verd
         return Verdict(
             "flat",
             "The estimate went flat",
-            f"D's estimate of the distance is {now:.3g}, as it was early on ({early:.3g}): neither player gets "
-            "anywhere. Try a higher learning rate, a wider --clip where weights are clipped, or a penalty instead.",
+            f"D's estimate of the distance is {now:.3g}, and was {early:.3g} early on: it does not fall, and neither "
+            "player gets anywhere. Try a higher learning rate, a wider --clip where weights are clipped, or a penalty "
+            "instead.",
         )
     return Verdict(
         "done" if done else "healthy",
@@ -278,11 +281,16 @@ def _last(values: Sequence[float] | np.ndarray) -> np.ndarray:
     return np.asarray(values)[-max(3, len(values) // 4) :]
 
 
-def _stages(values: np.ndarray, *, lower: bool) -> tuple[float, float, float]:
-    """A curve in sixths: the worse of the first two, without what lasts a moment; the fourth; and the last."""
+def _stages(
+    values: np.ndarray, *, lower: bool, of: Callable[[np.ndarray], float] = np.mean
+) -> tuple[float, float, float]:
+    """A curve in sixths: the worse of the first two, without what lasts a moment; the fourth; and the last.
+
+    `of` makes one value of the last two.
+    """
     sixth = max(1, len(values) // 6)
     begin = [float(np.median(values[k * sixth : (k + 1) * sixth])) for k in (0, 1)]
-    before, now = float(np.mean(values[3 * sixth : 4 * sixth])), float(np.mean(values[-sixth:]))
+    before, now = float(of(values[3 * sixth : 4 * sixth])), float(of(values[-sixth:]))
     return (max(begin) if lower else min(begin)), before, now
 
 
