@@ -39,6 +39,9 @@ _EXPLODED = 100.0
 """How many times larger than before a gradient or a loss is that has left all bounds."""
 _GROWN = 3.0
 """How many times larger than early on and in the middle of the run an estimate is that G can't bring down."""
+_GROWN_SINCE = 30.0
+"""How many times larger than early on it is where it no longer grows. Critics without bounds had 62 to 240, and one
+with a clip that leaves it next to nothing 6."""
 _OFTEN = 200
 """Times that D has seen each training image where it may know them by heart. `gan`'s D wins after 2,560 times and not
 after the 32 of the default run on MNIST; nothing between was measured."""
@@ -218,13 +221,7 @@ def _trend(rows: Rows, *, done: bool, step: int, steps: int, loss: Loss) -> Verd
     # By medians: an estimate that leaves all bounds leaps.
     _, middle, end = _stages(values, lower=lower, of=np.median)
     if name == "estimate" and end > _GROWN * max(early, middle):
-        return Verdict(
-            "diverging",
-            "Diverging",
-            f"D's estimate of the distance has grown from {max(early, middle):.3g} to {end:.3g}: G can't follow. Try a "
-            "third of the learning rate, or bound D: a smaller --clip where weights are clipped, --penalty wgan_gp:10 "
-            "elsewhere.",
-        )
+        return _left_behind(max(early, middle), end)
     size = max(abs(early), abs(before), abs(now), 1e-12)
     gain, gained = ((before - now), (early - now)) if lower else ((now - before), (now - early))
     # Three standard errors of the difference between two means of noisy lines.
@@ -244,6 +241,8 @@ def _trend(rows: Rows, *, done: bool, step: int, steps: int, loss: Loss) -> Verd
             "as D learns, before it falls. Let it go on.",
         )
     if gained < max(_MOVED * size, noise) and name == "estimate":
+        if end > _GROWN_SINCE * early > 0:
+            return _left_behind(early, end)
         return Verdict(
             "flat",
             "The estimate went flat",
@@ -260,6 +259,15 @@ def _trend(rows: Rows, *, done: bool, step: int, steps: int, loss: Loss) -> Verd
             if done
             else "The rest of the run will change little."
         ),
+    )
+
+
+def _left_behind(before: float, now: float) -> Verdict:
+    return Verdict(
+        "diverging",
+        "Diverging",
+        f"D's estimate of the distance has grown from {before:.3g} to {now:.3g}: G can't follow. Try a third of the "
+        "learning rate, or bound D: a smaller --clip where weights are clipped, --penalty wgan_gp:10 elsewhere.",
     )
 
 
