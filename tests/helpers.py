@@ -55,8 +55,8 @@ def jit(f: Callable[..., Any], **kwargs: Any) -> Any:
 @contextlib.contextmanager
 def optimised() -> Iterator[None]:
     """XLA optimises training, here and in the commands that are started: worth its time for hundreds of steps."""
-    level, flag = {"xla_backend_optimization_level": 1}, "--xla_backend_optimization_level={}"
-    options = compiling.compiler_options() | (level if quick_options().keys() & level.keys() else {})
+    options = compiling.compiler_options() | compiling._known({"xla_backend_optimization_level": 1})
+    flag = "--xla_backend_optimization_level={}"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compiling, "compiler_options", lambda: options)
         patch.setenv("XLA_FLAGS", os.environ["XLA_FLAGS"].replace(flag.format(0), flag.format(1)))

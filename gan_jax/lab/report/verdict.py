@@ -220,7 +220,7 @@ def _trend(rows: Rows, *, done: bool, step: int, steps: int, loss: Loss) -> Verd
     early, before, now = _stages(values, lower=lower)
     # By medians: an estimate that leaves all bounds leaps.
     _, middle, end = _stages(values, lower=lower, of=np.median)
-    if name == "estimate" and end > _GROWN * max(early, middle):
+    if name == "estimate" and end > _GROWN * max(abs(early), abs(middle)):
         return _left_behind(max(early, middle), end)
     size = max(abs(early), abs(before), abs(now), 1e-12)
     gain, gained = ((before - now), (early - now)) if lower else ((now - before), (now - early))
@@ -241,7 +241,7 @@ def _trend(rows: Rows, *, done: bool, step: int, steps: int, loss: Loss) -> Verd
             "as D learns, before it falls. Let it go on.",
         )
     if gained < max(_MOVED * size, noise) and name == "estimate":
-        if end > _GROWN_SINCE * early > 0:
+        if end > _GROWN_SINCE * abs(early) > 0:
             return _left_behind(early, end)
         return Verdict(
             "flat",

@@ -123,10 +123,12 @@ def test_each_fault_has_its_name(kind: str, columns: dict[str, Any]) -> None:
         ("flat", 0 * _T + 7 + 0.1 * _NOISE),
         ("flat", 1e-8 * (1 + 0.1 * _NOISE)),
         ("diverging", 3e3 * np.exp(4 * _T) * (1 + 0.3 * _NOISE)),
-        # One leap half-way, as those of a critic without bounds, that is larger than all that follows.
         # From the first third to the second it grew a hundredfold, or fivefold while D learnt, and stays there.
         ("diverging", np.where(_T < 0.4, 3e2, 3e4) * (1 + 0.1 * _NOISE)),
         ("flat", np.where(_T < 0.4, 2, 10) * (1 + 0.1 * _NOISE)),
+        # Below 0, where three times as much is less.
+        ("improving", np.where(_T < 0.7, -1, -2) * (1 + 0.1 * _NOISE)),
+        # One leap half-way, as those of a critic without bounds, that is larger than all that follows.
         ("diverging", np.where(np.abs(_T - 0.55) < 0.01, 1e7, 3e3 * np.exp(4 * _T))),
         ("improving", np.interp(_T, np.linspace(0, 1, len(_OF_A_RUN)), _OF_A_RUN)),
     ],
