@@ -22,11 +22,11 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
+import psutil
 
 from experiments.reproduce import intervals
 from gan_jax import images
 from gan_jax.errors import InputError
-from gan_jax.lab import devices
 from gan_jax.lab.files import lock, write_text
 from gan_jax.lab.progress import Progress
 from gan_jax.lab.runs.directory import commit
@@ -154,10 +154,10 @@ def make(
         with leave_at_once(kept), Progress(total, unit="seed", what=name, initial=done) as bar:
             for row in rows:
                 while missing := store.missing(row, seeds)[: row.at_once]:
-                    started = time.perf_counter()
+                    started = _spent()
                     with bar.doing(f"{row.name}, seeds {', '.join(map(str, missing))}", counts=True):
                         outcomes = row.measure(missing, *map(store.results, row.after))
-                    core_seconds = (time.perf_counter() - started) * _computing() / len(missing)
+                    core_seconds = (_spent() - started) / len(missing)
                     for seed, outcome in zip(missing, outcomes, strict=True):
                         if outcome.picture is not None and seed == row.seeds[0]:
                             images.save_png(out / f"{name}-{picture_name(row.name)}.png", outcome.picture)
@@ -370,8 +370,7 @@ def _line(table: Table, row: Row, results: Sequence[Mapping[str, Any]]) -> str:
 def _result(seed: int, outcome: Outcome, core_seconds: float) -> Record:
     """One seed's entry in TABLE.json, with null for non-finite numbers, which JSON lacks.
 
-    `core_seconds` is its share of wall-clock time, times the cores (of accelerators, the devices) available to the
-    command, busy or not.
+    `core_seconds` is its share of the processor's time, or of wall-clock time, times the number of accelerators.
     """
     numbers = {key: float(value) if math.isfinite(value) else None for key, value in outcome.numbers.items()}
     curves = {key: [float(f"{value:.5g}") for value in curve] for key, curve in outcome.curves.items()}
@@ -383,9 +382,12 @@ def _result(seed: int, outcome: Outcome, core_seconds: float) -> Record:
     return {"seed": seed, "numbers": numbers, "curves": curves, **made}
 
 
-def _computing() -> int:
-    """Cores of a CPU, or accelerators."""
-    return devices.cores() if jax.default_backend() == "cpu" else jax.device_count()
+def _spent() -> float:
+    """Seconds so far, to be subtracted: of all cores that work, or of accelerators, busy or not."""
+    if jax.default_backend() != "cpu":
+        return time.perf_counter() * jax.device_count()
+    process = psutil.Process()
+    return sum(sum(each.cpu_times()[:2]) for each in (process, *process.children(recursive=True)))
 
 
 def _machine() -> Record:

@@ -3,11 +3,13 @@ import functools
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import psutil
 import pytest
 
 import gan_jax
@@ -82,6 +84,24 @@ def test_time_is_summed_by_what_computed(tmp_path: Path) -> None:
     record["machine"] |= {"device": "cpu", "jax": "0.10"}
     text = tables.markdown(_table(Counting()), record)
     assert "`the command`: 12 core minutes in all, cpu, jax 0.10; 50 seconds in all, H100, jax 0.11, finished" in text
+
+
+def test_the_work_of_this_process_and_its_children_counts_and_waiting_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worked = iter([10.0, 17.0])
+
+    class Process(psutil.Process):
+        def cpu_times(self) -> tuple[float, float, float]:  # User, system and waiting.
+            return next(worked), 0.5, 1000.0
+
+        def children(self, recursive: bool = False) -> list[psutil.Process]:
+            return [SimpleNamespace(cpu_times=lambda: (2.0, 0.25, 1000.0))] if recursive else []
+
+    monkeypatch.setattr(psutil, "Process", Process)
+    tables.make("squares", _table(Counting()), "the command", tmp_path, seeds=2)
+    results = json.loads((tmp_path / "squares.json").read_text())["rows"]["ours"]["results"]
+    assert [result["core_seconds"] for result in results] == [3.5, 3.5]
 
 
 def test_markdown_has_others_and_ours_with_mean_and_interval(tmp_path: Path) -> None:
