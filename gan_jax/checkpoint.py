@@ -106,8 +106,9 @@ def restore(
     Args:
       directory: where `save` saved.
       like: a state of arrays or of `jax.ShapeDtypeStruct`s with the expected structure, shapes and dtypes. Each leaf
-        is placed by its `sharding`, however many devices it was saved from; without one, on the default device. Where
-        its dtype is one that JAX would narrow (float64, unless jax_enable_x64), it stays a NumPy array.
+        is placed by its `sharding`, however many devices it was saved from; without one, on the default device as a
+        fresh array is, which JAX moves to where others are. Where its dtype is one that JAX would narrow (float64,
+        unless jax_enable_x64), it stays a NumPy array.
       step: which checkpoint; None for the newest.
       quarantine: rename damaged checkpoints to STEP.damaged, so that the run can save these steps again.
 
@@ -216,18 +217,25 @@ def _read(path: Path, manifest: dict[str, Any], like: State) -> State:
             f"{path} belongs to another configuration, it differs in {different[0]}: resume a run with the options "
             "it was started with"
         )
-    default = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-
-    def place(leaf: Any) -> Any:
-        if jax.process_count() > 1 and getattr(leaf, "sharding", None) is None:
-            return np.empty(leaf.shape, leaf.dtype)  # On every host: there is no default device of all processes.
-        if jax.dtypes.canonicalize_dtype(leaf.dtype, allow_extended_dtype=True) != leaf.dtype:
-            return np.empty(leaf.shape, leaf.dtype)  # As the host has it: JAX would narrow it.
-        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=getattr(leaf, "sharding", None) or default)
-
     from orbax.checkpoint import v1 as ocp
 
-    return ocp.load(path, jax.tree.map(place, like))
+    def place(leaf: Any) -> Any:
+        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key) or _sharding(leaf) is not None:
+            default = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+            return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=_sharding(leaf) or default)
+        return np.empty(leaf.shape, leaf.dtype)
+
+    def placed(leaf: Any) -> Any:
+        # There is no default device of all processes, and JAX would narrow what has another dtype.
+        narrowed = jax.dtypes.canonicalize_dtype(leaf.dtype, allow_extended_dtype=True) != leaf.dtype
+        return leaf if isinstance(leaf, jax.Array) or narrowed or jax.process_count() > 1 else jax.device_put(leaf)
+
+    return jax.tree.map(placed, ocp.load(path, jax.tree.map(place, like)))
+
+
+def _sharding(leaf: Any) -> jax.sharding.Sharding | None:
+    """Where a leaf was put; None where JAX may put it: on the default device, or to other arrays that it meets."""
+    return getattr(leaf, "sharding", None) if getattr(leaf, "committed", True) else None
 
 
 def _verified(path: Path) -> tuple[dict[str, Any], str | None]:

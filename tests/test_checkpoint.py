@@ -297,6 +297,27 @@ def test_eight_devices_then_one_then_four_hold_the_same_bits(tmp_path: Path) -> 
         _assert_same_bits(moved, state)
 
 
+def test_what_is_restored_without_a_sharding_is_as_a_fresh_state(tmp_path: Path) -> None:
+    fresh = {"w": jnp.arange(6.0).reshape(2, 3), "step": jnp.int32(7)}
+    checkpoint.save(tmp_path, 7, fresh)
+    traced = 0
+
+    @jax.jit
+    def add(state: dict[str, jax.Array], x: jax.Array) -> jax.Array:
+        nonlocal traced
+        traced += 1
+        return state["w"] + state["step"] * x
+
+    mesh = jax.sharding.Mesh(jax.devices()[:2], ("data",))
+    x = jax.device_put(jnp.ones((2, 3)), jax.NamedSharding(mesh, jax.P("data")))
+    programs = set()
+    for state in (fresh, *(checkpoint.restore(tmp_path, like)[1] for like in (fresh, jax.eval_shape(lambda: fresh)))):
+        assert not any(leaf.committed for leaf in state.values())
+        assert add(state, x).tolist() == [[7.0, 8.0, 9.0], [10.0, 11.0, 12.0]]
+        programs.add(add.lower(state, x).as_text())
+    assert traced == len(programs) == 1
+
+
 def test_remains_of_killed_saves_are_cleared_and_nothing_else(tmp_path: Path) -> None:
     checkpoint.save(tmp_path, 1, _state(1))
     for remains in ("3", "4.orbax-checkpoint-tmp", "2.damaged", "notes"):
