@@ -105,12 +105,13 @@ def test_the_penalty_has_the_weight_of_its_authors_or_the_other() -> None:
 
 
 @pytest.mark.slow
-def test_the_small_table(tmp_path: Path) -> None:
+def test_the_small_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(distance._SEEDS, "grid")  # Its rows repeat the ring's, in programs of their own.
     assert call(reproduce.main, "distance", "--budget", "small", "--seeds", 1, "--out", tmp_path) == 0
     rows = json.loads((tmp_path / "distance-small.json").read_text())["rows"]
     numbers = {name: row["results"][0]["numbers"] for name, row in rows.items()}
     # Two samples of the data are nearer to each other than an untrained generator's is.
-    for name in ("ring", "grid", "mnist"):
+    for name in ("ring", "mnist"):
         assert numbers[f"{name}: real"]["distance"] < numbers[f"{name}: clip"]["distance"]
     # Means of clusters are nearer than images of the data itself.
     assert numbers["mnist: k-means"]["distance"] < numbers["mnist: real"]["distance"]

@@ -24,7 +24,8 @@ from tests.recipes.helpers import (
     tiny,
 )
 
-SIZES = [(28, 28, 1), (32, 32, 3), (64, 64, 3), (64, 48, 3), (128, 128, 3)]
+# On MNIST's size every one of them takes its step in test_protocol.
+SIZES = [(32, 32, 3), (64, 48, 3), (128, 128, 3)]
 
 
 SIZED = [(*case, shape) for case in [*CASES, *RESIDUAL] if case[0] in CONVOLUTIONAL for shape in SIZES]

@@ -238,27 +238,26 @@ def two() -> Iterator[Any]:
 
 @pytest.mark.slow
 def test_two_processes_train_one_gan_and_continue_each_others_runs(two: Any) -> None:
-    pair = two(*_MLP, "--steps", 4, "--out", "two", "--devices", 2, "--track", "sliced", "--track-every", 2)
+    typed = [*_MLP, "--track", "sliced", "--track-every", 2]
+    pair = two(*typed, "--steps", 4, "--devices", 2)
     assert pair.codes() == [0, 0], pair.said()
-    assert call("run", *_MLP, "--steps", 4, "--out", "one", "--track", "sliced", "--track-every", 2) == 0
-    assert_close(_state("two"), _state("one"), **_TOLERANCE)
-    assert_close(_metrics("two"), _metrics("one"), **_TOLERANCE)
-    assert _used("two") == [4]
-    best = [json.loads(Path(path, "best.json").read_text()) for path in ("one", "two")]
+    # Numbered directories: the first makes one, and the others learn which.
+    assert [path.name for path in Path("runs/cgan").iterdir()] == ["001"]
+    assert call("run", *typed, "--steps", 4, "--out", "one") == 0
+    assert_close(_state("runs/cgan/001"), _state("one"), **_TOLERANCE)
+    assert_close(_metrics("runs/cgan/001"), _metrics("one"), **_TOLERANCE)
+    assert _used("runs/cgan/001") == [4]
+    best = [json.loads(Path(path, "best.json").read_text()) for path in ("one", "runs/cgan/001")]
     assert best[0]["step"] == best[1]["step"]
     # Only the first says what comes next.
     assert ["next: " in text for text in pair.said()] == [True, False]
 
     pair = two("cgan", "--resume", "one", "--steps", 6)
     assert pair.codes() == [0, 0], pair.said()
-    assert call("run", "cgan", "--resume", "two", "--steps", 6) == 0
-    assert_close(_state("two"), _state("one"), **_TOLERANCE)
-    # Numbered directories: the first makes one, and the others learn which.
-    pair = two(*_MLP, "--steps", 1)
-    assert pair.codes() == [0, 0], pair.said()
-    assert [path.name for path in Path("runs/cgan").iterdir()] == ["001"]
-    # And none of a run that is finished.
-    pair = two(*_MLP, "--steps", 1, "--out", "runs/cgan/001", "--resume", "auto")
+    assert call("run", "cgan", "--resume", "runs/cgan/001", "--steps", 6) == 0
+    assert_close(_state("runs/cgan/001"), _state("one"), **_TOLERANCE)
+    # Where a run is finished both say so and end.
+    pair = two(*typed, "--steps", 6, "--out", "one", "--resume", "auto")
     assert pair.codes() == [0, 0], pair.said()
     assert "is finished" in pair.said()[0]
 

@@ -362,7 +362,8 @@ def test_two_processes_share_a_sweep() -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     typed: list[Any] = [*_WGAN, "--steps", 4, "--lr", "1e-4,1e-3,1e-2", "--seeds", 2]
-    environment = os.environ | {"PYTHONPATH": str(_REPOSITORY), "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    flags = os.environ["XLA_FLAGS"].replace("device_count=8", "device_count=2")
+    environment = os.environ | {"PYTHONPATH": str(_REPOSITORY), "XLA_FLAGS": flags}
     command_line = [sys.executable, "-m", "gan_jax", "sweep", *map(str, typed), "--out", "two"]
     processes = [
         subprocess.Popen(
