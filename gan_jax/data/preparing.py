@@ -209,8 +209,14 @@ def _finished(directory: Path, request: dict[str, Any]) -> Record:
     """What was prepared here before by the same command. Raises InputError where it was another."""
     record = prepared.read(f"prepared:{directory}", directory)
     _check_same(directory, {"source": dict(record.source), "options": _json(record.options)}, request)
-    (directory / UNFINISHED).unlink(missing_ok=True)
+    _clear(directory)
     return record
+
+
+def _clear(directory: Path) -> None:
+    """Removes what is of use to an unfinished preparation only, and what a kill in the middle of a note has left."""
+    for path in (directory / UNFINISHED, *directory.glob(".*.partial")):
+        path.unlink(missing_ok=True)
 
 
 def _check_same(directory: Path, before: Any, request: dict[str, Any]) -> None:
@@ -437,7 +443,7 @@ class _Writer:
         )
         with atomic(self._directory / RECORD) as partial:
             partial.write_text(json.dumps(prepared.as_json(record), indent=2) + "\n", encoding="utf-8")
-        (self._directory / UNFINISHED).unlink()
+        _clear(self._directory)
         return record
 
     def _labelled(self, train: np.ndarray) -> tuple[tuple[str, ...], np.ndarray | None]:
