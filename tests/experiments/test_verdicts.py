@@ -1,6 +1,4 @@
-import subprocess
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -9,7 +7,6 @@ from gan_jax.lab import EXPERIMENTS
 from gan_jax.lab.report.verdict import Verdict
 from tests.experiments.helpers import call
 from tests.helpers import optimised
-from tests.lab.helpers import call as lab_call
 
 
 def test_a_healthy_run_may_have_any_verdict_but_a_fault_and_a_made_fault_has_its_own() -> None:
@@ -51,13 +48,7 @@ def test_bad_options_are_refused_before_anything_runs(capsys: pytest.CaptureFixt
 def test_a_run_that_was_made_to_have_a_fault_has_it(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def run(command: list[str], **_: object) -> SimpleNamespace:
-        """In this process, which has started already."""
-        *_, module, experiment = command[:4]
-        assert module == "experiments.run"
-        return SimpleNamespace(returncode=lab_call("run", experiment, *command[4:]))
-
-    monkeypatch.setattr(verdicts, "subprocess", SimpleNamespace(run=run, DEVNULL=subprocess.DEVNULL))
+    monkeypatch.setenv("PYTHONPATH", str(Path(verdicts.__file__).parents[1]))
     with optimised():
         assert verdicts.trained(verdicts.MADE[name], tmp_path / "a") == 0
     said, _ = verdicts.judged(tmp_path / "a")
