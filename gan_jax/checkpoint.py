@@ -219,16 +219,21 @@ def _read(path: Path, manifest: dict[str, Any], like: State) -> State:
         )
     from orbax.checkpoint import v1 as ocp
 
+    def narrowed(leaf: Any) -> bool:
+        return jax.dtypes.canonicalize_dtype(leaf.dtype, allow_extended_dtype=True) != leaf.dtype
+
     def place(leaf: Any) -> Any:
-        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key) or _sharding(leaf) is not None:
-            default = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-            return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=_sharding(leaf) or default)
-        return np.empty(leaf.shape, leaf.dtype)
+        sharding = _sharding(leaf)
+        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key) and sharding is None:
+            sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])  # NumPy has no arrays of keys.
+        if sharding is None or narrowed(leaf):
+            return np.empty(leaf.shape, leaf.dtype)
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
 
     def placed(leaf: Any) -> Any:
-        # There is no default device of all processes, and JAX would narrow what has another dtype.
-        narrowed = jax.dtypes.canonicalize_dtype(leaf.dtype, allow_extended_dtype=True) != leaf.dtype
-        return leaf if isinstance(leaf, jax.Array) or narrowed or jax.process_count() > 1 else jax.device_put(leaf)
+        # Of several processes every host has its own: there is no default device of all.
+        stays = isinstance(leaf, jax.Array) or narrowed(leaf) or jax.process_count() > 1
+        return leaf if stays else jax.device_put(leaf)
 
     return jax.tree.map(placed, ocp.load(path, jax.tree.map(place, like)))
 

@@ -318,6 +318,15 @@ def test_what_is_restored_without_a_sharding_is_as_a_fresh_state(tmp_path: Path)
     assert traced == len(programs) == 1
 
 
+def test_what_jax_would_narrow_stays_as_it_was_saved_wherever_it_is_asked_for(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, 7, {"x": np.full(2, 0.1)})
+    placed = jax.sharding.SingleDeviceSharding(jax.devices()[1])
+    for sharding in (None, placed):
+        like = {"x": jax.ShapeDtypeStruct((2,), np.float64, sharding=sharding)}
+        found = checkpoint.restore(tmp_path, like)[1]["x"]
+        assert isinstance(found, np.ndarray) and found.dtype == np.float64 and found.tolist() == [0.1, 0.1]
+
+
 def test_remains_of_killed_saves_are_cleared_and_nothing_else(tmp_path: Path) -> None:
     checkpoint.save(tmp_path, 1, _state(1))
     for remains in ("3", "4.orbax-checkpoint-tmp", "2.damaged", "notes"):

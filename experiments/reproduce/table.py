@@ -387,7 +387,8 @@ def _spent() -> float:
     if jax.default_backend() != "cpu":
         return time.perf_counter() * jax.device_count()
     process = psutil.Process()
-    return sum(sum(each.cpu_times()[:2]) for each in (process, *process.children(recursive=True)))
+    # User and system time, each process's own and that of its children that have ended.
+    return sum(sum(each.cpu_times()[:4]) for each in (process, *process.children(recursive=True)))
 
 
 def _machine() -> Record:

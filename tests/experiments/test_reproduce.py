@@ -92,11 +92,11 @@ def test_the_work_of_this_process_and_its_children_counts_and_waiting_does_not(
     worked = iter([10.0, 17.0])
 
     class Process(psutil.Process):
-        def cpu_times(self) -> tuple[float, float, float]:  # User, system and waiting.
-            return next(worked), 0.5, 1000.0
+        def cpu_times(self) -> tuple[float, ...]:  # User, system, the same of children that have ended, and waiting.
+            return 0.5, 0.5, next(worked), 0.5, 1000.0
 
         def children(self, recursive: bool = False) -> list[psutil.Process]:
-            return [SimpleNamespace(cpu_times=lambda: (2.0, 0.25, 1000.0))] if recursive else []
+            return [SimpleNamespace(cpu_times=lambda: (2.0, 0.25, 0.0, 0.0, 1000.0))] if recursive else []
 
     monkeypatch.setattr(psutil, "Process", Process)
     tables.make("squares", _table(Counting()), "the command", tmp_path, seeds=2)

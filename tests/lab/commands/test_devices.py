@@ -256,7 +256,7 @@ def test_two_processes_train_one_gan_and_continue_each_others_runs(two: Any) -> 
     assert pair.codes() == [0, 0], pair.said()
     assert call("run", "cgan", "--resume", "runs/cgan/001", "--steps", 6) == 0
     assert_close(_state("runs/cgan/001"), _state("one"), **_TOLERANCE)
-    # Where a run is finished both say so and end.
+    # A run that is finished ends at once.
     pair = two(*typed, "--steps", 6, "--out", "one", "--resume", "auto")
     assert pair.codes() == [0, 0], pair.said()
     assert "is finished" in pair.said()[0]
