@@ -1,19 +1,26 @@
-"""Check the verdicts: python -m experiments.verdicts [--only NAME,NAME] [--share S] [--jobs N] [--runs DIR].
+"""Check the verdicts: python -m experiments.verdicts [--only NAME,NAME] [--share S] [--jobs N] [--runs DIR]
+[--record FILE].
 
 Trains every experiment at its defaults, or for a share of their length, which is healthy, and runs that were made to
 have a fault, such as a learning rate a thousand times too high. Prints what is said of each, and returns 1 where a
 healthy run is said to have a fault, or a fault is not seen. An interrupted command, typed again, continues.
+
+The numbers that a verdict is made of fit in few lines: `--record tests/experiments/verdicts.json` keeps them, and tests
+judge them again.
 """
 
 import argparse
 import concurrent.futures
+import json
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from gan_jax import losses
 from gan_jax.lab import EXPERIMENTS, cli
+from gan_jax.lab.files import write_text
 from gan_jax.lab.options import integer, real, several
 from gan_jax.lab.report import runs, verdict
 from gan_jax.lab.report.verdict import Verdict
@@ -87,10 +94,14 @@ def main(argv: list[str]) -> int:
             if code not in (0, 1):
                 pool.shutdown(cancel_futures=True)
                 return code if code > 0 else 128 - code
-            said, step = judged(options.runs / name)
+            found = evidence(options.runs / name)
+            said = judged(found)
             right = known[name].right(said)
             wrong += not right
-            print(f"| `{name}` | {step:,} | {said.kind} | {'right' if right else 'wrong'} | {said.text} |", flush=True)
+            mark = "right" if right else "wrong"
+            print(f"| `{name}` | {found['step']:,} | {said.kind} | {mark} | {said.text} |", flush=True)
+            if options.record is not None:
+                record(options.record, name, found)
     return 1 if wrong else 0
 
 
@@ -102,13 +113,44 @@ def trained(case: Case, path: Path) -> int:
     return subprocess.run(command, stdout=subprocess.DEVNULL).returncode
 
 
-def judged(path: Path) -> tuple[Verdict, int]:
-    """The verdict on a run, and how far it came."""
-    run, found = directory.load(path, EXPERIMENTS), journal.read(path)
-    rows, loss = runs.rows_of(path), run.job.gan().loss
-    so_far = {"step": found["step"], "steps": found["steps"], "unaugmented": run.job.unaugmented}
-    said = verdict.of(rows, status=found["status"], loss=loss, **so_far)
-    return said, found["step"]
+def evidence(path: Path) -> dict[str, Any]:
+    """What the verdict on a run is made of, as JSON: its lines as columns, to four digits, and how far it came."""
+    run, journalled, rows = directory.load(path, EXPERIMENTS), journal.read(path), runs.rows_of(path)
+    names = sorted({name for row in rows.values() for name in row} - _OF_TIME)
+    columns = {name: [_rounded(row.get(name)) for row in rows.values()] for name in names}
+    return {
+        **{name: journalled[name] for name in ("status", "step", "steps")},
+        "unaugmented": run.job.unaugmented,
+        "shown": list(run.job.gan().loss.shown),
+        "lines": {"step": list(rows), **columns},
+    }
+
+
+def judged(evidence: Mapping[str, Any]) -> Verdict:
+    """The verdict on a run by its evidence."""
+    lines = dict(evidence["lines"])
+    steps = lines.pop("step")
+    rows = {
+        step: {name: column[k] for name, column in lines.items() if column[k] is not None}
+        for k, step in enumerate(steps)
+    }
+    so_far = {name: evidence[name] for name in ("status", "step", "steps", "unaugmented")}
+    # Of a loss a verdict looks only at what it shows.
+    return verdict.of(rows, loss=losses.minimax()._replace(shown=tuple(evidence["shown"])), **so_far)
+
+
+def record(file: Path, name: str, found: Mapping[str, Any]) -> None:
+    """Puts the evidence on one run among that of others in a file, which has a line for each."""
+    others = json.loads(file.read_text()) if file.exists() else {}
+    lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in sorted({**others, name: found}.items())]
+    write_text(file, "{\n" + ",\n".join(lines) + "\n}\n")
+
+
+_OF_TIME = {"seconds", "steps_per_s"}
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.4g}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -142,6 +184,12 @@ def _parser() -> argparse.ArgumentParser:
         default=Path("runs") / "verdicts",
         metavar="DIR",
         help="where runs lie, as DIR/NAME (default: runs/verdicts)",
+    )
+    add(
+        "--record",
+        type=cli.path,
+        metavar="FILE",
+        help="a JSON file for the numbers that the verdicts were made of (default: none)",
     )
     return parser
 

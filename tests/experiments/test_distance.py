@@ -10,7 +10,7 @@ import pytest
 from experiments.reproduce import __main__ as reproduce
 from experiments.reproduce import distance, transport
 from gan_jax.gan import Batch
-from tests.experiments.helpers import call
+from tests.experiments.helpers import call, trace_training
 
 KEY = jax.random.key(0)
 X = np.random.default_rng(0).standard_normal((128, 2)).astype(np.float32)
@@ -106,6 +106,7 @@ def test_the_penalty_has_the_weight_of_its_authors_or_the_other() -> None:
 
 @pytest.mark.slow
 def test_the_small_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trace_training(monkeypatch)
     monkeypatch.delitem(distance._SEEDS, "grid")  # Its rows repeat the ring's, in programs of their own.
     assert call(reproduce.main, "distance", "--budget", "small", "--seeds", 1, "--out", tmp_path) == 0
     rows = json.loads((tmp_path / "distance-small.json").read_text())["rows"]
