@@ -19,7 +19,7 @@ _TABLE = EXPERIMENTS | {"mine": Experiment(dcgan, steps=10)}
 _WITH_CODE = [name for name, page in _NAMES.items() if pages.cells(page)]
 
 
-@pytest.mark.parametrize("name", few(_WITH_CODE, "own/network.md", "recipes.md"))
+@pytest.mark.parametrize("name", few(_WITH_CODE, "recipes.md"))
 def test_the_code_of_a_page_runs_from_top_to_bottom(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(pages.ROOT))
     namespace: dict[str, Any] = {}

@@ -129,6 +129,7 @@ def test_constraints_pin_every_dependency_within_its_range(file: str) -> None:
     assert outside == []
 
 
+@pytest.mark.slow
 def test_it_runs_in_another_repository_with_the_data_that_comes_with_it(installed: Path, tmp_path: Path) -> None:
     project = installed.parents[1]
     said = _done(installed / "gan-jax", "run", "gan", *_TINY, "--out", tmp_path / "a", cwd=project)

@@ -43,6 +43,7 @@ def _gaussian() -> GAN:
     return gan.replace(generator=Shift(), prior=lambda rng, n: jax.random.normal(rng, (n, 1)))
 
 
+@pytest.mark.slow
 def test_ratio_of_gaussians() -> None:
     gan = _gaussian()
     labels = jax.random.bernoulli(KEY, 0.3, (20_000,)).astype(jnp.int32)

@@ -104,6 +104,7 @@ def test_a_run_that_is_cut_and_goes_on_gives_the_very_bits_of_one_that_is_not() 
     assert_same(jax.tree.map(lambda *leaves: np.concatenate(leaves), first, second), metrics)
 
 
+@pytest.mark.slow
 def test_norms_of_gradients_are_taken_at_multiples_of_norms_every_wherever_a_run_is_cut() -> None:
     step = jax.jit(
         lambda state, stop: train_until(gan(), state, data(), KEY, stop, batch_size=BATCH, capacity=5, norms_every=3)
@@ -132,6 +133,7 @@ def test_initial_state_looks_at_shapes_only() -> None:
     assert_same(jit(lambda data: initial_state(gan(), KEY, data))(one), start())
 
 
+@pytest.mark.slow
 def test_populations_train_on_the_device() -> None:
     points = Examples(jnp.asarray(np.random.default_rng(0).normal(size=(COUNT, 2)), jnp.float32))
 

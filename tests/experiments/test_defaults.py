@@ -48,6 +48,7 @@ def _cells(name: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
+@pytest.mark.slow
 def test_a_row_is_the_median_and_the_worst_of_its_seeds(capsys: pytest.CaptureFixture[str]) -> None:
     assert call(reproduce.main, "defaults", "--only", "gan") == 0
     assert "seconds are not measured" in capsys.readouterr().err
@@ -114,6 +115,7 @@ def test_seconds_follow_in_a_process_that_may_use_all_cores(monkeypatch: pytest.
     assert started == [sys.executable, ["python", "-m", "experiments.reproduce", "defaults", "--time"]]
 
 
+@pytest.mark.slow
 def test_a_changed_default_makes_another_row() -> None:
     before = defaults.settings(config(_TABLE, "gan", {}))
     for option, value in {"lr": 1e-3, "steps": 3, "ema": None, "loss": "hinge"}.items():

@@ -41,6 +41,7 @@ def test_a_point_on_another_has_a_finite_gradient() -> None:
     assert np.isfinite(gradient).all()
 
 
+@pytest.mark.slow
 def test_no_critic_overestimates_by_the_c_transform() -> None:
     """Weak duality, on the engine's own batch: whatever the critic, the estimate is at most the distance."""
     gan = distance.transform((2,), width=8)

@@ -25,6 +25,7 @@ def test_an_interval_is_that_of_a_public_implementation() -> None:
     assert intervals.interval(values) == intervals.interval(values)
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
     drawn = np.random.default_rng(0).normal(size=(300, 20))
     held = [low < 0 < high for low, high in map(intervals.interval, drawn)]

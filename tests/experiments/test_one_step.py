@@ -64,6 +64,7 @@ def _measured(name: str, targets: list[str], out: Path, monkeypatch: pytest.Monk
     return (out / "one_step-small.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_method_is_measured_on_every_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = _measured("GAN", ["ring", "100 Gaussians"], tmp_path, monkeypatch)
     # The published rows of the ring, and ours of both.
@@ -79,6 +80,7 @@ def test_every_method_trains(name: str, tmp_path: Path, monkeypatch: pytest.Monk
     _measured(name, ["grid"], tmp_path, monkeypatch)
 
 
+@pytest.mark.slow
 def test_real_points_reach_the_ceilings() -> None:
     chosen = one_step._BUDGETS["full"]
     for target, mixture in MIXTURES.items():

@@ -51,6 +51,7 @@ class Commands:
             raise pictures.CommandError(code)
 
 
+@pytest.mark.slow
 def test_runs_are_trained_once_and_only_if_they_are_of_the_defaults(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

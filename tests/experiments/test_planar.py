@@ -73,6 +73,7 @@ def test_the_floor_is_the_distance_of_two_independent_draws() -> None:
     assert (found < 0.5).all()
 
 
+@pytest.mark.slow
 def test_all_at_once_and_one_by_one_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     one_by_one = planar.explore(_made, SETTINGS, TARGETS, [0, 1, 2], PROTOCOL, planar.best_and_median)
     monkeypatch.setattr(planar, "vectorised", lambda: True)

@@ -231,6 +231,7 @@ def test_a_file_that_is_no_table_is_left_alone(text: str, tmp_path: Path) -> Non
     assert (tmp_path / "squares.json").read_text() == text
 
 
+@pytest.mark.slow
 def test_dirac_agrees_with_its_closed_forms(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(reproduce.main, "dirac", "--budget", "small", "--out", tmp_path) == 0
     assert (tmp_path / "dirac-small.md").read_text() in capsys.readouterr().out
@@ -247,7 +248,8 @@ def test_dirac_agrees_with_its_closed_forms(tmp_path: Path, capsys: pytest.Captu
 
 
 @pytest.mark.slow
-def test_ring(tmp_path: Path) -> None:
+def test_ring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trace_training(monkeypatch)
     assert call(reproduce.main, "ring", "--budget", "small", "--out", tmp_path) == 0
     rows = json.loads((tmp_path / "ring-small.json").read_text())["rows"]
     assert list(rows) == ["real points", "GAN", "WGAN", "R3GAN, steps"]
@@ -266,7 +268,7 @@ def test_ring(tmp_path: Path) -> None:
     ("table", "real", "column", "least", "most"),
     [
         ("gan_train", "real images", "gan_test", 0.98, 1),
-        ("infogan", "infogan", "code_error", 0.5, 1),  # Of a net that has learned nothing, 0.9.
+        ("infogan", "infogan", "code_error", 0.5, 1),  # Of a net that has learned nothing: chance is 0.9.
         ("parzen", "training set", "parzen", 50, 243),  # The whole training set of the protocol gives 243.
         ("stacked", "real images", "modes", 85, 100),  # A hundred draws of a thousand: 95.2 on average.
         ("wgan_claims", "real images", "frechet_last", 1.6, 6),  # 50,000 images have 1.6, fewer have more.
@@ -316,6 +318,7 @@ def _no_training(net: Any, gan: Any, state: Any, data: Any, rng: Any, *, steps: 
     return jnp.zeros(()), jnp.zeros(())
 
 
+@pytest.mark.slow
 def test_a_share_of_each_label_is_accepted_in_the_order_in_which_they_were_drawn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -352,6 +355,7 @@ def test_a_seed_has_the_bits_of_its_run(tmp_path: Path, monkeypatch: pytest.Monk
     assert_same(jax.device_get(seeds.member(states, 1)), jax.device_get(gan_jax.load("alone").state))
 
 
+@pytest.mark.slow
 def test_all_results_of_seeds_are_of_one_program(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first states lie as those that training leaves: a second program would cost as much as a small row."""
     traced, train_until = [], population.train_until
@@ -367,6 +371,7 @@ def test_all_results_of_seeds_are_of_one_program(monkeypatch: pytest.MonkeyPatch
     assert traced == [2]
 
 
+@pytest.mark.slow
 def test_diverged_seeds_are_named() -> None:
     examples = Examples(jnp.full((10, 2), jnp.nan))
     with pytest.raises(FloatingPointError, match=r"\[3, 4\].*\[False, False\]"):

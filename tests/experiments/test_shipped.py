@@ -11,6 +11,7 @@ from tests.experiments.helpers import call
 from tests.lab.exports.helpers import made
 
 
+@pytest.mark.slow
 def test_a_model_is_a_run_at_the_defaults_measured_and_rounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

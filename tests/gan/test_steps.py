@@ -103,6 +103,7 @@ def test_average_starts_at_the_generator() -> None:
     assert_same(state.ema, state.generator.variables)
 
 
+@pytest.mark.slow
 def test_a_step_by_hand_has_the_bits_of_train_step() -> None:
     """Momenta, batch statistics, an average whose warm-up counts steps, and a schedule: all follow `g_step`."""
     n_critic = 3

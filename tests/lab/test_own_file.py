@@ -102,6 +102,7 @@ def _typed(folder: Path, *arguments: object, code: int = 0) -> str:
     return said.getvalue()
 
 
+@pytest.mark.slow
 def test_as_a_script_it_runs_and_samples(folder: Path) -> None:
     assert "next: python mine.py sample a" in _ran(folder, "run", "mine", "--out", "a")
     _typed(folder, "sample", "a", "--n", 4, "--out", "a.npz")
@@ -162,6 +163,7 @@ def test_it_is_studied(folder: Path) -> None:
     assert "4 trials; best sliced_wasserstein" in said
 
 
+@pytest.mark.slow
 def test_a_conditional_one_is_asked_for_classes(folder: Path) -> None:
     _typed(folder, "run", "labelled", "--data", "npz:tiny.npz", "--out", "asked")
     _typed(folder, "sample", "asked", "--label", 2, "--n", 4, "--out", "asked.npz")

@@ -19,6 +19,7 @@ def _bars(seed: int, n: int) -> tuple[np.ndarray, np.ndarray]:
     return images.astype(np.uint8), labels
 
 
+@pytest.mark.slow
 def test_gan_train_sees_missing_classes_and_gan_test_wrong_ones() -> None:
     net = Classifier(3, width=8, hidden=16)
     images, labels = _bars(0, 300)

@@ -170,7 +170,6 @@ def test_phases_give_what_the_dilated_form_gives(
     ("primitive", "inputs"),
     few_rows(
         [("conv", 8), ("conv_transpose", 1), ("conv_transpose", 8), ("conv_weights", 8)],
-        ("conv_transpose", 1),
         ("conv_weights", 8),
     ),
 )

@@ -84,11 +84,7 @@ CONVOLUTIONAL = RECIPES.keys() - {"gan", "gan_deep", "wgan", "cgan", "cgan_embed
 KINDS = ("wgan", "cdcgan")
 
 
-# Their steps are slow tests of the protocol: these are made of the parts of others,
-ALIKE = {"gan", "gan_deep", "cgan", "cgan_embedding", "dcgan", "lsgan", "dragan", "wgan_dcgan"}
-
-
-# and these are trained by quick tests of what they are conditioned on.
+# They have more than labels to be conditioned on.
 CONDITIONED = {"completion", "infogan", "tagger", "translation"}
 
 

@@ -12,6 +12,7 @@ from tests.helpers import assert_close, differ, few_rows, jit
 from tests.recipes.helpers import BATCH, KEY, TAGS, draw, filled, tiny
 
 
+@pytest.mark.slow
 def test_both_players_of_infogan_minimise_what_the_codes_of_fakes_cost_to_read() -> None:
     """Both players get the mean of -log Q over fakes, weighted, and nothing of the real examples."""
     weighted = {"info": 0.7, "info_continuous": 0.3}

@@ -80,7 +80,7 @@ def stripes() -> training.Examples:
     ("name", "width", "lr", "steps"),
     [
         ("cdcgan", 8, 2e-3, 50),
-        ("completion", 64, 1e-3, 200),
+        pytest.param("completion", 64, 1e-3, 200, marks=pytest.mark.slow),
         pytest.param("translation", 8, 2e-3, 50, marks=pytest.mark.slow),
     ],
     ids=["cdcgan", "completion", "translation"],
@@ -101,6 +101,7 @@ def test_learns_what_images_look_like(name: str, width: int, lr: float, steps: i
     assert distance(after) < distance(before) / 2
 
 
+@pytest.mark.slow
 def test_tagger_learns_which_tags_a_picture_has() -> None:
     pictures = stripes()
     tags = jnp.stack([pictures.labels == 0, pictures.labels == 1, pictures.labels >= 0], axis=1).astype(jnp.float32)

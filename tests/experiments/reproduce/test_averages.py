@@ -66,6 +66,7 @@ def test_a_stored_average_is_made_of_itself_alone() -> None:
     np.testing.assert_allclose(averages.coefficients(stored, (6.94, 2)), [0, 0, 0, 1, 0, 0], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_training_is_that_of_the_gan_and_the_averages_are_of_its_generators() -> None:
     gan = recipes.wgan((2,), width=4, latent=3, n_critic=1, lr=0.1)
     fields = {field.name: getattr(gan, field.name) for field in dataclasses.fields(gan)}

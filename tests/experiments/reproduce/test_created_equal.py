@@ -11,7 +11,7 @@ from experiments.reproduce import __main__ as reproduce
 from experiments.reproduce import created_equal as equal
 from experiments.reproduce import objectives
 from experiments.reproduce.objectives import OBJECTIVES
-from tests.experiments.helpers import call
+from tests.experiments.helpers import call, trace_training
 
 
 def _results(distances: Sequence[float | None], **numbers: Sequence[float]) -> list[dict[str, Any]]:
@@ -110,6 +110,7 @@ def test_search_halves_each_objective_and_its_best_setting_gets_seeds(monkeypatc
 @pytest.mark.slow
 @pytest.mark.parametrize("names", [("DRAGAN",), ("hinge", "Wasserstein, clip")])
 def test_the_command_makes_the_table(names: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trace_training(monkeypatch)
     monkeypatch.setattr(objectives, "OBJECTIVES", {name: OBJECTIVES[name] for name in names})
     monkeypatch.setattr(
         equal, "together", functools.partial(objectives.alike) if len(names) > 1 else lambda name: (name,)

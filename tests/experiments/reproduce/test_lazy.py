@@ -9,7 +9,7 @@ import pytest
 
 from experiments.reproduce import __main__ as reproduce
 from experiments.reproduce import lazy
-from tests.experiments.helpers import call
+from tests.experiments.helpers import call, trace_training
 
 
 @pytest.mark.parametrize(("every", "weights"), [(1, [1, 1, 1, 1]), (2, [2, 0, 2, 0]), (0, [0, 0, 0, 0])])
@@ -48,6 +48,7 @@ def test_the_table_has_quality_failures_and_cost() -> None:
 
 @pytest.mark.slow
 def test_the_command_makes_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trace_training(monkeypatch)
     monkeypatch.setattr(lazy, "EVERY", {"k = 1": 1, "no penalty": 0})
     monkeypatch.setattr(lazy, "PROTOCOLS", {"small": lazy.PROTOCOLS["small"]._replace(steps=16, timed=2)})
     monkeypatch.setattr(lazy, "_STOPS", 16)

@@ -49,6 +49,7 @@ def _state(members: Members, k: int) -> training.GANState:
     return jax.tree.map(lambda leaf: leaf[k], members.states)
 
 
+@pytest.mark.slow
 def test_living_members_train_as_if_alone_and_dead_ones_stay() -> None:
     members = _members()
     members.advance(np.ones(3, bool), 2)

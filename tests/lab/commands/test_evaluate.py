@@ -92,6 +92,7 @@ def test_that_nothing_was_held_out_is_said(runs: Path, tmp_path: Path, capsys: p
         assert _record(path)["held_out"] == held_out
 
 
+@pytest.mark.slow
 def test_what_the_features_are_is_said_and_written(
     runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -276,6 +277,7 @@ def test_data_of_one_example_is_measured_without_bounds(
     assert all(entry["value"] is not None for entry in record["metrics"].values())
 
 
+@pytest.mark.slow
 def test_samples_that_are_not_finite_are_not_measured(
     runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -300,6 +302,7 @@ def test_labels_that_the_test_set_has_unequally_often_are_said(
         assert ("between 10.0% and 80.0% of each" in capsys.readouterr().out) == (name == "uneven")
 
 
+@pytest.mark.slow
 def test_a_runs_own_classifier_is_what_it_is_measured_with(
     runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -160,6 +160,7 @@ def _done(directory: Path) -> int:
         return 1000 if (directory / prepared.RECORD).exists() else 0
 
 
+@pytest.mark.slow
 def test_data_that_changes_while_a_run_goes_on(
     pets: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

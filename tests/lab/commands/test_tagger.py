@@ -36,6 +36,7 @@ def run(source: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_samples_are_pictures_with_the_tags_that_they_are_given(run: Path, source: str, tmp_path: Path) -> None:
     assert call("sample", run, "--n", 6, "--out", tmp_path / "a.npz") == 0
     assert call("sample", run, "--n", 6, "--out", tmp_path / "a.png") == 0

@@ -41,6 +41,7 @@ def test_grids_show_given_made_and_true(runs: Path, tmp_path: Path) -> None:
         assert (cells[1::3] != cells[2::3]).any()
 
 
+@pytest.mark.slow
 def test_arrays_are_pairs_again(runs: Path, tmp_path: Path) -> None:
     out = tmp_path / "made.npz"
     assert call("sample", runs / "colours", "--n", 5, "--out", out) == 0

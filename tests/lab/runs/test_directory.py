@@ -62,6 +62,7 @@ def _refused(words: str, capsys: pytest.CaptureFixture[str], *command: object) -
     assert error.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_what_commands_write_is_what_overwriting_removes(run: Path) -> None:
     written = {path.name for path in run.iterdir()} - {files.LOCK, "config.json"}
     assert written <= {*directory._WRITTEN}

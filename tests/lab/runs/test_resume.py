@@ -137,6 +137,7 @@ def test_another_version_is_named_and_a_whole_run_of_this_one_needs_no_word(
     assert "gone" not in error
 
 
+@pytest.mark.slow
 def test_a_best_checkpoint_that_was_not_copied_is_chosen_anew(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tracked = ["--track", "sliced", "--track-every", 2]
     assert call("run", "gan", *_TINY, *tracked, "--steps", 2, "--out", "b") == 0

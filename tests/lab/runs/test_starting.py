@@ -70,6 +70,7 @@ def test_a_start_that_was_not_saved_yet_is_made_again_unless_it_has_changed(caps
     assert "holds other weights than when run was made" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_what_is_typed_with_auto_must_be_the_same_start(capsys: pytest.CaptureFixture[str]) -> None:
     assert call("run", "cgan", *_OPTIONS, "--from", "source", "--steps", 1, "--out", "run") == 0
     capsys.readouterr()

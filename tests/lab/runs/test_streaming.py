@@ -150,6 +150,7 @@ def test_a_warm_up_has_chunks_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Non
     assert_same(trained(job_of("wgan", dataset, **own, stream=True), dataset, [2, 1, 1, 3]), whole)
 
 
+@pytest.mark.slow
 def test_large_data_trains_in_little_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A sparse file: of 1 GiB no page is mapped, and nothing but the minibatches is read."""
     path = tmp_path / "x.npy"

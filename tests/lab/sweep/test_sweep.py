@@ -127,26 +127,34 @@ def test_a_sweep_scores_every_member_and_leaves_the_best_as_a_run(capsys: pytest
             *("wgan", ["--lr", "1e-4,1e-2", "--clip", "0.01,0.1", "--ema", "none", "--n-critic", 2, *_WARM_UP]),
             id="lr-clip-warm-up",
         ),
-        pytest.param(*("gan", ["--b1", "0.0,0.9", "--b2", "0.9,0.999", "--ema", "0.9,0.3"]), id="betas-ema"),
+        pytest.param(
+            *("gan", ["--b1", "0.0,0.9", "--ema", "0.9,0.3", "--lr", "linear:3e-3:1e-4:0.7,linear:7e-4:0:0.7"]),
+            id="schedules-b1-ema",
+        ),
         pytest.param(
             *("gan", ["--lr", "cosine:log(1e-5,1e-2):0,steps:1e-3,log(1e-5,1e-2)", "--draws", 4]), id="drawn-ends"
         ),
         pytest.param(
             *(
                 "gan",
-                ["--lr", "linear:3e-3:1e-4:0.7,linear:7e-4:0:0.7", "--penalty", "wgan_gp:10", "--b1", "cosine:0.9:0"],
+                [
+                    "--penalty",
+                    "wgan_gp:10,wgan_gp:3,r1:1.7+r2:linear:1:0.3",
+                    "--b2",
+                    "0.9,0.999",
+                    "--b1",
+                    "cosine:0.9:0",
+                ],
             ),
-            id="fixed",
+            id="penalty-b2",
         ),
         pytest.param(
             *("r3gan", ["--gamma", "cosine:1:0.1,cosine:10:0.3", "--lr", "cosine:2e-4:5e-5:0.78"]), id="gamma"
         ),
-        pytest.param(*("gan", ["--penalty", "wgan_gp:10,wgan_gp:3,r1:1.7+r2:linear:1:0.3"]), id="penalty"),
         pytest.param(
             *("gan", ["--penalty", "dragan:10,dragan:7", "--loss", "hinge", "--lazy", 2, "--accumulate", 2]),
             id="objective",
         ),
-        pytest.param(*("wgan_gp", ["--weight", "10,0.7", "--n-critic", 2]), id="weight"),
     ],
 )
 def test_every_member_has_the_bits_of_its_run_alone(name: str, options: list[object]) -> None:
@@ -274,6 +282,7 @@ def test_what_does_not_fit_is_split_into_rounds(capsys: pytest.CaptureFixture[st
         assert words in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_member_that_breaks_is_marked_and_the_others_go_on(capsys: pytest.CaptureFixture[str]) -> None:
     options = ["wgan_gp", *_TINY, "--ema", "none", "--steps", 6]
     assert call("sweep", *options, "--weight", "10,3e38", "--out", "out") == 0
@@ -390,11 +399,12 @@ def test_two_processes_share_a_sweep() -> None:
     assert jax.process_count() == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("labelled", "typed", "features"),
     [
-        pytest.param(False, [], "random net 1 ", marks=pytest.mark.slow),
-        pytest.param(True, [], "random net 1 ", marks=pytest.mark.slow),
+        (False, [], "random net 1 "),
+        (True, [], "random net 1 "),
         (True, ["--classifier", "k.npz"], "classifier of npz:"),
     ],
 )
@@ -556,6 +566,7 @@ def test_a_sweep_that_was_changed_is_not_gone_on_with(capsys: pytest.CaptureFixt
         assert {path: path.read_bytes() for path in Path("cut").rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.slow
 def test_a_whole_copy_of_a_sweep_goes_on() -> None:
     typed = [*_WGAN, "--steps", 4, "--lr", "1e-4,1e-3"]
     assert call("sweep", *typed, "--out", "whole") == 0
