@@ -11,21 +11,27 @@ import pytest
 from gan_jax.lab import EXPERIMENTS, Experiment
 from gan_jax.recipes import dcgan
 from tests import pages
-from tests.helpers import few
 
 _DOCS = pages.ROOT / "docs"
 _NAMES = {str(page.relative_to(_DOCS)): page for page in pages.PAGES}
 _TABLE = EXPERIMENTS | {"mine": Experiment(dcgan, steps=10)}
-_WITH_CODE = [name for name, page in _NAMES.items() if pages.cells(page)]
+# What is a cell, the guide's build executes.
+_WITH_BLOCKS = [name for name, page in _NAMES.items() if "```python\n" in page.read_text()]
 
 
-@pytest.mark.parametrize("name", few(_WITH_CODE, "recipes.md"))
+@pytest.mark.parametrize("name", [*_WITH_BLOCKS, "recipes.md"])
 def test_the_code_of_a_page_runs_from_top_to_bottom(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(pages.ROOT))
     namespace: dict[str, Any] = {}
     with pages.importable(tmp_path):
         for cell in pages.cells(_NAMES[name]):
             pages.execute(cell, namespace)
+
+
+def test_cells_are_executed_while_the_guide_is_built_and_an_error_ends_it() -> None:
+    settings = (_DOCS / "conf.py").read_text().splitlines()
+    assert {'nb_execution_mode = "force"', "nb_execution_raise_on_error = True"} <= {*settings}
+    assert "sphinx-build -W" in (pages.ROOT / ".ci" / "run").read_text()
 
 
 @pytest.mark.parametrize("name", _NAMES)

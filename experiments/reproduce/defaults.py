@@ -35,7 +35,7 @@ LEAST_SHARE = 0.01
 """A class with a smaller share of the samples is lost."""
 
 _SEEDS = 10
-_OTHER_SEEDS = {"wgan": 50, "wgan_gp": 5, "r3gan": 5}
+_OTHER_SEEDS = {"wgan": 50, "r3gan": 5}
 _COUNTS = (2000, 10_000)
 _TIMED = ", seconds"
 _TURNS = 3
