@@ -64,7 +64,7 @@ def main(argv: list[str]) -> int:
         return steps.measure(case, peer=options.peer is not None, clock=options.clock, **timed)
 
     kept = f"interrupted; the cases that are done are in {options.out}"
-    with leave_at_once(kept), Progress(len(cases), unit="case", what="benchmark") as bar:
+    with leave_at_once(kept, commands.end), Progress(len(cases), unit="case", what="benchmark") as bar:
         for case in cases:
             with bar.doing(case, counts=True):
                 record = measure(case)

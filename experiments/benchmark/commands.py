@@ -33,7 +33,7 @@ def startup(turns: int, name: str = "wgan") -> dict[str, Any]:
             log = directory / str(turn) / "metrics.jsonl"
             arguments = [name, "--out", str(log.parent), "--log-every", "1"]
             started = time.perf_counter()
-            process = subprocess.Popen(_command("run", *arguments), env=_environment(directory), **_quiet)
+            process = _started(_command("run", *arguments), env=_environment(directory), **_quiet)
             while not (log.exists() and log.stat().st_size) and process.poll() is None:
                 time.sleep(0.01)
             seconds.append(time.perf_counter() - started)
@@ -56,7 +56,8 @@ def first_sample(turns: int) -> dict[str, Any]:
     for _ in range(turns):
         for name, code in codes.items():
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
-            subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+            if _started([sys.executable, "-c", code], env=environment).wait():
+                raise InputError(f"{code} failed: see its own error above")
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
             seconds[name].append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     return {"code": codes["first_sample"], "cpu_s": {name: statistics.median(of) for name, of in seconds.items()}}
@@ -105,6 +106,21 @@ def sweep(*, steps: int, runs: int, members: int = SWEEPS[-1], name: str = "wgan
 _quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 
+_processes: list[subprocess.Popen[bytes]] = []
+
+
+def _started(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+    """A process that `end` ends."""
+    _processes.append(subprocess.Popen(command, **options))
+    return _processes[-1]
+
+
+def end() -> None:
+    """Ends what was started here and still goes on."""
+    for process in _processes:
+        process.kill()  # Of one that has ended nothing.
+
+
 def _command(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-m", f"experiments.{module}", *arguments]
 
@@ -115,7 +131,8 @@ def _environment(directory: Path) -> dict[str, str]:
 
 def _timed(command: list[str], directory: Path) -> float:
     started = time.perf_counter()
-    process = subprocess.run(command, env=_environment(directory), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = _started(command, env=_environment(directory), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    errors = process.communicate()[1]
     if process.returncode:
-        raise InputError(f"{' '.join(command[1:])} failed: {process.stderr.decode().strip()[-300:]}")
+        raise InputError(f"{' '.join(command[1:])} failed: {errors.decode().strip()[-300:]}")
     return time.perf_counter() - started

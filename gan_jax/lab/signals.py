@@ -42,14 +42,19 @@ def stop_signals(sentence: str) -> Iterator[list[int]]:
 
 
 @contextlib.contextmanager
-def leave_at_once(sentence: str) -> Iterator[None]:
+def leave_at_once(sentence: str, first: Callable[[], None] = lambda: None) -> Iterator[None]:
     """SIGINT, SIGTERM and SIGHUP print the sentence and end the process with 128 + signal, within a second.
 
     For work whose results are on disk already, or that leaves nothing half done.
+
+    Args:
+      sentence: says why, and what is kept; it goes to standard error.
+      first: what ends before the process does, such as processes that it has started; called in another thread.
     """
 
     def answer(number: int) -> None:
         _say(sentence)
+        first()
         os._exit(128 + number)
 
     with _answering(answer, lambda number: None):

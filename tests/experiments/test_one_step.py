@@ -74,9 +74,10 @@ def test_a_method_is_measured_on_every_target(tmp_path: Path, monkeypatch: pytes
     assert (tmp_path / "one_step-small-100_gaussians_gan.png").is_file()
 
 
+# The others have another of JAX's distributions as their prior.
 @pytest.mark.slow
-@pytest.mark.parametrize("name", METHODS)
-def test_every_method_trains(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", [name for name in METHODS if "of 32" not in name and "uniform" not in name])
+def test_methods_of_every_kind_train(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _measured(name, ["grid"], tmp_path, monkeypatch)
 
 

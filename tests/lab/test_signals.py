@@ -77,3 +77,10 @@ def test_in_another_thread_signals_are_left_to_the_main_one() -> None:
     thread.start()
     thread.join()
     assert found == [(before, [])]
+
+
+def test_what_was_started_ends_before_one_leaves() -> None:
+    with _process("leave_at_once('stopped', lambda: print('first', flush=True))", _LONG) as process:
+        process.send_signal(signal.SIGTERM)
+        output, errors = process.communicate(timeout=60)
+    assert (process.returncode, output, errors) == (128 + signal.SIGTERM, "first\n", "stopped\n")

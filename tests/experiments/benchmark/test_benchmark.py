@@ -1,5 +1,8 @@
 import importlib
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import jax
@@ -50,6 +53,15 @@ def test_a_case_is_measured_written_and_kept_beside_the_next(
     assert record["share_of_peak"] == pytest.approx(share)
     assert (tmp_path / "table.md").read_text() == report.table(results)
     assert read_png(tmp_path / "speed.png").std() > 0
+
+
+def test_processes_that_are_timed_end_with_the_command() -> None:
+    process = commands._started([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    commands.end()
+    assert process.wait(timeout=60) == -signal.SIGKILL
+    assert process.stdin is not None
+    process.stdin.close()
+    commands.end()
 
 
 @pytest.mark.parametrize("rates", [(0.2117089898100191,) * 3, (33846.69257127748,) * 3, (1e-3, 1.0, 1e5)])
