@@ -76,7 +76,8 @@ def _assert_same_bits(a: Any, b: Any) -> None:
         assert np.asarray(left).tobytes() == np.asarray(right).tobytes()
 
 
-@pytest.mark.parametrize("name", few(EXPERIMENTS, "cdcgan"))
+# Runs of these are cut and go on in other tests here.
+@pytest.mark.parametrize("name", few([name for name in EXPERIMENTS if name not in ("gan", "wgan", "cgan")], "cdcgan"))
 def test_every_recipe_runs_and_a_resumed_run_ends_in_the_same_bits(
     name: str, images: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -542,15 +543,9 @@ def test_resuming_refuses_another_recipe_and_other_options(images: str, capsys: 
 
 @pytest.mark.parametrize(
     ("number", "code"),
-    [
-        (signal.SIGTERM, 143),
-        pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow),
-        pytest.param(signal.SIGHUP, 129, marks=pytest.mark.slow),
-    ],
+    [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)],
 )
 def test_a_signal_saves_at_once_and_says_how_to_go_on(number: int, code: int, images: str) -> None:
-    if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
-        pytest.skip("hang-ups are ignored in this session, as under nohup, and the command respects that")
     never = [word for event in ("log", "sample", "save") for word in (f"--{event}-every", "1000000")]
     command = [sys.executable, "-m", "experiments.run", *map(str, _tiny("gan", images)), *never]
     process = subprocess.Popen(

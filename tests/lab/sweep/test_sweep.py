@@ -479,7 +479,7 @@ def test_what_completes_real_images_cant_be_scored(command: list[str], capsys: p
 
 @pytest.mark.slow
 def test_the_best_setting_is_named_with_the_command_that_repeats_it(capsys: pytest.CaptureFixture[str]) -> None:
-    typed = [*_TINY, "--steps", 2, "--lr", "1e-4,linear:3e-3:0", "--penalty", "none,r1:1", "--b1", 0.3]
+    typed = [*_TINY, "--steps", 2, "--lr", "1e-4,linear:3e-3:0", "--penalty", "r1:1", "--b1", 0.3]
     assert call("sweep", "gan", *typed, "--seeds", 4, "--seed", 5, "--out", "out") == 0
     line = capsys.readouterr().out.splitlines()[-1]
     settings = _table("out/settings.csv")
