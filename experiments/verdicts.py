@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gan_jax import losses
+from gan_jax.errors import InputError
 from gan_jax.lab import EXPERIMENTS, cli
-from gan_jax.lab.files import write_text
+from gan_jax.lab.files import write_errors, write_text
 from gan_jax.lab.options import integer, real, several
 from gan_jax.lab.report import runs, verdict
 from gan_jax.lab.report.verdict import Verdict
@@ -140,10 +141,18 @@ def judged(evidence: Mapping[str, Any]) -> Verdict:
 
 
 def record(file: Path, name: str, found: Mapping[str, Any]) -> None:
-    """Puts the evidence on one run among that of others in a file, which has a line for each."""
-    others = json.loads(file.read_text()) if file.exists() else {}
-    lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in sorted({**others, name: found}.items())]
-    write_text(file, "{\n" + ",\n".join(lines) + "\n}\n")
+    """Puts the evidence on one run among that of others in a file, which has a line for each.
+
+    Raises:
+      InputError: the file holds something else, or can't be written.
+    """
+    with write_errors(file, "--record"):
+        try:
+            others = {**json.loads(file.read_text())} if file.exists() else {}
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{file} is not what --record writes: choose another file") from error
+        lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in sorted({**others, name: found}.items())]
+        write_text(file, "{\n" + ",\n".join(lines) + "\n}\n")
 
 
 _OF_TIME = {"seconds", "steps_per_s"}

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from experiments import verdicts
+from gan_jax import InputError
 from gan_jax.lab import EXPERIMENTS
 from gan_jax.lab.report.verdict import Verdict
 from tests.experiments.helpers import call
@@ -58,6 +59,20 @@ def test_runs_are_trained_judged_and_continued(
     recorded = json.loads(file.read_text())
     assert [recorded[name]["step"] for name in ("a", "b")] == [7, 7]
     assert verdicts.judged(recorded["a"]).kind == "early"
+
+
+def test_evidence_is_put_beside_that_of_others_and_into_no_other_file(tmp_path: Path) -> None:
+    file = tmp_path / "verdicts.json"
+    for name in ("b", "a", "b"):
+        verdicts.record(file, name, RECORDED["gan-lr"])
+    assert json.loads(file.read_text()) == {"a": RECORDED["gan-lr"], "b": RECORDED["gan-lr"]}
+    for content in ("not JSON", "[1]"):
+        file.write_text(content)
+        with pytest.raises(InputError, match="is not what --record writes"):
+            verdicts.record(file, "a", RECORDED["gan-lr"])
+        assert file.read_text() == content
+    with pytest.raises(InputError, match="can't be written"):
+        verdicts.record(tmp_path, "a", RECORDED["gan-lr"])
 
 
 def test_bad_options_are_refused_before_anything_runs(capsys: pytest.CaptureFixture[str]) -> None:
