@@ -114,7 +114,9 @@ def test_a_program_with_jax_alone_gets_the_same_samples(where: str, request: pyt
     pictured = ("completion", "translation", "tagger")
     np.savez(folder / "given.npz", **{name: _given(name, 7) for name in pictured}, **_given("infogan", 7))
     np.save(folder / "z.npy", z)
-    done = subprocess.run([sys.executable, "-c", _ALONE, str(folder), *names], cwd="/", capture_output=True, text=True)
+    # Without bytecode, which Python would leave in the directories.
+    command = [sys.executable, "-B", "-c", _ALONE, str(folder), *names]
+    done = subprocess.run(command, cwd="/", capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     with np.load(folder / "alone.npz") as found:
         assert sorted(found) == sorted(names)
