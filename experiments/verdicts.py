@@ -29,6 +29,8 @@ from gan_jax.lab.runs import directory, journal
 
 FAULTS = frozenset({"diverging", "d_wins", "collapsed", "flat"})
 
+_OF_TIME = {"seconds", "steps_per_s"}
+
 
 class Case(NamedTuple):
     """A run to judge.
@@ -127,17 +129,17 @@ def evidence(path: Path) -> dict[str, Any]:
     }
 
 
-def judged(evidence: Mapping[str, Any]) -> Verdict:
-    """The verdict on a run by its evidence."""
-    lines = dict(evidence["lines"])
+def judged(found: Mapping[str, Any]) -> Verdict:
+    """The verdict on a run by its `evidence`."""
+    lines = dict(found["lines"])
     steps = lines.pop("step")
     rows = {
         step: {name: column[k] for name, column in lines.items() if column[k] is not None}
         for k, step in enumerate(steps)
     }
-    so_far = {name: evidence[name] for name in ("status", "step", "steps", "unaugmented")}
+    so_far = {name: found[name] for name in ("status", "step", "steps", "unaugmented")}
     # Of a loss a verdict looks only at what it shows.
-    return verdict.of(rows, loss=losses.minimax()._replace(shown=tuple(evidence["shown"])), **so_far)
+    return verdict.of(rows, loss=losses.minimax()._replace(shown=tuple(found["shown"])), **so_far)
 
 
 def record(file: Path, name: str, found: Mapping[str, Any]) -> None:
@@ -153,9 +155,6 @@ def record(file: Path, name: str, found: Mapping[str, Any]) -> None:
             raise InputError(f"{file} is not what --record writes: choose another file") from error
         lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in sorted({**others, name: found}.items())]
         write_text(file, "{\n" + ",\n".join(lines) + "\n}\n")
-
-
-_OF_TIME = {"seconds", "steps_per_s"}
 
 
 def _rounded(value: float | None) -> float | None:

@@ -116,9 +116,9 @@ def _started(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
 
 
 def end() -> None:
-    """Ends what was started here and still goes on."""
+    """Kills what was started here and still runs."""
     for process in _processes:
-        process.kill()  # Of one that has ended nothing.
+        process.kill()  # Does nothing to one that has ended.
 
 
 def _command(module: str, *arguments: str) -> list[str]:
