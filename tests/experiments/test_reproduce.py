@@ -268,7 +268,7 @@ def test_ring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ("table", "real", "column", "least", "most"),
     [
         ("gan_train", "real images", "gan_test", 0.98, 1),
-        ("infogan", "infogan", "code_error", 0.5, 1),  # Of a net that has learned nothing: chance is 0.9.
+        ("infogan", "infogan", "code_error", 0.5, 0.9),  # After two steps of a narrow net, barely better than chance.
         ("parzen", "training set", "parzen", 50, 243),  # The whole training set of the protocol gives 243.
         ("stacked", "real images", "modes", 85, 100),  # A hundred draws of a thousand: 95.2 on average.
         ("wgan_claims", "real images", "frechet_last", 1.6, 6),  # 50,000 images have 1.6, fewer have more.
@@ -284,7 +284,8 @@ def test_tables_of_digits(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    trace_training(monkeypatch)
+    if table != "infogan":
+        trace_training(monkeypatch)
     monkeypatch.setattr(measures, "GAN_TRAIN_STEPS", 5)
     monkeypatch.setattr(images, "RATIO_STEPS", 5)
     monkeypatch.setattr(classifiers, "most_steps", lambda examples: 40)

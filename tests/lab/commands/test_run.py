@@ -192,6 +192,7 @@ def test_streamed_schedules_give_the_same_bits(images: str) -> None:
 _OBJECTIVES: dict[str, tuple[str, list[object], dict[str, Any]]] = {
     "loss": ("gan", ["--loss", "hinge"], {"loss": "hinge"}),
     "no penalty": ("dragan", ["--penalty", "none"], {"penalty": "none"}),
+    "lazy": ("dragan", ["--lazy", 2], {"lazy": 2}),
     "augment": ("gan", ["--augment", "color,cutout"], {"augment": "color+cutout"}),
     "all": (
         "cgan",
@@ -543,9 +544,15 @@ def test_resuming_refuses_another_recipe_and_other_options(images: str, capsys: 
 
 @pytest.mark.parametrize(
     ("number", "code"),
-    [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)],
+    [
+        (signal.SIGTERM, 143),
+        pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, 129, marks=pytest.mark.slow),
+    ],
 )
 def test_a_signal_saves_at_once_and_says_how_to_go_on(number: int, code: int, images: str) -> None:
+    if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+        pytest.skip("hang-ups are ignored in this session, as under nohup, and the command respects that")
     never = [word for event in ("log", "sample", "save") for word in (f"--{event}-every", "1000000")]
     command = [sys.executable, "-m", "experiments.run", *map(str, _tiny("gan", images)), *never]
     process = subprocess.Popen(
