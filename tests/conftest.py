@@ -51,7 +51,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["JAX_TRACEBACK_IN_LOCATIONS_LIMIT"] = "0"
 # All workers and the commands that they start share compiled programs, and nothing is left in the user's cache. They
 # are kept for the next session, which compiles only what has changed: `pytest --cache-clear` drops them.
-_PROGRAMS = Path(__file__).parents[1] / ".pytest_cache" / "d" / "programs"
+_PROGRAMS = Path(__file__).parents[1] / ".pytest_cache" / "d" / "compiled"
 if "PYTEST_XDIST_WORKER" not in os.environ:
     if sum(file.stat().st_size for file in _PROGRAMS.glob("*")) > 1 << 30:
         shutil.rmtree(_PROGRAMS)

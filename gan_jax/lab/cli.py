@@ -250,7 +250,7 @@ def check_platform() -> None:
 
 def _cache() -> Path | None:
     """Where compiled programs are kept between runs; None where there is no place of this user's to write to."""
-    if (cache := kept("xla")) is not None:
+    if (cache := kept("programs")) is not None:
         return cache
     print(
         "compiled programs are not kept, the home directory can't be written: JAX_COMPILATION_CACHE_DIR=DIR keeps them",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import pytest
 
 from experiments import scaling
@@ -240,11 +241,11 @@ def test_compiled_programs_are_kept_where_this_user_may_write(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    assert cli._cache() == tmp_path / "home" / ".cache" / "gan_jax" / "xla"
+    assert cli._cache() == tmp_path / "home" / ".cache" / "gan_jax" / "programs"
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
-    assert cli._cache() == tmp_path / "home" / ".cache" / "gan_jax" / "xla"
+    assert cli._cache() == tmp_path / "home" / ".cache" / "gan_jax" / "programs"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    assert cli._cache() == tmp_path / "cache" / "gan_jax" / "xla"
+    assert cli._cache() == tmp_path / "cache" / "gan_jax" / "programs"
     assert capsys.readouterr().err == ""
     monkeypatch.delenv("XDG_CACHE_HOME")
     for home in ("relative", "/dev/null", "/proc"):
@@ -252,6 +253,17 @@ def test_compiled_programs_are_kept_where_this_user_may_write(
         assert cli._cache() is None
         assert capsys.readouterr().err.count("\n") == 1
     assert not (tmp_path / "relative").exists()
+
+
+def test_compiled_programs_are_compressed_as_by_every_other_environment() -> None:
+    """JAX reads none that the other of its compressions wrote, and never writes it again."""
+
+    def compressed(x: jax.Array) -> jax.Array:
+        return x + 1
+
+    jax.jit(compressed)(jnp.ones(3)).block_until_ready()
+    (program,) = Path(jax.config.jax_compilation_cache_dir).glob("jit_compressed-*-cache")
+    assert program.read_bytes().startswith(bytes.fromhex("28b52ffd"))
 
 
 _RUN, _SAMPLE = ["run", "wgan"], ["sample", "a", "--out", "a.png"]
