@@ -4,6 +4,7 @@ import gc
 import importlib.util
 import itertools
 import os
+import pkgutil
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,10 @@ from typing import Any
 
 import psutil
 import pytest
+from beartype import BeartypeConf, BeartypeDecorPlace
+from beartype.claw import beartype_package
 from hypothesis import settings
+from jaxtyping import install_import_hook
 
 _FLAGS = [
     "--xla_force_host_platform_device_count=8",
@@ -58,6 +62,23 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(_PROGRAMS)
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
+# What functions of the package are given and return is checked, with the names of arrays' axes. In `lab`, where hardly
+# anything is an array, types are checked alone: both would take a tenth of the time of the commands' tests.
+_PACKAGE = Path(__file__).parents[1] / "gan_jax"
+_SHAPED = [f"gan_jax.{module.name}" for module in pkgutil.iter_modules([str(_PACKAGE)]) if module.name != "lab"]
+_OF_ARRAYS_IN_LAB = ["gan_jax.lab.loading", "gan_jax.lab.tagging"]
+install_import_hook([*_SHAPED, *_OF_ARRAYS_IN_LAB], "beartype.beartype")
+beartype_package(
+    "gan_jax.lab",
+    conf=BeartypeConf(
+        claw_decor_place_func=BeartypeDecorPlace.FIRST,  # What `jax.jit` makes of a function takes other arguments.
+        claw_is_pep526=False,
+        is_pep484_tower=True,  # An int is a float, as for mypy.
+        is_random=False,
+        violation_type=TypeError,
+    ),
+)
+
 # A busy machine may take any time for an example.
 settings.register_profile("tests", deadline=None)
 settings.load_profile("tests")
@@ -68,10 +89,13 @@ _most_memory: float = _MEMORY
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _no_lines_of_progress() -> None:
-    """On a busy machine anything may take long enough for a line, and tests read standard error."""
+def _as_tests_need_it() -> None:
+    """On a busy machine anything may take long enough for a line of progress, and tests read standard error. Programs
+    that sample are compiled as all others are here, in a third of the time."""
+    from gan_jax import compiling
     from gan_jax.lab import progress
 
+    compiling.quick_options = dict
     progress._SECONDS_WITHOUT_A_LINE = progress._SECONDS_BETWEEN_LINES = 3600
 
 
