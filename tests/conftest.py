@@ -66,14 +66,13 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 # anything is an array, types are checked alone: both would take a tenth of the time of the commands' tests.
 _PACKAGE = Path(__file__).parents[1] / "gan_jax"
 _SHAPED = [f"gan_jax.{module.name}" for module in pkgutil.iter_modules([str(_PACKAGE)]) if module.name != "lab"]
-_OF_ARRAYS_IN_LAB = ["gan_jax.lab.loading", "gan_jax.lab.tagging"]
+_OF_ARRAYS_IN_LAB = [f"gan_jax.lab.{name}" for name in ("loading", "measuring", "sampling", "tagging")]
 install_import_hook([*_SHAPED, *_OF_ARRAYS_IN_LAB], "beartype.beartype")
 beartype_package(
     "gan_jax.lab",
     conf=BeartypeConf(
         claw_decor_place_func=BeartypeDecorPlace.FIRST,  # What `jax.jit` makes of a function takes other arguments.
         claw_is_pep526=False,
-        is_pep484_tower=True,  # An int is a float, as for mypy.
         is_random=False,
         violation_type=TypeError,
     ),

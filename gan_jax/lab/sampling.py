@@ -35,11 +35,11 @@ Generate = Callable[[GANState, Any, Any], np.ndarray]
 Draw = Callable[[Any, int, bool], tuple[jax.Array, Any]]
 
 
-def label_of(job: Job, gan: GAN, name: object) -> int:
+def label_of(job: Job, gan: GAN, name: str | int) -> int:
     """The label of the class that the data calls by this name: of digits 3 and 8, the label of 8 is 1.
 
     Raises:
-      InputError: the GAN is not conditioned on labels, or there is no such class, whatever was given.
+      InputError: the GAN is not conditioned on labels, or there is no such class.
     """
     if gan.conditioning.kind != "labels":
         raise InputError(f"{job.config.name} is not conditioned on labels: leave out the label")
