@@ -1,10 +1,51 @@
+import ast
+import functools
+import graphlib
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 import gan_jax
 from tests.helpers import few
+
+
+@functools.cache
+def imports() -> dict[str, set[str]]:
+    """What every module of both packages imports of them: in its functions too, but not for a type checker alone."""
+    root = Path(gan_jax.__file__).parents[1]
+    files = [file for package in ("gan_jax", "experiments") for file in (root / package).rglob("*.py")]
+    modules = {".".join(file.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): file for file in files}
+
+    def named(node: ast.AST) -> Iterator[str]:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module is not None, "imports are absolute"
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield full if full in modules else node.module
+        elif not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            for child in ast.iter_child_nodes(node):
+                yield from named(child)
+
+    return {name: modules.keys() & set(named(ast.parse(file.read_text()))) for name, file in modules.items()}
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graphlib.TopologicalSorter(imports()).prepare()
+
+
+def test_the_core_never_imports_the_lab_and_the_lab_never_the_experiments() -> None:
+    def layer(name: str) -> int:
+        # The package itself hands out both, when they are first named.
+        upper = name in ("gan_jax", "gan_jax.__main__") or name.startswith("gan_jax.lab")
+        return 2 if name.startswith("experiments") else int(upper)
+
+    assert {layer(name) for name in imports()} == {0, 1, 2}
+    assert not [(name, of) for name, all_of in imports().items() for of in all_of if layer(of) > layer(name)]
 
 
 def test_the_core_loads_neither_lab_nor_metrics() -> None:

@@ -20,8 +20,9 @@ import numpy as np
 from jaxtyping import Int32
 
 from gan_jax.data import factors as made
-from gan_jax.data import prepared
+from gan_jax.data import prepared, preparing
 from gan_jax.data.dataset import Dataset, Split
+from gan_jax.data.originals import Originals
 from gan_jax.errors import InputError
 from gan_jax.files import LOCK, kept, lock
 
@@ -162,9 +163,6 @@ def _prepared(size: int, split: Split) -> Dataset:
 def _compose(size: int, directory: Path) -> None:
     """Prepares all robots, or goes on."""
     from tqdm import tqdm
-
-    from gan_jax.data import preparing
-    from gan_jax.data.originals import Originals
 
     art = Art()
     numbers = np.concatenate([factors("train"), factors("test")])

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gan_jax.data import load, originals, prepared, preparing
+from gan_jax.data import finding, load, prepared, preparing
 from gan_jax.errors import InputError
 from tests.data.helpers import blobs, save
 
@@ -19,7 +19,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         save(root / "in" / f"{i % 2}" / f"{i}.png", blobs(1, 6, 5, seed=i)[0])
     (root / "out").mkdir()
     options = preparing.Options((4, 4), test_share=0.2)
-    preparing.prepare(originals.find(str(root / "in")), options, root / "out", workers=1)
+    preparing.prepare(finding.find(str(root / "in")), options, root / "out", workers=1)
     return root / "out"
 
 

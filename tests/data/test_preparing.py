@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax.data import load, originals, prepared, preparing
+from gan_jax.data import finding, load, prepared, preparing
 from gan_jax.data.originals import Originals
 from gan_jax.data.prepared import Record
 from gan_jax.data.preparing import Options
@@ -36,7 +36,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def prepare(source: "Path | Originals", out: Path, options: Options = SMALL, **settings: Any) -> Record | None:
     out.mkdir(exist_ok=True)
-    found = source if isinstance(source, Originals) else originals.find(str(source))
+    found = source if isinstance(source, Originals) else finding.find(str(source))
     return preparing.prepare(found, options, out, **{"workers": 1, **settings})
 
 
@@ -113,7 +113,7 @@ def test_folder_to_data(pictures: Path, tmp_path: Path) -> None:
     assert train.notes == ("not readable and left out: cat/010.png, cat/070.png, dog/011.png",)
     assert train.labels is not None and test.labels is not None
     # Every image that can be read, in the order of names, in one of the splits.
-    tested = preparing.split_off(originals.find(str(pictures)), 0.1)
+    tested = preparing.split_off(finding.find(str(pictures)), 0.1)
     paths = np.array(sorted(pictures.rglob("*.png")))
     for dataset, files in ((train, paths[~tested]), (test, paths[tested])):
         readable = [path for path in files if path.stat().st_size > 10]
@@ -164,7 +164,7 @@ def test_killed_and_continued_has_the_bytes_of_one_go(
 ) -> None:
     monkeypatch.setattr(preparing, "_SECONDS_BETWEEN_NOTES", 0.0)
     prepare(pictures, tmp_path / "whole")
-    out, found = tmp_path / "killed", originals.find(str(pictures))
+    out, found = tmp_path / "killed", finding.find(str(pictures))
     # What a kill leaves: files that are further than what was noted, by a part of an image.
     prepare(pictures, out, stopped=stop_after(2))
     note = json.loads((out / prepared.UNFINISHED).read_text())
@@ -268,7 +268,7 @@ def test_the_test_share_is_of_each_class_and_stays_when_others_are_added(tmp_pat
 
 def test_a_source_with_tests_takes_no_test_share() -> None:
     with pytest.raises(InputError, match="mnist has a test split of its own: leave out --test-share"):
-        preparing.split_off(originals.find("mnist"), 0.1)
+        preparing.split_off(finding.find("mnist"), 0.1)
 
 
 @pytest.fixture
@@ -282,7 +282,7 @@ def small_disk() -> Iterator[None]:
 
 def test_a_disk_that_fills_loses_nothing(pictures: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     prepare(pictures, tmp_path / "whole")
-    found, out = originals.find(str(pictures)), tmp_path / "out"
+    found, out = finding.find(str(pictures)), tmp_path / "out"
     request.getfixturevalue("small_disk")
     with pytest.raises(InputError, match=r"can't be written any more \(File too large\): make room"):
         prepare(found, out)
@@ -303,7 +303,7 @@ def test_a_disk_that_is_too_small_is_noticed_before(
 
 @pytest.mark.parametrize("failure", [OSError(5, "Input/output error"), MemoryError()])
 def test_a_disk_that_fails_is_no_broken_image(pictures: Path, tmp_path: Path, failure: Exception) -> None:
-    found = originals.find(str(pictures))
+    found = finding.find(str(pictures))
 
     def opened(number: int) -> Any:
         if number == 40:
@@ -318,6 +318,6 @@ def test_a_disk_that_fails_is_no_broken_image(pictures: Path, tmp_path: Path, fa
 
 
 def test_a_source_that_goes_away_is_no_broken_image(pictures: Path, tmp_path: Path) -> None:
-    found = dataclasses.replace(originals.find(str(pictures)), there=lambda: False)
+    found = dataclasses.replace(finding.find(str(pictures)), there=lambda: False)
     with pytest.raises(InputError, match=r"cat/010\.png can't be read any more"):
         prepare(found, tmp_path / "out")

@@ -18,7 +18,7 @@ import pytest
 import tensorflow_datasets as tfds  # type: ignore[import-untyped]
 from PIL import Image
 
-from gan_jax.data import load, originals, preparing, tfds_source
+from gan_jax.data import finding, load, preparing, tfds_source
 from gan_jax.data.rows import Rows
 from gan_jax.errors import InputError
 
@@ -294,7 +294,7 @@ def test_images_of_several_sizes_are_prepared_record_by_record(data_dir: Path) -
     with pytest.raises(InputError, match=r"of several sizes.*`gan-jax prepare tfds:gan_jax_tiny --size 64 --out prep"):
         load("tfds:gan_jax_tiny")
     (data_dir / "out").mkdir()
-    found = originals.find("tfds:gan_jax_tiny")
+    found = finding.find("tfds:gan_jax_tiny")
     assert found.notes == ("classes cat have no examples",)
     preparing.prepare(found, preparing.Options((4, 5)), data_dir / "out", workers=2)
     for split, values in (("train", {0, 1, 2, 3}), ("test", {4, 5})):

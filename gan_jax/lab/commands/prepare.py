@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from gan_jax.data import originals, preparing
+from gan_jax.data import finding, preparing
 from gan_jax.data.classes import described
 from gan_jax.data.prepared import Record
 from gan_jax.errors import InputError
@@ -21,7 +21,7 @@ def main(lab: Lab, argv: list[str]) -> int:
     how = preparing.Options(options.size, options.crop, options.channels, options.test_share)
     before = "stopped before anything was prepared"
     with leave_at_once(before), Progress(0, what="prepare") as bar, bar.doing("listing the images"):
-        found = originals.find(options.source)
+        found = finding.find(options.source)
     kind, _, place = found.spec.partition(":")
     if kind == "folder" and options.out.resolve().is_relative_to(Path(place).resolve()):
         raise InputError(

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gan_jax.data import load, originals, prepared, preparing
+from gan_jax.data import finding, load, prepared, preparing
 from gan_jax.lab import EXPERIMENTS, files, main
 from gan_jax.lab.runs import chunks, directory, logs, streaming
 from tests.data.helpers import blobs, save
@@ -221,4 +221,4 @@ def test_metrics_of_prepared_data_compare_with_its_tests(pets: Path, monkeypatch
     np.testing.assert_array_equal(found.test.x, test.x[order[:5]])
     assert found.test.labels is not None and len(found.test.labels) == 5
     assert not isinstance(found.test.x, np.memmap)
-    assert originals.find("prepared:data").classes == ("cat", "dog")
+    assert finding.find("prepared:data").classes == ("cat", "dog")

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax.data import originals
+from gan_jax.data import finding
+from gan_jax.data.originals import Originals
 from gan_jax.errors import InputError
 from tests.data.helpers import blobs, save
 
@@ -29,7 +30,7 @@ def zipped(folder: Path, path: Path, inside: str = "") -> Path:
     return path
 
 
-def pixels(found: originals.Originals) -> list[np.ndarray]:
+def pixels(found: Originals) -> list[np.ndarray]:
     images = []
     for number in range(len(found)):
         with found.open(number) as image:
@@ -38,7 +39,7 @@ def pixels(found: originals.Originals) -> list[np.ndarray]:
 
 
 def test_a_folder_of_mixed_sizes(pets: Path) -> None:
-    found = originals.find(str(pets))
+    found = finding.find(str(pets))
     assert found.spec == f"folder:{pets}"
     assert found.names == ["cat/b.png", "cat/deep/a.png", "dog 2/d.png", "dog 10/c.png"]
     assert found.classes == ("cat", "dog 2", "dog 10")
@@ -51,7 +52,7 @@ def test_a_folder_of_mixed_sizes(pets: Path) -> None:
 @pytest.mark.parametrize("inside", ["", "data/pets/"])
 def test_an_archive_is_as_the_folder_that_was_packed(pets: Path, inside: str) -> None:
     path = zipped(pets, pets.parent / "pets.zip", inside)
-    here, there = originals.find(str(pets)), originals.find(str(path))
+    here, there = finding.find(str(pets)), finding.find(str(path))
     assert (there.names, there.classes, there.notes) == (here.names, here.classes, here.notes)
     np.testing.assert_array_equal(there.labels, here.labels)
     for a, b in zip(pixels(here), pixels(there), strict=True):
@@ -64,7 +65,7 @@ def test_folders_named_as_splits_are_splits(tmp_path: Path, packed: bool) -> Non
     for i, name in enumerate(("train/a/1.png", "train/b/2.png", "val/b/3.png", "extra/4.png")):
         save(tmp_path / "sets" / name, blobs(1, 4, 4, seed=i)[0])
     source = tmp_path / "sets"
-    found = originals.find(str(zipped(source, tmp_path / "sets.zip") if packed else source))
+    found = finding.find(str(zipped(source, tmp_path / "sets.zip") if packed else source))
     assert found.names == ["train/a/1.png", "train/b/2.png", "val/b/3.png"]
     assert found.tested.tolist() == [False, False, True]
     assert found.labels is not None and found.labels.tolist() == [0, 1, 1]
@@ -73,7 +74,7 @@ def test_folders_named_as_splits_are_splits(tmp_path: Path, packed: bool) -> Non
 
 def test_one_loose_image_in_an_archive(tmp_path: Path) -> None:
     save(tmp_path / "one/a.png", blobs(1, 4, 4)[0])
-    found = originals.find(str(zipped(tmp_path / "one", tmp_path / "one.zip")))
+    found = finding.find(str(zipped(tmp_path / "one", tmp_path / "one.zip")))
     assert (found.names, found.labels) == (["a.png"], None)
 
 
@@ -83,7 +84,7 @@ def test_arrays_with_their_labels_and_tests(tmp_path: Path) -> None:
         tmp_path / "a.npz", images=x[:3], labels=np.array([4, 9, 4]), test_images=x[3:], test_labels=np.array([9, 9])
     )
     for source in (f"npz:{tmp_path / 'a.npz'}", str(tmp_path / "a.npz")):
-        found = originals.find(source)
+        found = finding.find(source)
         assert found.spec == f"npz:{tmp_path / 'a.npz'}"
         assert found.labels is not None and found.labels.tolist() == [0, 1, 0, 1, 1]
         assert found.classes == ("4", "9")
@@ -92,17 +93,17 @@ def test_arrays_with_their_labels_and_tests(tmp_path: Path) -> None:
 
 
 def test_what_changes_a_source_changes_its_digest(pets: Path) -> None:
-    before = originals.find(str(pets)).digest
-    assert originals.find(str(pets)).digest == before
+    before = finding.find(str(pets)).digest
+    assert finding.find(str(pets)).digest == before
     save(pets / "cat/b.png", blobs(1, 9, 9)[0])
-    changed = originals.find(str(pets)).digest
+    changed = finding.find(str(pets)).digest
     save(pets / "cat/z.png", blobs(1, 9, 9)[0])
-    assert len({before, changed, originals.find(str(pets)).digest}) == 3
+    assert len({before, changed, finding.find(str(pets)).digest}) == 3
 
 
 def test_points_are_refused() -> None:
     with pytest.raises(InputError, match="ring is points, which need no preparing"):
-        originals.find("ring")
+        finding.find("ring")
 
 
 @pytest.mark.parametrize(("source", "words"), [
@@ -113,21 +114,21 @@ def test_points_are_refused() -> None:
 ])  # fmt: skip
 def test_sources_that_are_not_there(source: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
-        originals.find(source)
+        finding.find(source)
 
 
 def test_an_empty_folder_and_an_empty_archive(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for path in (tmp_path / "empty", zipped(tmp_path / "empty", tmp_path / "empty.zip")):
         with pytest.raises(InputError, match="there are no images here"):
-            originals.find(str(path))
+            finding.find(str(path))
 
 
 def test_a_broken_archive(pets: Path) -> None:
     path = zipped(pets, pets.parent / "pets.zip")
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(InputError, match=r"the archive can't be read \(File is not a zip file\): download or pack"):
-        originals.find(str(path))
+        finding.find(str(path))
 
 
 @pytest.mark.parametrize("name", ["../a.png", "x/../../a.png", "/etc/a.png", "..\\a.png", "C:\\a.png"])
@@ -138,16 +139,16 @@ def test_an_archive_with_a_path_outside_itself(tmp_path: Path, name: str) -> Non
     with pytest.raises(
         InputError, match=r"^zip:[^ ]*: the archive holds a path outside itself, '[^ ]*a\.png': pack .*"
     ):
-        originals.find(str(tmp_path / "a.zip"))
+        finding.find(str(tmp_path / "a.zip"))
 
 
 def test_an_archive_that_expands_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "bomb.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.png", bytes(2**20))
-    monkeypatch.setattr(originals, "_MEMBER_BYTES", 2**20 - 1)
+    monkeypatch.setattr(finding, "_MEMBER_BYTES", 2**20 - 1)
     with pytest.raises(InputError, match=r"'a\.png' expands to 1 MiB, and images have at most"):
-        originals.find(str(path))
+        finding.find(str(path))
     monkeypatch.undo()
     # Many members that are the same bytes of the archive, as in the bombs that are known.
     with zipfile.ZipFile(path, "a") as archive:
@@ -157,7 +158,7 @@ def test_an_archive_that_expands_without_end(tmp_path: Path, monkeypatch: pytest
             archive.filelist.append(same)
         archive._didModify = True
     with pytest.raises(InputError, match=r"says that it expands to [0-9,]+, which it can't hold"):
-        originals.find(str(path))
+        finding.find(str(path))
 
 
 def test_an_encrypted_archive(tmp_path: Path) -> None:
@@ -166,7 +167,7 @@ def test_an_encrypted_archive(tmp_path: Path) -> None:
         archive.writestr("a.png", b"")
         archive.filelist[0].flag_bits |= 1
     with pytest.raises(InputError, match=r"'a\.png' is encrypted: unpack the archive with its password"):
-        originals.find(str(path))
+        finding.find(str(path))
 
 
 def test_a_link_in_an_archive_is_no_way_out(tmp_path: Path) -> None:
@@ -175,6 +176,6 @@ def test_a_link_in_an_archive_is_no_way_out(tmp_path: Path) -> None:
         link = zipfile.ZipInfo("a.png")
         link.external_attr = (stat.S_IFLNK | 0o777) << 16
         archive.writestr(link, str(tmp_path / "secret.png"))
-    found = originals.find(str(tmp_path / "a.zip"))
+    found = finding.find(str(tmp_path / "a.zip"))
     with pytest.raises(Image.UnidentifiedImageError), found.open(0):
         pass
