@@ -18,14 +18,18 @@ from gan_jax import checkpoint, recipes
 from gan_jax.errors import InputError
 from gan_jax.gan import GANState
 from gan_jax.training import Examples, initial_state
-from tests.helpers import few, untyped
+from tests.helpers import few, jit, untyped
 
 
-@functools.cache
-def _state(step: int = 0, width: int = 4, **options: object) -> GANState:
+def _fresh(step: int = 0, width: int = 4, **options: object) -> GANState:
     gan = recipes.cgan_embedding((4, 4, 1), 3, width=width, latent=2, **options)
     examples = Examples(jnp.zeros((1, 4, 4, 1), jnp.uint8), jnp.zeros((1,), jnp.int32))
     return initial_state(gan, jax.random.key(step), examples).replace(step=jnp.int32(step))
+
+
+@functools.cache
+def _state(*args: int, **kwargs: Any) -> GANState:
+    return jit(lambda: _fresh(*args, **kwargs))()
 
 
 def _assert_same_bits(a: Any, b: Any) -> None:
@@ -43,7 +47,7 @@ def _files(directory: Path) -> list[Path]:
 def test_restores_every_bit_of_the_newest_step(tmp_path: Path, options: dict[str, object]) -> None:
     for step in (1, 2, 10):
         checkpoint.save(tmp_path, step, _state(step, **options), keep=3)
-    step, state = checkpoint.restore(tmp_path, jax.eval_shape(lambda: _state.__wrapped__(**options)))
+    step, state = checkpoint.restore(tmp_path, jax.eval_shape(lambda: _fresh(**options)))
     assert step == 10
     _assert_same_bits(state, _state(10, **options))
 

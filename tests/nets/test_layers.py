@@ -30,7 +30,7 @@ paddings = st.sampled_from(["SAME", "VALID"])
 
 
 def normal(seed: int, *shape: int) -> jax.Array:
-    return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
+    return jax.device_put(np.random.default_rng(seed).normal(size=shape).astype(np.float32))
 
 
 def behaviour(layer: nn.Module, variables: Any, x: jax.Array, cotangent_seed: int = 3) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def assert_same_behaviour(ours: nn.Module, reference: nn.Module, x: jax.Array) -
     leaves, treedef = jax.tree.flatten(variables)
     variables = treedef.unflatten([normal(i, *leaf.shape) / 2 for i, leaf in enumerate(leaves)])
     actual, expected = jit(lambda v, x: (behaviour(ours, v, x), behaviour(reference, v, x)))(variables, x)
-    scale = {name: max(1.0, *(float(abs(leaf).max()) for leaf in jax.tree.leaves(expected[name]))) for name in expected}
+    scale = {name: max(1.0, *(np.abs(leaf).max() for leaf in jax.tree.leaves(expected[name]))) for name in expected}
     for name in expected:
         assert_close(actual[name], expected[name], rtol=0, atol=2e-5 * scale[name])
 
@@ -264,7 +264,7 @@ def assert_equal_up_to_scale(actual: Any, expected: Any, tolerance: float) -> No
     """Leaf by leaf, up to `tolerance` of the largest number of the leaf."""
     assert jax.tree.structure(actual) == jax.tree.structure(expected)
     for a, b in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
-        np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * max(1.0, float(abs(b).max())))
+        np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * max(1.0, np.abs(b).max()))
 
 
 @pytest.mark.parametrize(
@@ -478,7 +478,7 @@ def test_layers_compute_in_bfloat16_and_keep_float32_parameters(layer: nn.Module
     assert y.dtype == jnp.bfloat16
     assert exact.dtype == jnp.float32
     # 8 bits of mantissa in the operands, and sums of up to 100 products.
-    np.testing.assert_allclose(y.astype(jnp.float32), exact, atol=0.02 * float(abs(exact).max()))
+    np.testing.assert_allclose(y.astype(jnp.float32), exact, atol=0.02 * np.abs(exact).max())
     assert {leaf.dtype for leaf in jax.tree.leaves(gradients)} == {np.dtype("float32")}
 
 

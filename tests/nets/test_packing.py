@@ -9,7 +9,7 @@ from flax import linen as nn
 from gan_jax import recipes, training
 from gan_jax.nets.packing import Packed
 from gan_jax.training import Examples
-from tests.helpers import few
+from tests.helpers import few, jit
 
 KEY = jax.random.key(0)
 
@@ -49,9 +49,9 @@ def test_a_packed_discriminator_trains(name: str) -> None:
     gan = getattr(recipes, name)((2,), width=8)
     gan = gan.replace(discriminator=Packed(gan.discriminator, 3))
     data = Examples(jnp.ones((10, 2)))
-    state = training.initial_state(gan, KEY, data)
+    state = jit(lambda: training.initial_state(gan, KEY, data))()
     assert state.discriminator.params["net"]["Dense_0"]["kernel"].shape == (6, 8)
-    trained, metrics = training.train(gan, state, data, KEY, steps=2, batch_size=6)
+    trained, metrics = jit(lambda: training.train(gan, state, data, KEY, steps=2, batch_size=6))()
     assert int(trained.step) == 2
     assert all(np.isfinite(values).all() for values in jax.tree.leaves(metrics))
 

@@ -32,6 +32,14 @@ FEATURES: dict[str, nn.Module] = {
 }
 
 
+def initial(net: nn.Module, x: jax.Array, y: Any) -> Any:
+    return jit(net.init, static_argnums=3)(KEY, x, y, False)
+
+
+def output(net: nn.Module, variables: Any, x: jax.Array, y: Any) -> jax.Array:
+    return jit(net.apply, static_argnums=3)(variables, x, y, False)
+
+
 def of_net(variables: Any) -> Any:
     return {kind: tree["net"] for kind, tree in variables.items() if "net" in tree}
 
@@ -48,38 +56,37 @@ def randomised(variables: Any) -> Any:
 def test_each_channel_is_an_image_that_the_net_paints_from_a_latent_of_its_own(name: str) -> None:
     net = GENERATORS[name]
     whole = PerChannelGenerator(net, CHANNELS, Encode(CLASSES))
-    variables = randomised(jit(lambda: whole.init(KEY, LATENTS, LABELS, False))())
+    variables = randomised(initial(whole, LATENTS, LABELS))
     dense = variables["params"]["Dense_0"]
     assert dense["kernel"].shape == (LATENT + CLASSES, CHANNELS * LATENT)
-    x = jit(lambda: whole.apply(variables, LATENTS, LABELS, False))()
+    x = output(whole, variables, LATENTS, LABELS)
     assert x.shape == (BATCH, 8, 12, CHANNELS)
     code = jnp.concatenate([LATENTS, jnp.eye(CLASSES)[LABELS]], axis=1)
     for c in range(CHANNELS):
         own = slice(c * LATENT, (c + 1) * LATENT)
         latents = code @ dense["kernel"][:, own] + dense["bias"][None, own]
-        assert_close(x[..., c], net.apply(of_net(variables), latents, None, False)[..., 0])
+        assert_close(x[..., c], output(net, of_net(variables), latents, None)[..., 0])
 
 
 def test_without_a_condition_the_latents_are_made_of_z() -> None:
     whole = PerChannelGenerator(GENERATORS["dcgan"], CHANNELS)
-    variables = jit(lambda: whole.init(KEY, LATENTS, LABELS, False))()
+    variables = initial(whole, LATENTS, LABELS)
     assert variables["params"]["Dense_0"]["kernel"].shape == (LATENT, CHANNELS * LATENT)
-    apply = jit(lambda y: whole.apply(variables, LATENTS, y, False))
-    assert_same(apply(LABELS), apply(None))
+    assert_same(output(whole, variables, LATENTS, LABELS), output(whole, variables, LATENTS, None))
 
 
 def test_weights_of_the_net_are_the_same_for_any_number_of_channels() -> None:
     two, three = (PerChannelGenerator(GENERATORS["dcgan"], n) for n in (2, 3))
-    variables = three.init(KEY, LATENTS, None, False)
+    variables = initial(three, LATENTS, None)
     narrow = {k: v[..., : 2 * LATENT] for k, v in variables["params"]["Dense_0"].items()}
     cut = {**variables, "params": {**variables["params"], "Dense_0": narrow}}
-    assert_close(two.apply(cut, LATENTS, None, False), three.apply(variables, LATENTS, None, False)[..., :2])
+    assert_close(output(two, cut, LATENTS, None), output(three, variables, LATENTS, None)[..., :2])
 
 
 def test_batch_statistics_are_those_of_all_channels() -> None:
     net = GENERATORS["dcgan"]
     whole = PerChannelGenerator(net, CHANNELS)
-    variables = whole.init(KEY, LATENTS, None, False)
+    variables = initial(whole, LATENTS, None)
     x, updates = whole.apply(variables, LATENTS, None, True, mutable=["batch_stats"])
     dense = variables["params"]["Dense_0"]
     latents = (LATENTS @ dense["kernel"] + dense["bias"][None]).reshape(BATCH * CHANNELS, LATENT)
@@ -92,52 +99,52 @@ def test_batch_statistics_are_those_of_all_channels() -> None:
 def test_a_net_with_an_encoder_gets_the_condition_of_every_channel_s_example() -> None:
     net = dcgan.Generator(ONE, (4, 2), encode=Encode(CLASSES))
     whole = PerChannelGenerator(net, CHANNELS)
-    variables = whole.init(KEY, LATENTS, LABELS, False)
+    variables = initial(whole, LATENTS, LABELS)
     dense = variables["params"]["Dense_0"]
-    x = whole.apply(variables, LATENTS, LABELS, False)
+    x = output(whole, variables, LATENTS, LABELS)
     for c in range(CHANNELS):
         own = slice(c * LATENT, (c + 1) * LATENT)
         latents = LATENTS @ dense["kernel"][:, own] + dense["bias"][None, own]
-        assert_close(x[..., c], net.apply(of_net(variables), latents, LABELS, False)[..., 0])
+        assert_close(x[..., c], output(net, of_net(variables), latents, LABELS)[..., 0])
 
     body = dcgan.Discriminator(heads.Features(), (2, 4), encode=Encode(CLASSES))
     critic = PerChannelDiscriminator(body, heads.Logit())
-    variables = critic.init(KEY, IMAGES, LABELS, False)
-    alone = [body.apply(of_net(variables), IMAGES[..., c : c + 1], LABELS, False) for c in range(CHANNELS)]
+    variables = initial(critic, IMAGES, LABELS)
+    alone = [output(body, of_net(variables), IMAGES[..., c : c + 1], LABELS) for c in range(CHANNELS)]
     last = variables["params"]["head"]["Dense_0"]
     expected = jnp.concatenate(alone, axis=1) @ last["kernel"] + last["bias"][None]
-    assert_close(critic.apply(variables, IMAGES, LABELS, False), expected[:, 0])
+    assert_close(output(critic, variables, IMAGES, LABELS), expected[:, 0])
 
 
 @pytest.mark.parametrize("name", few(FEATURES, "dcgan spectral"))
 def test_the_head_gets_the_features_of_each_channel_as_an_image(name: str) -> None:
     net, head = FEATURES[name], heads.Hidden(7, heads.Projection(CLASSES))
     whole = PerChannelDiscriminator(net, head)
-    variables = randomised(jit(lambda: whole.init(KEY, IMAGES, LABELS, False))())
-    logits = jit(lambda: whole.apply(variables, IMAGES, LABELS, False))()
+    variables = randomised(initial(whole, IMAGES, LABELS))
+    logits = output(whole, variables, IMAGES, LABELS)
     assert logits.shape == (BATCH,)
-    alone = [net.apply(of_net(variables), IMAGES[..., c : c + 1], None, False) for c in range(CHANNELS)]
+    alone = [output(net, of_net(variables), IMAGES[..., c : c + 1], None) for c in range(CHANNELS)]
     of_head = {"params": variables["params"]["head"]}
-    assert_close(logits, head.apply(of_head, jnp.concatenate(alone, axis=1), LABELS, False), atol=1e-5)
+    assert_close(logits, output(head, of_head, jnp.concatenate(alone, axis=1), LABELS), atol=1e-5)
 
 
 def test_equal_channels_look_like_one_image_several_times() -> None:
     x = IMAGES[..., :1]
     alone = dcgan.Discriminator(heads.Logit(), (4, 8))
     whole = PerChannelDiscriminator(dcgan.Discriminator(heads.Features(), (4, 8)), heads.Logit())
-    params = dict(alone.init(KEY, x, None, False)["params"])
+    params = dict(initial(alone, x, None)["params"])
     last = params.pop("head")["Dense_0"]
     weights = jnp.concatenate([last["kernel"], 10 * last["kernel"], 100 * last["kernel"]])
     wide = {"net": params, "head": {"Dense_0": {"kernel": weights, "bias": last["bias"]}}}
-    logits = alone.apply({"params": {**params, "head": {"Dense_0": last}}}, x, None, False)
-    together = whole.apply({"params": wide}, jnp.repeat(x, 3, axis=-1), None, False)
+    logits = output(alone, {"params": {**params, "head": {"Dense_0": last}}}, x, None)
+    together = output(whole, {"params": wide}, jnp.repeat(x, 3, axis=-1), None)
     np.testing.assert_allclose(together, 111 * logits, rtol=1e-4)
 
 
 def test_spectral_norm_divides_every_weight() -> None:
     head = heads.Hidden(7, heads.Projection(CLASSES, spectral_norm=True), spectral_norm=True)
     whole = PerChannelDiscriminator(FEATURES["dcgan spectral"], head)
-    variables = whole.init(KEY, IMAGES, LABELS, False)
+    variables = initial(whole, IMAGES, LABELS)
     scaled = {**variables, "params": jax.tree.map(lambda p: 7 * p, variables["params"])}
     apply = jit(lambda v: whole.apply(v, IMAGES, LABELS, True, mutable=["batch_stats"]))
     (expected, once), (logits, seven_times) = apply(variables), apply(scaled)
@@ -176,7 +183,7 @@ def test_they_can_be_rematerialised() -> None:
         (PerChannelDiscriminator, (FEATURES["resnet"], heads.Projection(CLASSES)), IMAGES),
     ):
         stored, rematerialised = net(*arguments), nn.remat(net, static_argnums=(3,))(*arguments)
-        variables = stored.init(KEY, x, LABELS, False)
+        variables = initial(stored, x, LABELS)
 
         def gradient(net: nn.Module, variables: Any = variables, x: jax.Array = x) -> Any:
             return jax.grad(lambda v: jnp.sum(net.apply(v, x, LABELS, False) ** 2))(variables)
