@@ -400,10 +400,10 @@ def test_without_a_head_a_discriminator_returns_what_its_head_would_get(name: st
     body = {kind: {name: tree for name, tree in of.items() if name != "head"} for kind, of in variables.items()}
     expected = jax.eval_shape(lambda: make(heads.Features()).init(KEY, x, None, train=False))
     assert jax.tree.map(jnp.shape, body) == jax.tree.map(jnp.shape, expected)
-    h = make(heads.Features()).apply(body, x, None, train=False)
+    h = jit(lambda body: make(heads.Features()).apply(body, x, None, train=False))(body)
     assert h.ndim == 2
     last = variables["params"]["head"]["Dense_0"]
-    logits = make(heads.Logit()).apply(variables, x, None, train=False)
+    logits = jit(lambda variables: make(heads.Logit()).apply(variables, x, None, train=False))(variables)
     assert_close(logits, (h @ last["kernel"])[:, 0] + last["bias"][0])
 
 
@@ -525,15 +525,19 @@ def test_completion_keeps_the_given_half_and_paints_the_other() -> None:
 
 def test_batchnorm_of_one_example_is_refused_where_it_forgets_the_latents() -> None:
     deep, shallow = (mlp.Generator((2,), hidden, batch_norm=True) for hidden in ((4, 4), (4,)))
-    variables = [net.init(KEY, LATENTS, None, False) for net in (deep, shallow)]
+    variables = [jit(net.init, static_argnums=3)(KEY, LATENTS, None, False) for net in (deep, shallow)]
 
     def run(net: Any, variables: Any, z: jax.Array, train: bool) -> Any:
         return net.apply(variables, z, None, train, mutable=["batch_stats"])
 
+    def traced(*args: Any) -> Any:
+        return jax.eval_shape(lambda: run(*args))
+
     with pytest.raises(InputError, match="use a batch size of at least 2"):
-        run(deep, variables[0], LATENTS[:1], True)
-    run(deep, variables[0], LATENTS[:2], True)
-    run(deep, variables[0], LATENTS[:1], False)
-    run(shallow, variables[1], LATENTS[:1], True)
+        traced(deep, variables[0], LATENTS[:1], True)
+    traced(deep, variables[0], LATENTS[:2], True)
+    traced(deep, variables[0], LATENTS[:1], False)
+    traced(shallow, variables[1], LATENTS[:1], True)
     over_devices = mlp.Generator((2,), (4, 4), batch_norm=True, axis_name="device")
-    jax.vmap(lambda z: run(over_devices, variables[0], z[None], True), axis_name="device")(LATENTS)
+    over = jax.vmap(lambda z: run(over_devices, variables[0], z[None], True), axis_name="device")
+    jax.eval_shape(over, LATENTS)

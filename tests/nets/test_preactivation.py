@@ -49,8 +49,8 @@ def normalised(x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
 def test_a_generators_block_doubles_before_its_first_convolution_by_hand() -> None:
     """The shortcut as the papers write it: doubled, then convolved."""
     x, block = images(2, 3, 4), Up(5)
-    variables = block.init(KEY, x, None, False)
-    y, _ = block.apply(variables, x, None, True, mutable=["batch_stats"])
+    variables = jit(block.init, static_argnums=3)(KEY, x, None, False)
+    y, _ = jit(lambda variables, x: block.apply(variables, x, None, True, mutable=["batch_stats"]))(variables, x)
     params, x = variables["params"], np.asarray(x, np.float64)
     h = convolved(spread(np.maximum(normalised(x, (0, 1, 2)), 0)), params["Conv_0"])
     h = convolved(np.maximum(normalised(h, (0, 1, 2)), 0), params["Conv_1"])
@@ -61,7 +61,7 @@ def test_a_generators_block_doubles_before_its_first_convolution_by_hand() -> No
 @pytest.mark.parametrize("layer_norm", [False, True])
 def test_a_discriminators_block_halves_at_its_end_by_hand(layer_norm: bool) -> None:
     x, block = images(4, 6, 3), Down(5, layer_norm=layer_norm)
-    variables = block.init(KEY, x, False)
+    variables = jit(block.init, static_argnums=2)(KEY, x, False)
     params, image = variables["params"], np.asarray(x, np.float64)
 
     def active(h: np.ndarray) -> np.ndarray:
@@ -69,27 +69,27 @@ def test_a_discriminators_block_halves_at_its_end_by_hand(layer_norm: bool) -> N
 
     h = convolved(active(convolved(active(image), params["Conv_0"])), params["Conv_1"])
     expected = pooled(h) + pooled(dense(image, params["Dense_0"]))
-    np.testing.assert_allclose(block.apply(variables, x, True), expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(jit(block.apply, static_argnums=2)(variables, x, True), expected, rtol=1e-4, atol=1e-4)
     assert params["Conv_0"]["kernel"].shape == (3, 3, 3, 3)
 
 
 def test_the_first_block_gets_the_image_as_it_is_and_a_last_one_keeps_its_size() -> None:
     x, block = images(4, 4, 3), Down(5, first=True)
-    variables = block.init(KEY, x, False)
+    variables = jit(block.init, static_argnums=2)(KEY, x, False)
     params, image = variables["params"], np.asarray(x, np.float64)
     h = convolved(np.maximum(convolved(image, params["Conv_0"]), 0), params["Conv_1"])
     expected = pooled(h) + dense(pooled(image), params["Dense_0"])
-    np.testing.assert_allclose(block.apply(variables, x, True), expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(jit(block.apply, static_argnums=2)(variables, x, True), expected, rtol=1e-4, atol=1e-4)
     x, same = images(4, 4, 5), Down(5, halved=False)
-    variables = same.init(KEY, x, False)
+    variables = jit(same.init, static_argnums=2)(KEY, x, False)
     assert variables["params"].keys() == {"Conv_0", "Conv_1"}
     image, params = np.asarray(x, np.float64), variables["params"]
     h = convolved(np.maximum(convolved(np.maximum(image, 0), params["Conv_0"]), 0), params["Conv_1"])
-    np.testing.assert_allclose(same.apply(variables, x, True), image + h, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(jit(same.apply, static_argnums=2)(variables, x, True), image + h, rtol=1e-4, atol=1e-4)
 
 
 def test_weights_start_with_the_variance_of_glorot_and_twice_that_in_blocks() -> None:
-    params = Down(64).init(KEY, images(4, 4, 48), False)["params"]
+    params = jit(Down(64).init, static_argnums=2)(KEY, images(4, 4, 48), False)["params"]
     for kernel, gain, fans in (
         (params["Conv_0"]["kernel"], 2, 9 * (48 + 48)),
         (params["Conv_1"]["kernel"], 2, 9 * (48 + 64)),
@@ -105,10 +105,10 @@ def test_the_last_features_are_those_of_all_pixels(pool: Any) -> None:
     """Of a net whose only block is the identity, once rectified."""
     net = Discriminator(heads.Features(), (4,), 0, stem=4, pool=pool)
     x = images(4, 4, 2)
-    variables = net.init(KEY, x, None, False)
+    variables = jit(net.init, static_argnums=3)(KEY, x, None, False)
     zeros = jax.tree.map(jnp.zeros_like, variables["params"]["Down_0"])
     stem = variables["params"]["Conv_0"]
-    found = net.apply({"params": {"Conv_0": stem, "Down_0": zeros}}, x, None, True)
+    found = jit(net.apply, static_argnums=3)({"params": {"Conv_0": stem, "Down_0": zeros}}, x, None, True)
     h = np.maximum(convolved(np.asarray(x, np.float64), stem), 0)
     expected = {"sum": h.sum((1, 2)), "mean": h.mean((1, 2)), None: h.reshape(BATCH, -1)}[pool]
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
