@@ -18,7 +18,7 @@ from gan_jax.gan import GAN, Batch, GANState
 from gan_jax.nets import heads, mlp
 from gan_jax.training import Examples
 from tests.experiments.helpers import call
-from tests.helpers import few
+from tests.helpers import few, jit
 
 KEY = jax.random.key(0)
 
@@ -44,12 +44,14 @@ _SMOOTH = [name for name, case in dirac._CASES.items() if case[3] is not None]
 def test_the_spectrum_of_dirac_gan_is_its_closed_form(name: str) -> None:
     """J = [[c, f], [-f, 0]] in (psi, theta), so that l^2 - c l + f^2 = 0."""
     gan, slope, curvature = _of_dirac(name)
-    state = gan.init(KEY, Batch(jnp.zeros((1, 1, 1))))
+    state = jit(gan.init)(KEY, Batch(jnp.zeros((1, 1, 1))))
     product, size = spectrum.product(gan, state, Batch(jnp.zeros((4, 1))), KEY)
     assert size == 2
-    dense = jax.vmap(product)(jnp.eye(2)).T
+    dense = jit(jax.vmap(product))(jnp.eye(2)).T
     np.testing.assert_allclose(dense, [[curvature, slope], [-slope, 0]], atol=1e-6)
-    values, residual = spectrum.leading(np.asarray(spectrum.arnoldi(product, jnp.array([1.0, 2.0]), 2)), 2)
+    values, residual = spectrum.leading(
+        np.asarray(jit(lambda start: spectrum.arnoldi(product, start, 2))(jnp.array([1.0, 2.0]))), 2
+    )
     root = np.sqrt(complex(curvature**2 / 4 - slope**2))
     theirs = [curvature / 2 + root, curvature / 2 - root]
     np.testing.assert_allclose(sorted(values, key=np.imag), sorted(theirs, key=np.imag), atol=2e-6)

@@ -10,11 +10,15 @@ from gan_jax.metrics import modes
 from tests.helpers import jit
 
 
+def quality(x: np.ndarray, mixture: toys.Mixture) -> modes.Quality:
+    return jit(lambda x: modes.quality(x, mixture))(x.astype(np.float32))
+
+
 @pytest.mark.parametrize("name", ["ring", "grid"])
 def test_the_data_itself(name: str) -> None:
     x = toys.load(name).x
     mixture = toys.MIXTURES[name]
-    found = jit(lambda x: modes.quality(x, mixture))(x)
+    found = quality(x, mixture)
     count = len(mixture.centres)
     assert int(found.modes) == count
     assert float(found.high_quality) == pytest.approx(modes.HIGH_QUALITY_CEILING, abs=4 * np.sqrt(0.011 / len(x)))
@@ -29,10 +33,10 @@ def test_the_ceiling_is_that_of_the_protocol() -> None:
 def test_by_hand() -> None:
     ring = toys.RING
     # Mode 0: two samples one sigma left and right; mode 2: one; and two far from all.
-    x = np.concatenate([ring.centres[[0, 0, 2]], [[0.0, 0.0], [5.0, 5.0]]]).astype(np.float32)
+    x = np.concatenate([ring.centres[[0, 0, 2]], [[0.0, 0.0], [5.0, 5.0]]])
     x[0, 0] -= 0.01
     x[1, 0] += 0.01
-    found = modes.quality(jnp.asarray(x), ring)
+    found = quality(x, ring)
     assert int(found.modes) == 2
     assert float(found.high_quality) == pytest.approx(3 / 5)
     p, q = 2 / 3, 1 / 3
@@ -43,11 +47,11 @@ def test_by_hand() -> None:
 
 
 def test_collapse_to_points_and_nothing_at_all() -> None:
-    points = modes.quality(jnp.asarray(toys.GRID.centres.repeat(10, axis=0)), toys.GRID)
+    points = quality(toys.GRID.centres.repeat(10, axis=0), toys.GRID)
     assert (int(points.modes), float(points.high_quality)) == (25, 1)
     assert float(points.sigma_ratio) == pytest.approx(0, abs=1e-6)
     assert float(points.kl) == pytest.approx(0, abs=1e-6)
-    nothing = modes.quality(jnp.full((10, 2), 9.0), toys.GRID)
+    nothing = quality(np.full((10, 2), 9.0), toys.GRID)
     assert (int(nothing.modes), float(nothing.high_quality)) == (0, 0)
     assert np.isnan(nothing.kl)
 
