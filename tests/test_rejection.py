@@ -48,7 +48,7 @@ def test_ratio_of_gaussians() -> None:
     gan = _gaussian()
     labels = jax.random.bernoulli(KEY, 0.3, (20_000,)).astype(jnp.int32)
     data = Examples(1 + 0.7 * jax.random.normal(jax.random.key(1), (20_000, 1)), labels)
-    state = training.initial_state(gan, KEY, data)
+    state = jit(training.initial_state, static_argnums=0)(gan, KEY, data)
     net = mlp.Discriminator((64, 64), heads.Projection(2))
     run = jit(rejection.train_ratio, static_argnames=("net", "gan", "steps", "batch_size"))
     params, losses = run(net, gan, state, data, KEY, steps=2000, batch_size=256)
@@ -82,7 +82,7 @@ def test_images_are_compared_as_they_are_stored() -> None:
 
     gan = recipes.gan((8, 8, 1), width=4).replace(generator=Grey())
     data = Examples(jnp.full((10, 8, 8, 1), 100, jnp.uint8))
-    state = training.initial_state(gan, KEY, data)
+    state = jit(training.initial_state, static_argnums=0)(gan, KEY, data)
     net = mlp.Discriminator((8,), heads.Logit())
     _, losses = jit(rejection.train_ratio, static_argnames=("net", "gan", "steps", "batch_size"))(
         net, gan, state, data, KEY, steps=50, batch_size=8
@@ -102,7 +102,7 @@ def test_a_share_that_is_none_is_refused(share: float) -> None:
 def test_data_and_nets_of_the_wrong_kind_are_refused() -> None:
     gan, net = _gaussian(), mlp.Discriminator((8,), heads.Logit())
     right = Examples(jnp.zeros((5, 1)), jnp.zeros(5, jnp.int32))
-    state = training.initial_state(gan, KEY, right)
+    state = jit(training.initial_state, static_argnums=0)(gan, KEY, right)
 
     def ratio(net: Any, data: Examples) -> Any:
         return jax.eval_shape(lambda: rejection.train_ratio(net, gan, state, data, KEY, steps=1, batch_size=4))

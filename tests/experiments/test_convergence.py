@@ -17,6 +17,7 @@ from gan_jax import losses, priors
 from gan_jax.gan import Batch
 from gan_jax.typing import Data
 from tests.experiments.helpers import call
+from tests.helpers import jit
 
 
 def _distance_to_target(name: str, x: np.ndarray) -> np.ndarray:
@@ -62,14 +63,15 @@ def test_consensus_on_the_dirac_gan_is_its_closed_form(gamma: float) -> None:
         gamma=gamma,
     )
     batch = Batch(jnp.zeros((1, 3, 1)))
-    state = gan.init(jax.random.key(0), batch)
+    state = jit(gan.init)(jax.random.key(0), batch)
+    train_step = jit(gan.train_step)
     state = dataclasses.replace(
         state,
         generator=dataclasses.replace(state.generator, params={"theta": jnp.float32(theta)}),
         discriminator=dataclasses.replace(state.discriminator, params={"psi": jnp.float32(psi)}),
     )
     for number in range(1, 4):
-        state, metrics = gan.train_step(state, batch, jax.random.key(number))
+        state, metrics = train_step(state, batch, jax.random.key(number))
         assert metrics["d_loss"] == pytest.approx(psi * theta, rel=1e-5)
         assert (metrics["g_grad"], metrics["d_grad"]) == pytest.approx((abs(psi), abs(theta)), rel=1e-5)
         theta, psi = theta - rate * (-psi + gamma * theta), psi - rate * (theta + gamma * psi)

@@ -70,7 +70,7 @@ def _small(penalty: Any, loss: Any) -> tuple[GAN, GANState, Batch]:
         penalty=penalty,
     )
     examples = Examples(np.random.default_rng(0).standard_normal((64, 2), np.float32))
-    state = training.initial_state(gan, KEY, examples)
+    state = jit(training.initial_state, static_argnums=0)(gan, KEY, examples)
     return gan, state, Batch(jnp.asarray(examples.x))
 
 
@@ -104,7 +104,7 @@ def test_the_field_is_what_train_steps_descend() -> None:
     """One D step and one G step of plain gradient descent, each from the same state."""
     gan, _, batch = _small(penalties.r1(0.5), losses.non_saturating())
     sgd = gan.replace(g_optimizer=optax.sgd(1.0), d_optimizer=optax.sgd(1.0))
-    fresh = sgd.init(KEY, jax.tree.map(lambda leaf: leaf[None], batch))
+    fresh = jit(sgd.init)(KEY, jax.tree.map(lambda leaf: leaf[None], batch))
     field = jax.jit(functools.partial(spectrum.field, sgd))
     d, g = field(fresh, batch, KEY, (fresh.discriminator.params, fresh.generator.params))
     for step, of, gradient in ((sgd.d_step, "discriminator", d), (sgd.g_step, "generator", g)):
@@ -138,7 +138,7 @@ def test_a_cell_is_the_game_of_its_loss_and_penalty(loss: str, penalty: Any, mon
     hyperparams = spectrum.hyperparams_of(protocol, [("wasserstein", "R1"), (loss, name)])
     gan = spectrum.game((2,), protocol, jax.tree.map(lambda leaf: leaf[1], hyperparams))
     plain = gan.replace(loss=losses.LOSSES[loss](), penalty=penalty)
-    state = training.initial_state(gan, KEY, examples)
+    state = jit(training.initial_state, static_argnums=0)(gan, KEY, examples)
     players = state.discriminator.params, state.generator.params
     ours, theirs = (spectrum.field(each, state, batch, KEY, players) for each in (gan, plain))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), ours, theirs)

@@ -74,7 +74,7 @@ def test_fakes_may_have_conditions_of_their_own_in_both_steps() -> None:
 
 def test_sample_obeys_the_condition_and_draws_one_when_none_is_given() -> None:
     gan = conditional(draw=lambda rng, n: jnp.arange(n, dtype=jnp.float32))
-    state = gan.init(KEY, CONDITIONED)
+    state = jit(gan.init)(KEY, CONDITIONED)
     np.testing.assert_array_equal(gan.sample(state, KEY, 2, jnp.array([7.0, 7.0])), [[14.0], [14.0]])
     np.testing.assert_array_equal(gan.sample(state, KEY, 3), [[0.0], [2.0], [4.0]])
 
@@ -142,7 +142,7 @@ def test_generator_statistics_count_generator_updates_only() -> None:
 
 def test_samples_are_made_in_inference_mode() -> None:
     gan = dirac(losses.wasserstein(), generator=Fan())
-    state = gan.init(KEY, real(0.0))
+    state = jit(gan.init)(KEY, real(0.0))
     # Mean 0 and variance 1 to begin with: 0, 1, 2 through 1 / sqrt(1 + 1e-5).
     np.testing.assert_allclose(gan.sample(state, KEY, 3), [[0.0], [1.0], [2.0]], rtol=1e-4)
 

@@ -52,7 +52,7 @@ def test_every_update_meets_fresh_noise() -> None:
 
 def test_average_of_the_generator_by_hand() -> None:
     gan = dirac(losses.wasserstein(), theta=1.0, psi=1.0, lr=1.0, ema_decay=0.15).replace(d_optimizer=optax.sgd(0.0))
-    state = gan.init(KEY, real(0.0))
+    state = jit(gan.init)(KEY, real(0.0))
     averages = []
     for _ in range(3):
         state, _ = gan.train_step(state, real(0.0), KEY)
@@ -139,7 +139,7 @@ def test_train_step_is_made_of_d_step_and_g_step() -> None:
 
     gan = dirac(losses.wasserstein())
     fields = {field.name: getattr(gan, field.name) for field in dataclasses.fields(gan)}
-    state = gan.init(KEY, real(0.0))
+    state = jit(gan.init)(KEY, real(0.0))
     after, _ = Lazy(**fields).train_step(state, real(0.0), KEY)
     assert_same(after.discriminator, state.discriminator)
     assert differ(after.generator, state.generator)
@@ -167,7 +167,7 @@ def test_losses_are_those_that_the_steps_minimise() -> None:
 
 def test_fakes_are_what_the_generator_makes_of_its_inputs() -> None:
     gan = dirac(losses.wasserstein(), generator=Echo())
-    state = gan.init(KEY, real(0.0, 0.0))
+    state = jit(gan.init)(KEY, real(0.0, 0.0))
     minibatch = Batch(real(0.0, 0.0).x[0])
     inputs = gan.inputs(minibatch, KEY)
     assert isinstance(inputs, Inputs) and inputs.z.shape == (2, 1) and inputs.y is None
@@ -200,7 +200,7 @@ def test_accumulated_gradients_are_those_of_the_whole_minibatch(
     gan = normed(penalty=penalties.r1(0.5)).replace(
         generator=Smooth(2), discriminator=Smooth(1), g_optimizer=optimizer, d_optimizer=optimizer
     )
-    state = gan.init(KEY, POINTS)
+    state = jit(gan.init)(KEY, POINTS)
     whole, accumulating = jit(gan.train_step), jit(gan.replace(accumulate=parts).train_step)
     assert_close(run(accumulating, state, 3), run(whole, state, 3), rtol=1e-4, atol=1e-6)
     metrics = [step(state, POINTS, KEY)[1] for step in (whole, accumulating)]
@@ -216,7 +216,7 @@ def test_schedules_follow_the_step_of_the_generator() -> None:
         ema_decay=schedules.stages([0.0, 0.05, 0.0], 3),
     )
     batch = real(0.0, n_critic=2)
-    state, thetas, averages = gan.init(KEY, batch), [], []
+    state, thetas, averages = jit(gan.init)(KEY, batch), [], []
     for _ in range(4):
         state, _ = jit(gan.train_step)(state, batch, KEY)
         thetas.append(float(state.generator.params["theta"]))
@@ -227,7 +227,7 @@ def test_schedules_follow_the_step_of_the_generator() -> None:
 
 def test_penalties_see_the_step() -> None:
     gan = dirac(losses.wasserstein(), penalty=lambda critic, real, fake, rng, step: 10.0 * step)
-    state = gan.init(KEY, real(0.0))
+    state = jit(gan.init)(KEY, real(0.0))
     for step in range(3):
         state, metrics = jit(gan.train_step)(state, real(0.0), KEY)
         assert float(metrics["penalty"]) == 10.0 * step

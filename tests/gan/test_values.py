@@ -19,7 +19,7 @@ from tests.helpers import assert_close, assert_same, differ, jit, stack
 def test_jit_changes_nothing() -> None:
     gan = dirac(losses.non_saturating(), n_critic=2, generator=Echo(), penalty=penalties.wgan_gp(), ema_decay=0.9)
     batch = real(1.0, 2.0, n_critic=2)
-    state = gan.init(KEY, batch)
+    state = jit(gan.init)(KEY, batch)
     assert_close(jax.jit(gan.train_step)(state, batch, KEY), gan.train_step(state, batch, KEY))
 
 
