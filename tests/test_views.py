@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gan_jax import InputError, conditioning, recipes, training, views
-from tests.helpers import assert_close, assert_same
+from tests.helpers import assert_close, assert_same, jit
 
 KEY = jax.random.key(0)
 SHAPE = (8, 12, 3)
@@ -25,13 +25,20 @@ def seen(text: str, x: Any = X, labels: Any = None) -> Any:
 def test_every_view_has_maps_and_an_answer_of_the_size_of_the_image_and_can_be_pickled(text: str) -> None:
     view = pickle.loads(pickle.dumps(views.read(text, SHAPE)))
     labels = jnp.full(X.shape, 7, jnp.uint8) if view.paired else None
-    y = view.randomized(KEY, view.of(X, labels))
+
+    @jit
+    def made(x: jax.Array, labels: Any) -> Any:
+        y = view.randomized(KEY, view.of(x, labels))
+        same = (view.tidied(y), y), (conditioning.seen(view).of_data(x, labels), view.of(x, labels))
+        return y, view.maps(y), view.answer(y, MEAN), same
+
+    y, maps, answer, same = made(X, labels)
     assert y.dtype == jnp.float32
-    assert view.maps(y).shape[:-1] == X.shape[:-1]
-    assert view.answer(y, MEAN).shape == X.shape
-    assert abs(np.asarray(view.answer(y, MEAN))).max() <= 1
-    assert_same(view.tidied(y), y)
-    assert_same(conditioning.seen(view).of_data(X, labels), view.of(X, labels))
+    assert maps.shape[:-1] == X.shape[:-1]
+    assert answer.shape == X.shape
+    assert np.abs(answer).max() <= 1
+    for actual, expected in same:
+        assert_same(actual, expected)
 
 
 def test_the_upper_half_is_a_half_and_its_answer_has_the_mean_below() -> None:
@@ -89,7 +96,7 @@ def test_masks_are_random_part_of_y_and_hide_what_they_cover() -> None:
 
 
 def test_holes_are_a_box_and_strokes_as_large_as_documented() -> None:
-    holes = np.asarray(views.holes(KEY, 400, 28, 28))
+    holes = np.asarray(jit(views.holes, static_argnums=(1, 2, 3))(KEY, 400, 28, 28))
     shares = holes.mean(axis=(1, 2))
     # A box has (3/8)^2 of the image on average, and a stroke at most its thickness, 4 pixels, times the diagonal.
     assert shares.min() > 1 / 16 - 0.03
@@ -100,7 +107,8 @@ def test_holes_are_a_box_and_strokes_as_large_as_documented() -> None:
 def test_what_is_left_to_chance_is_other_at_every_step_and_the_same_when_repeated() -> None:
     gan = recipes.translation((8, 8, 1), condition="masked", width=4)
     examples = training.Examples(jnp.full((2, 8, 8, 1), 200, jnp.uint8))
-    first, again, other = (training.as_batch(gan, examples, jax.random.key(k)).y for k in (1, 1, 2))
+    as_batch = jit(training.as_batch, static_argnums=0)
+    first, again, other = (as_batch(gan, examples, jax.random.key(k)).y for k in (1, 1, 2))
     assert_same(first, again)
     assert not np.array_equal(first, other)
 
