@@ -40,7 +40,7 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 
 def test_the_core_never_imports_the_lab_and_the_lab_never_the_experiments() -> None:
     def layer(name: str) -> int:
-        # The package itself hands out both, when they are first named.
+        # `gan_jax` itself hands out `load` of the lab, when it is first named.
         upper = name in ("gan_jax", "gan_jax.__main__") or name.startswith("gan_jax.lab")
         return 2 if name.startswith("experiments") else int(upper)
 
