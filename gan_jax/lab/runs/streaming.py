@@ -50,17 +50,18 @@ class Stream:
         """
         if self._start != start or self._chunk is None:
             self._chunk, self._start = None, start  # Not both at a time in the device's memory, unless one is ahead.
-            ahead, self._next = self._next, None
-            if ahead is not None and ahead[0] == start:
-                self._chunk = ahead[1].result()
+            if self._next is not None and self._next[0] == start:
+                ahead, self._next = self._next[1], None
+                self._chunk = ahead.result()
             else:
+                self.close()  # Else the chunk that nobody wants would be read, and lie in memory, beside the new one.
                 self._chunk = self._made(self._draw(start))
             following = self._following(start)
             self._next = following, _in_thread(self._made, self._draw(following))
         return self._chunk
 
     def close(self) -> None:
-        """Waits for the thread."""
+        """Waits for the thread, and drops what it made or raised."""
         if self._next is not None:
             self._next[1].exception()
             self._next = None

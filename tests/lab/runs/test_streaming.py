@@ -1,4 +1,5 @@
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,29 @@ def test_chunks_are_what_is_drawn_in_whatever_order_they_are_asked_for(takers: l
     stream.close()
     # Only the first, and those after a jump, were waited for.
     assert takers.count("MainThread") == 2 * 3
+
+
+def test_what_is_begun_ends_before_other_rows_are_taken_and_before_the_stream_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    events: list[str] = []
+    take = Rows.take
+
+    def noting(rows: Rows, numbers: np.ndarray) -> np.ndarray:
+        name = f"{threading.current_thread().name} {numbers[0, 0, 0]}"
+        events.append(f"{name} begins")
+        if threading.current_thread() is not threading.main_thread():
+            time.sleep(0.2)
+        events.append(f"{name} ends")
+        return take(rows, numbers)
+
+    monkeypatch.setattr(Rows, "take", noting)
+    stream = Stream(Examples(X), numbers_of, lambda start: start + 4)
+    stream.chunk(0)
+    stream.chunk(40)  # The thread is ahead with 4.
+    stream.close()  # It is with 44.
+    taken = ["MainThread 0", "prefetch 4", "MainThread 40", "prefetch 44"]
+    assert events == [f"{name} {what}" for name in taken for what in ("begins", "ends")]
 
 
 def test_every_device_has_rows_of_its_own_gathered(monkeypatch: pytest.MonkeyPatch) -> None:
