@@ -1,6 +1,6 @@
 """GANs in JAX as values and pure functions.
 
-    gan = recipes.wgan(shape=(28, 28, 1))
+    gan = recipes.dcgan(shape=(28, 28, 1))
     state = gan.init(rng, batch)
     state, metrics = jax.jit(gan.train_step)(state, batch, rng)
     images = gan.sample(state, rng, 16)

@@ -46,6 +46,13 @@ _OF_A_RUN = [
 ]  # fmt: skip
 
 
+# `run wgan --preset paper --steps 4000`: its samples are blots as bright as digits, the same for every latent.
+_OF_A_CRITIC_WITHOUT_STRENGTH = [
+    1.68, 1.19, 0.723, 0.393, 0.213, 0.112, 0.0574, 0.0288, 0.0146, 0.00696, 0.00352, 0.00144,
+    0.000827, -6.07e-05, 0.000128, 2.74e-05, -0.000419, -0.000334, 0.000181, -0.000196,
+]  # fmt: skip
+
+
 # `run dcgan --data robots:32`, means over tenths of it, and its samples were robots of all kinds.
 _SURE_OF_MOST = [0.039, 0.05, 0.128, 0.303, 0.214, 0.507, 0.629, 0.682, 0.725, 0.763]
 _OF_ROBOTS = [0.996, 1.02, 1.01, 1.02, 1.01, 1.02, 1.01, 1.02, 1.02, 1.02]
@@ -101,6 +108,9 @@ def test_how_much_samples_differ_is_said_in_words(diversity: float, words: str) 
         ("diverging", {"g_loss": np.exp(20 * _T)}),
         ("diverging", {"d_loss": -np.exp(20 * _T)}),
         ("flat", {"g_grad": np.where(_T < 0.2, 3.0, 0.0)}),
+        # As `wgan_4x512 --preset paper` from step 2,120 on, all of whose critic's units are dead.
+        ("flat", {"g_grad": np.where(_T < 0.2, 3.0, 0.0), "d_grad": np.where(_T < 0.2, 3.0, 0.0)}),
+        ("done", {"g_grad": 0.0, "d_grad": 0.0}),
         # Strong at the start, or for a while, and not at the end.
         ("done", {"saturated": np.maximum(0.1, 1 - 2 * _T)}),
         ("done", {"diversity": 0.3 + 0.6 * _T}),
@@ -136,6 +146,27 @@ def test_each_fault_has_its_name(kind: str, columns: dict[str, Any]) -> None:
 def test_the_estimate_of_a_wasserstein_game_is_a_curve_to_follow(kind: str, estimate: np.ndarray) -> None:
     assert _of(_game(estimate), loss=losses.wasserstein()).kind == kind
     assert _of(_game(estimate), loss=losses.non_saturating()).kind == "done"
+
+
+def test_who_no_longer_learns_is_said() -> None:
+    gone = np.where(_T < 0.2, 3.0, 0.0)
+    assert _of(_rows(g_grad=gone)).title == "G no longer learns"
+    found = _of(_rows(g_grad=gone, d_grad=gone, estimate=gone), loss=losses.wasserstein())
+    assert found.title == "Neither player learns"
+    assert "a larger --clip" in found.text
+
+
+def test_an_estimate_of_next_to_nothing_is_a_match_or_a_critic_without_strength() -> None:
+    length = len(_OF_A_CRITIC_WITHOUT_STRENGTH)
+    left = _game(np.interp(_T, np.linspace(0, 1, length), _OF_A_CRITIC_WITHOUT_STRENGTH))
+    for status, steps, kind in (("finished", 600, "done"), ("training", 1000, "healthy")):
+        found = _of(left, status=status, steps=steps, loss=losses.wasserstein())
+        assert found.kind == kind
+        assert "Either samples match the data, or D has lost its strength" in found.text
+    # A fiftieth of what it was is what healthy runs end with.
+    for share, said in ((0.001, True), (0.02, False)):
+        found = _of(_game(10 * np.maximum(1 - 4 * _T, share)), loss=losses.wasserstein())
+        assert ("next to nothing" in found.text) == said
 
 
 def test_d_that_is_sure_of_most_has_not_won_where_samples_differ_as_real_examples_do() -> None:
