@@ -108,7 +108,7 @@ def test_how_much_samples_differ_is_said_in_words(diversity: float, words: str) 
         ("diverging", {"g_loss": np.exp(20 * _T)}),
         ("diverging", {"d_loss": -np.exp(20 * _T)}),
         ("flat", {"g_grad": np.where(_T < 0.2, 3.0, 0.0)}),
-        # As `wgan_4x512 --preset paper` from step 2,120 on, all of whose critic's units are dead.
+        # As one seed of ten of `wgan_4x512 --preset paper` soon has them, whose critic's units are all dead.
         ("flat", {"g_grad": np.where(_T < 0.2, 3.0, 0.0), "d_grad": np.where(_T < 0.2, 3.0, 0.0)}),
         ("done", {"g_grad": 0.0, "d_grad": 0.0}),
         # Strong at the start, or for a while, and not at the end.
