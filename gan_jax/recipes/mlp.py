@@ -128,7 +128,7 @@ def wgan(
 
     On MNIST at the defaults of this function, the published ones, the critic's units become alike within a few thousand
     steps, and all they compare is brightness; some seeds never leave that (docs/tables/papers.md says how many). The
-    defaults of `python -m experiments.run wgan` hold on every seed.
+    defaults of `python -m experiments.run wgan` hold on all of fifty seeds.
     """
     if are_points(shape):
         nets = point_nets(shape, width, dtype)

@@ -46,7 +46,7 @@ _OF_A_RUN = [
 ]  # fmt: skip
 
 
-# `run wgan --preset paper --steps 4000`: its samples are blots as bright as digits, the same for every latent.
+# `run wgan --preset paper --steps 4000`: its samples are blots as bright as digits.
 _OF_A_CRITIC_WITHOUT_STRENGTH = [
     1.68, 1.19, 0.723, 0.393, 0.213, 0.112, 0.0574, 0.0288, 0.0146, 0.00696, 0.00352, 0.00144,
     0.000827, -6.07e-05, 0.000128, 2.74e-05, -0.000419, -0.000334, 0.000181, -0.000196,
